@@ -1,0 +1,330 @@
+"""Repairs the two wheels of the lock that ask for a newer C library than they use.
+
+ml-metadata 1.21.0 and tensorflow-data-validation 1.21.0 are built on glibc 2.39 and tagged so. What their
+extension modules take from it is next to nothing, and Debian 12, Ubuntu 22.04 and RHEL 9 lack just that:
+
+* ``GLIBCXX_3.4.32`` for ``std::ios_base_library_init()``, which no relocation refers to;
+* ``CXXABI_1.3.15`` for ``__cxa_call_terminate``, reached only when the process is about to terminate;
+* ``GLIBC_2.38`` for ``__isoc23_strtol`` and its family: ``strtol`` that also reads binary literals.
+
+The repair edits those entries of the ELF file in place (nothing moves), lowers the wheel's platform tag to what the
+module then needs, and rewrites RECORD. The result is an ordinary wheel, the same bytes on every machine.
+
+    python bootstrap/repair_wheels.py --lock requirements/lock-3.11.txt --cache ~/.cache/tandem/wheels
+
+prints one line per wheel to install in place of the lock's entry: `name @ file:///… --hash=sha256:…`; nothing where
+the C library is new enough. Only the standard library is used, because this runs before anything is installed.
+"""
+
+import argparse
+import base64
+import dataclasses
+import hashlib
+import os
+import platform
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+BUILT_FOR = (2, 39)
+REPAIRED_FOR = (2, 34)  # GLIBC_2.34, GLIBCXX_3.4.29 and CXXABI_1.3.13 remain needed: the manylinux_2_34 policy.
+BUILT_TAG = "manylinux_2_39_x86_64"
+REPAIRED_TAG = "manylinux_2_34_x86_64"
+
+MISSING_VERSIONS = ("GLIBCXX_3.4.32", "CXXABI_1.3.15", "GLIBC_2.38")
+STAND_INS = {
+    "__isoc23_strtol": "strtol",
+    "__isoc23_strtoul": "strtoul",
+    "__isoc23_strtoll": "strtoll",
+    "__isoc23_strtoull": "strtoull",
+    "__cxa_call_terminate": "abort",
+}
+STAND_IN_LIBRARY, STAND_IN_VERSION = "libc.so.6", "GLIBC_2.2.5"
+
+VER_FLG_WEAK = 2  # The loader does not insist on a version marked so.
+
+
+class RepairError(Exception):
+    """The wheel or the machine is not one the repair knows; `str()` is one sentence."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KnownWheel:
+    """A wheel the repair was written for.
+
+    Args:
+        name: project name as the lock spells it.
+        built_sha256: of the wheel as published.
+        repaired_sha256: of the wheel after the repair.
+        edits: how many version entries and symbols the repair changes in its extension module.
+    """
+
+    name: str
+    built_sha256: str
+    repaired_sha256: str
+    edits: int
+
+
+KNOWN_WHEELS = {
+    "ml_metadata-1.21.0-cp311-cp311": KnownWheel(
+        name="ml-metadata",
+        built_sha256="ad35b9462ce1971d3ca1bc672c36abf2494a738410fa3ac3519131274ea5ae9b",
+        repaired_sha256="5ada5392b34d3f37ed1b30c3cd212a834b734adfb422910d8674d96d61e9ac7c",
+        edits=3,
+    ),
+    "ml_metadata-1.21.0-cp312-cp312": KnownWheel(
+        name="ml-metadata",
+        built_sha256="e2b691386fe3419c250c48dbba3f8b29649ae00dc1ba448307aa0929fb815140",
+        repaired_sha256="c5f24b3205b43b7eda74c3162e1bb660cd197b2e304bbe570449b998a3fce88d",
+        edits=3,
+    ),
+    "tensorflow_data_validation-1.21.0-cp311-cp311": KnownWheel(
+        name="tensorflow-data-validation",
+        built_sha256="6c148be69ae20c02f58b696efb343c4bb3e923184963f8b793afd0066c8ced9f",
+        repaired_sha256="888c6198fe528bfb4e02af21dc210ccbff9cbe4f211509e014f257290252b270",
+        edits=6,
+    ),
+    "tensorflow_data_validation-1.21.0-cp312-cp312": KnownWheel(
+        name="tensorflow-data-validation",
+        built_sha256="e9bfef0ee8540458e35d9f6e69db2674afc20629ee872d2800ae93eddb8a3127",
+        repaired_sha256="f0c5a0a35746b611b2c9af9a0c6d326f5c65c414fe30b06edbec40957522f6fb",
+        edits=6,
+    ),
+}
+
+
+def c_library_version() -> tuple[int, int]:
+    """The running glibc as `(major, minor)`.
+
+    Raises:
+        RepairError: if the C library is not glibc.
+    """
+    name, version = platform.libc_ver()
+    if name != "glibc":
+        raise RepairError(f"The locked wheels need Linux with glibc. Got {name or platform.system()}.")
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def repair_elf(data: bytearray) -> int:
+    """Removes, in place, what a little-endian 64-bit ELF module asks of glibc after 2.34 and GCC after 11.
+
+    Returns:
+        How many version entries and symbols were changed; 0 if the module asks for nothing of the kind.
+
+    Raises:
+        RepairError: if a symbol must be replaced and its stand-in cannot be reached from this module.
+    """
+    sections = _sections(data)
+    strings = sections[".dynstr"]
+
+    def text(offset: int) -> str:
+        start = strings.start + offset
+        return data[start : data.index(b"\0", start)].decode("ascii")
+
+    edits = 0
+    stand_in_index = None
+    replaced_indices = set()
+    for library, entry in _needed_versions(data, sections[".gnu.version_r"]):
+        flags, index, name = struct.unpack_from("<HHI", data, entry + 4)
+        if text(name) in MISSING_VERSIONS:
+            struct.pack_into("<H", data, entry + 4, flags | VER_FLG_WEAK)
+            replaced_indices.add(index)
+            edits += 1
+        elif (text(library), text(name)) == (STAND_IN_LIBRARY, STAND_IN_VERSION):
+            stand_in_index = index
+
+    symbols, versions = sections[".dynsym"], sections[".gnu.version"]
+    for position in range(len(symbols) // 24):
+        symbol, version = symbols.start + 24 * position, versions.start + 2 * position
+        (name,) = struct.unpack_from("<I", data, symbol)
+        (index,) = struct.unpack_from("<H", data, version)
+        if index not in replaced_indices or text(name) not in STAND_INS:
+            continue
+        stand_in = data.find(STAND_INS[text(name)].encode() + b"\0", strings.start, strings.stop)
+        if stand_in < 0 or stand_in_index is None:
+            raise RepairError(f"{text(name)} must have a stand-in in {STAND_IN_LIBRARY}. Got a module without one.")
+        struct.pack_into("<I", data, symbol, stand_in - strings.start)
+        struct.pack_into("<H", data, version, stand_in_index)
+        edits += 1
+    return edits
+
+
+def _sections(data: bytearray) -> dict[str, range]:
+    """Byte range of every section of an ELF file, by name."""
+    if data[:6] != b"\x7fELF\x02\x01":
+        raise RepairError("An extension module must be a little-endian 64-bit ELF file. Got something else.")
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    entry_size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
+    headers = []
+    for position in range(count):
+        (name,) = struct.unpack_from("<I", data, table + entry_size * position)
+        offset, size = struct.unpack_from("<QQ", data, table + entry_size * position + 0x18)
+        headers.append((name, range(offset, offset + size)))
+    names = headers[names_index][1].start
+    return {
+        data[names + name : data.index(b"\0", names + name)].decode("ascii"): span for name, span in headers
+    }
+
+
+def _needed_versions(data: bytearray, section: range) -> Iterator[tuple[int, int]]:
+    """Yields, for each needed version, its library's offset in `.dynstr` and its own offset in the file."""
+    need = section.start
+    while True:
+        _, count, library, first, following = struct.unpack_from("<HHIII", data, need)
+        entry = need + first
+        for _ in range(count):
+            yield library, entry
+            entry += struct.unpack_from("<I", data, entry + 12)[0]
+        if following == 0:
+            return
+        need += following
+
+
+def repair_wheel(source: Path, folder: Path) -> Path:
+    """Writes the repaired form of a wheel.
+
+    Args:
+        source: the wheel as published.
+        folder: where the repaired wheel goes; it appears there whole or not at all.
+
+    Returns:
+        The repaired wheel's path.
+
+    Raises:
+        RepairError: if the wheel is not one of `KNOWN_WHEELS`, or does not come out as recorded there.
+    """
+    known = KNOWN_WHEELS.get(source.name.removesuffix(f"-{BUILT_TAG}.whl"))
+    digest = _sha256(source)
+    if known is None or digest != known.built_sha256:
+        raise RepairError(
+            f"Only the published wheels of {', '.join(KNOWN_WHEELS)} can be repaired. Got {source.name} with sha256 {digest};"
+            f" use a system with glibc {_dotted(BUILT_FOR)} or newer."
+        )
+    with zipfile.ZipFile(source) as wheel:
+        members = {name: wheel.read(name) for name in wheel.namelist() if not name.endswith("/")}
+
+    edits = 0
+    for name, content in members.items():
+        if name.endswith(".so"):
+            module = bytearray(content)
+            edits += repair_elf(module)
+            members[name] = bytes(module)
+        elif name.endswith(".dist-info/WHEEL"):
+            members[name] = content.replace(BUILT_TAG.encode(), REPAIRED_TAG.encode())
+    if edits != known.edits:
+        raise RepairError(f"{source.name} must need {known.edits} edits. Got {edits}.")
+    record = next(name for name in members if name.endswith(".dist-info/RECORD"))
+    members[record] = _record(members, record)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / source.name.replace(BUILT_TAG, REPAIRED_TAG)
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    # Stored with a fixed date: compressed bytes would differ from one zlib to the next.
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as wheel:
+        for name, content in members.items():
+            member = zipfile.ZipInfo(name)
+            member.external_attr = 0o100644 << 16
+            wheel.writestr(member, content)
+    if (digest := _sha256(unfinished)) != known.repaired_sha256:
+        unfinished.unlink()
+        raise RepairError(f"{target.name} must have sha256 {known.repaired_sha256}. Got {digest}.")
+    unfinished.replace(target)
+    return target
+
+
+def _record(members: dict[str, bytes], record: str) -> bytes:
+    """The RECORD of a wheel: path, digest and size of every member but itself."""
+    lines = []
+    for name, content in members.items():
+        if name != record:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            lines.append(f"{name},sha256={digest},{len(content)}")
+    return "\n".join([*lines, f"{record},,", ""]).encode()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def locked_requirement(lock: str, name: str) -> str:
+    """The entry of one project in a lock file: its pin and hashes.
+
+    Raises:
+        RepairError: if the lock has no such entry.
+    """
+    entry = re.search(rf"^{re.escape(name)}==.*(?:\n +--hash=.*)*", lock, re.MULTILINE)
+    if entry is None:
+        raise RepairError(f"The lock must name {name}. Got a lock without it.")
+    return entry.group()
+
+
+def repaired_wheels(lock_path: Path, cache: Path) -> dict[str, Path]:
+    """Makes sure that the repaired wheels for this Python are in the cache.
+
+    Args:
+        lock_path: the lock file, whose hashes the downloads must have.
+        cache: folder of repaired wheels, kept from one set-up to the next.
+
+    Returns:
+        The repaired wheel of each project that this machine cannot install as published; empty where the C library
+        is new enough.
+
+    Raises:
+        RepairError: if the C library is too old even for the repaired wheels, or a wheel is not the one expected.
+        subprocess.CalledProcessError: if a download fails.
+    """
+    version = c_library_version()
+    if version >= BUILT_FOR:
+        return {}
+    if version < REPAIRED_FOR:
+        raise RepairError(f"The locked wheels need glibc {_dotted(REPAIRED_FOR)} or newer. Got {_dotted(version)}.")
+    python_tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    lock = lock_path.read_text(encoding="utf-8")
+    wheels = {}
+    for stem, known in KNOWN_WHEELS.items():
+        if not stem.endswith(python_tag):
+            continue
+        target = cache / f"{stem}-{REPAIRED_TAG}.whl"
+        if not target.exists() or _sha256(target) != known.repaired_sha256:
+            with tempfile.TemporaryDirectory() as downloads:
+                repair_wheel(_download(locked_requirement(lock, known.name), Path(downloads)), cache)
+        wheels[known.name] = target
+    return wheels
+
+
+def _download(requirement: str, folder: Path) -> Path:
+    """Fetches one pinned wheel, though its tag says that this machine cannot use it."""
+    (folder / "requirement.txt").write_text(requirement, encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "--quiet", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--require-hashes", f"--platform={BUILT_TAG}", f"--python-version={_dotted(sys.version_info[:2])}"]
+    subprocess.run([*command, f"--dest={folder}", f"--requirement={folder / 'requirement.txt'}"], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Repair the locked wheels that ask for too new a C library.")
+    parser.add_argument("--lock", type=Path, required=True, help="lock file that pins the wheels with hashes")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for the repaired wheels")
+    arguments = parser.parse_args()
+    try:
+        wheels = repaired_wheels(arguments.lock, arguments.cache.expanduser())
+    except RepairError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, wheel in wheels.items():
+        print(f"{name} @ {wheel.resolve().as_uri()} --hash=sha256:{_sha256(wheel)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
