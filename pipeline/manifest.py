@@ -1,0 +1,444 @@
+"""The data contract: which files a dataset has and what their columns mean, read from ``dataset.toml``."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.errors import DataError
+from pipeline.section import Section
+
+FILE_NAME = "dataset.toml"
+FORMATS = ("csv", "tsv", "jsonl", "parquet")
+_ITEM_COLUMNS = ("item_id", "available")
+_USER_COLUMNS = ("user_id",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Range:
+    """The closed interval a numeric column must lie in; ``None`` leaves an end open."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What one value of the kind column counts for.
+
+    Attributes:
+        weight: How much one such event weighs in training; at least 0.
+        label: The name the rest of the pipeline knows it by; several kinds may share one.
+    """
+
+    weight: float = 1.0
+    label: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KindRule:
+    """How the kind of an event is found.
+
+    Attributes:
+        column: The column that holds it, or ``None`` when every row has the one kind in `kinds`.
+        kinds: By the value in the file. Empty means: any value is its own label, with weight 1.
+    """
+
+    column: str | None
+    kinds: Mapping[str, Kind]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grade:
+    """The column of a judgment's grade; `gains` turns its labels into numbers, and is empty if they are numbers."""
+
+    column: str
+    gains: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ItemsTable:
+    """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended."""
+
+    path: tuple[str, ...]
+    format: str | None = None
+    id: str
+    text: tuple[str, ...]
+    numeric: Mapping[str, Range]
+    categorical: tuple[str, ...] = ()
+    availability: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns to read, each once."""
+        return _distinct([self.id, *self.text, *self.numeric, *self.categorical, self.availability])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UsersTable:
+    """What is known of each user besides events."""
+
+    path: tuple[str, ...]
+    format: str | None = None
+    id: str
+    numeric: Mapping[str, Range]
+    categorical: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns to read, each once."""
+        return _distinct([self.id, *self.numeric, *self.categorical])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EventsTable:
+    """The log: who did what with which item, and when."""
+
+    path: tuple[str, ...]
+    format: str | None = None
+    user: str
+    item: str
+    time: str
+    kind: KindRule
+    value: str | None = None
+    query: str | None = None
+    session: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns to read, each once."""
+        return _distinct(
+            [self.user, self.item, self.time, self.kind.column, self.value, self.query, self.session]
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgmentsTable:
+    """Graded query-item pairs. With `queries`, the text is in a table of its own, joined by `query_id`."""
+
+    path: tuple[str, ...]
+    format: str | None = None
+    queries: tuple[str, ...] | None = None
+    query_id: str | None = None
+    query: str
+    item: str
+    grade: Grade
+    split: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns to read from `path`, each once."""
+        text = None if self.queries else self.query
+        return _distinct([self.query_id, text, self.item, self.grade.column, self.split])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EventSplit:
+    """Where validation and test begin: both ISO 8601 times, or both shares of the time the log covers."""
+
+    validation: str | float = 0.1
+    test: str | float = 0.1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgmentSplit:
+    """Shares of the queries, drawn by a hash of the query."""
+
+    validation: float = 0.15
+    test: float = 0.15
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """How events (by time) and judgments (by query) divide into train, validation and test."""
+
+    events: EventSplit = EventSplit()
+    judgments: JudgmentSplit = JudgmentSplit()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The share of a table's rows, from 0 to 1, above which a finding stops the run; 1 only reports it."""
+
+    orphan_events: float = 0.01
+    orphan_users: float = 1.0
+    orphan_judgments: float = 0.01
+    unknown_queries: float = 0.0
+    duplicate_items: float = 0.0
+    duplicate_users: float = 0.0
+    missing_ids: float = 0.01
+    empty_text: float = 0.05
+    bad_times: float = 0.0
+    bad_numbers: float = 0.0
+    out_of_range: float = 0.0
+    unknown_kinds: float = 0.0
+    unknown_grades: float = 0.0
+    unknown_values: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A whole dataset. Paths inside are relative to `folder` unless they are absolute or have a scheme."""
+
+    name: str
+    folder: str
+    items: ItemsTable
+    users: UsersTable | None = None
+    events: EventsTable | None = None
+    judgments: JudgmentsTable | None = None
+    split: Split = Split()
+    limits: Limits = Limits()
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns into an equal manifest."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """The inverse of `to_json`.
+
+        Raises:
+            DataError: The text is not a manifest.
+        """
+        document = json.loads(text)
+        return _manifest(document, document.pop("folder"), "the manifest")
+
+
+def load_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Reads a dataset's manifest.
+
+    Args:
+        path: The manifest, or the folder with its ``dataset.toml``; local or any filesystem Beam opens.
+
+    Raises:
+        DataError: The file is missing, is not TOML, or has an unknown key or a value of the wrong kind.
+    """
+    # Only here, so that the classes above stay free of pyarrow.
+    from pipeline.tables import is_remote, read_bytes, shown
+
+    file = os.fspath(path)
+    if not file.endswith(".toml"):
+        file = f"{file.rstrip('/')}/{FILE_NAME}"
+    try:
+        document = tomllib.loads(read_bytes(file).decode("utf-8"))
+    except FileNotFoundError:
+        folder = shown(os.path.dirname(file))
+        raise DataError(
+            f"A dataset needs a manifest. Got no {shown(file)}; `tandem init {folder}` writes one."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{shown(file)} must be TOML in UTF-8. Got: {error}.") from None
+    folder = os.path.dirname(file)
+    return _manifest(document, folder if is_remote(folder) else os.path.abspath(folder), shown(file))
+
+
+def _distinct(names: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _ranges(section: Section, key: str) -> dict[str, Range]:
+    """Numeric columns: a list of names, or a table from the name to its range."""
+    if not isinstance(section.value(key), Mapping):
+        return {name: _default_range(name) for name in section.texts(key)}
+    table = section.section(key)
+    ranges = {}
+    for name in table:
+        bounds = table.section(name, ("min", "max"))
+        low, high = (bounds.number(end) if end in bounds else None for end in ("min", "max"))
+        if low is not None and high is not None and low > high:
+            raise table.error(name, "must have a min that is not above its max")
+        ranges[name] = Range(min=low, max=high)
+    return ranges
+
+
+def _default_range(name: str) -> Range:
+    return Range(min=0.0) if "price" in name.lower() else Range()
+
+
+def _manifest(document: Any, folder: str, file: str) -> Manifest:
+    known = ("name", "items", "users", "events", "judgments", "split", "limits")
+    top = Section(document, file, "", known)
+    name = top.text("name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise top.error("name", "must be letters, digits, dots, dashes and underscores, as it names a folder")
+    if "items" not in top:
+        raise DataError(f"{file}: a dataset must have the table [items]. Got {', '.join(top) or 'nothing'}.")
+    if "events" not in top and "judgments" not in top:
+        raise DataError(f"{file}: a dataset must have [events] or [judgments] to learn from. Got neither.")
+    split = top.section("split", ("events", "judgments"))
+    return Manifest(
+        name=name,
+        folder=folder,
+        items=_items(top.section("items", _fields(ItemsTable))),
+        users=_users(top.section("users", _fields(UsersTable))) if "users" in top else None,
+        events=_events(top.section("events", _fields(EventsTable))) if "events" in top else None,
+        judgments=_judgments(top.section("judgments", _fields(JudgmentsTable))) if "judgments" in top else None,
+        split=Split(events=_event_split(split), judgments=_judgment_split(split)),
+        limits=_limits(top.section("limits", _fields(Limits))),
+    )
+
+
+def _fields(table: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(table)]
+
+
+def _format(section: Section) -> str | None:
+    format_ = section.optional_text("format")
+    if format_ is not None and format_ not in FORMATS:
+        raise section.error("format", f"must be one of {', '.join(FORMATS)}")
+    return format_
+
+
+def _features(
+    section: Section, reserved: tuple[str, ...], text: tuple[str, ...] = ()
+) -> tuple[dict[str, Range], tuple[str, ...]]:
+    numeric, categorical = _ranges(section, "numeric"), section.texts("categorical")
+    for key, names in (("text", text), ("numeric", numeric), ("categorical", categorical)):
+        for name in names:
+            if name in reserved:
+                raise section.error(key, f'must not name a column "{name}", which the pipeline uses itself')
+    for name in numeric:
+        if name in text or name in categorical:
+            raise section.error("numeric", f'must not name "{name}", which is text or categorical already')
+    return numeric, categorical
+
+
+def _items(section: Section) -> ItemsTable:
+    text = section.texts("text", at_least=1)
+    numeric, categorical = _features(section, _ITEM_COLUMNS, text)
+    return ItemsTable(
+        path=section.texts("path", at_least=1),
+        format=_format(section),
+        id=section.text("id"),
+        text=text,
+        numeric=numeric,
+        categorical=categorical,
+        availability=section.optional_text("availability"),
+    )
+
+
+def _users(section: Section) -> UsersTable:
+    numeric, categorical = _features(section, _USER_COLUMNS)
+    return UsersTable(
+        path=section.texts("path", at_least=1),
+        format=_format(section),
+        id=section.text("id"),
+        numeric=numeric,
+        categorical=categorical,
+    )
+
+
+def _events(section: Section) -> EventsTable:
+    return EventsTable(
+        path=section.texts("path", at_least=1),
+        format=_format(section),
+        user=section.text("user"),
+        item=section.text("item"),
+        time=section.text("time"),
+        kind=_kind_rule(section),
+        value=section.optional_text("value"),
+        query=section.optional_text("query"),
+        session=section.optional_text("session"),
+    )
+
+
+def _kind_rule(section: Section) -> KindRule:
+    value = section.value("kind")
+    if not isinstance(value, Mapping):
+        kind = section.text("kind") if "kind" in section else "event"
+        return KindRule(column=None, kinds={kind: Kind(label=kind)})
+    rule = section.section("kind", ("column", "kinds"))
+    table = rule.section("kinds")
+    kinds = {}
+    for name in table:
+        if isinstance(table.value(name), Mapping):
+            entry = table.section(name, ("weight", "label"))
+            kind = Kind(weight=entry.number("weight", 1.0), label=entry.optional_text("label") or name)
+        else:
+            kind = Kind(weight=table.number(name), label=name)
+        if kind.weight < 0:
+            raise table.error(name, "must have a weight of at least 0")
+        kinds[name] = kind
+    column = rule.optional_text("column")
+    if column is None and len(kinds) != 1:
+        raise section.error("kind", "must name the column that holds it, or be one kind for every row")
+    return KindRule(column=column, kinds=kinds)
+
+
+def _judgments(section: Section) -> JudgmentsTable:
+    queries = section.texts("queries", at_least=1) if "queries" in section else None
+    if queries and "query_id" not in section:
+        raise section.error("query_id", "must name the column that joins path and queries")
+    grade = section.value("grade")
+    if isinstance(grade, Mapping):
+        rule = section.section("grade", ("column", "gains"))
+        table = rule.section("gains")
+        grade = Grade(column=rule.text("column"), gains={name: table.number(name) for name in table})
+    else:
+        grade = Grade(column=section.text("grade"), gains={})
+    if any(gain < 0 for gain in grade.gains.values()):
+        raise section.error("grade", "must have gains of at least 0")
+    return JudgmentsTable(
+        path=section.texts("path", at_least=1),
+        format=_format(section),
+        queries=queries,
+        query_id=section.optional_text("query_id"),
+        query=section.text("query"),
+        item=section.text("item"),
+        grade=grade,
+        split=section.optional_text("split"),
+    )
+
+
+def _event_split(section: Section) -> EventSplit:
+    table = section.section("events", ("validation", "test"))
+    default = EventSplit()
+    if "validation" not in table and "test" not in table:
+        return default
+    starts = [_start(table, key) for key in ("validation", "test")]
+    if all(isinstance(start, datetime.datetime) for start in starts):
+        if not starts[0] < starts[1]:
+            raise table.error("test", "must be later than split.events.validation")
+        validation, test = (start.isoformat() for start in starts)
+        return EventSplit(validation=validation, test=test)
+    return EventSplit(**_shares(table, default.validation, default.test))
+
+
+def _start(table: Section, key: str) -> Any:
+    """A split's start as a time with a zone, or the value itself when it is not a date."""
+    value = table.value(key)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise table.error(key, "must be an ISO 8601 date or a share of the time") from None
+    if isinstance(value, datetime.datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=datetime.UTC)
+    return value
+
+
+def _shares(table: Section, validation: Any, test: Any) -> dict[str, float]:
+    shares = {"validation": table.share("validation", validation), "test": table.share("test", test)}
+    if min(shares.values()) <= 0 or sum(shares.values()) >= 1:
+        raise table.error("test", "and validation must both be above 0 and together below 1")
+    return shares
+
+
+def _judgment_split(section: Section) -> JudgmentSplit:
+    table = section.section("judgments", ("validation", "test"))
+    default = JudgmentSplit()
+    return JudgmentSplit(**_shares(table, default.validation, default.test))
+
+
+def _limits(section: Section) -> Limits:
+    return Limits(
+        **{field.name: section.share(field.name, field.default) for field in dataclasses.fields(Limits)}
+    )
