@@ -10,13 +10,9 @@ extension modules take from it is next to nothing, and Debian 12, Ubuntu 22.04 a
 The repair edits those entries of the ELF file in place (nothing moves), lowers the wheel's platform tag to what the
 module then needs, and rewrites RECORD. The result is an ordinary wheel, the same bytes on every machine.
 
-    python bootstrap/repair_wheels.py --lock requirements/lock-3.11.txt --cache ~/.cache/tandem/wheels
-
-prints one line per wheel to install in place of the lock's entry: `name @ file:///… --hash=sha256:…`; nothing where
-the C library is new enough. Only the standard library is used, because this runs before anything is installed.
+Only the standard library is used, because this runs before anything is installed.
 """
 
-import argparse
 import base64
 import dataclasses
 import hashlib
@@ -200,7 +196,7 @@ def repair_wheel(source: Path, folder: Path) -> Path:
         RepairError: if the wheel is not one of `KNOWN_WHEELS`, or does not come out as recorded there.
     """
     known = KNOWN_WHEELS.get(source.name.removesuffix(f"-{BUILT_TAG}.whl"))
-    digest = _sha256(source)
+    digest = sha256(source)
     if known is None or digest != known.built_sha256:
         raise RepairError(
             f"Only the published wheels of {', '.join(KNOWN_WHEELS)} can be repaired. Got {source.name} with sha256 {digest};"
@@ -231,7 +227,7 @@ def repair_wheel(source: Path, folder: Path) -> Path:
             member = zipfile.ZipInfo(name)
             member.external_attr = 0o100644 << 16
             wheel.writestr(member, content)
-    if (digest := _sha256(unfinished)) != known.repaired_sha256:
+    if (digest := sha256(unfinished)) != known.repaired_sha256:
         unfinished.unlink()
         raise RepairError(f"{target.name} must have sha256 {known.repaired_sha256}. Got {digest}.")
     unfinished.replace(target)
@@ -248,7 +244,8 @@ def _record(members: dict[str, bytes], record: str) -> bytes:
     return "\n".join([*lines, f"{record},,", ""]).encode()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -295,7 +292,7 @@ def repaired_wheels(lock_path: Path, cache: Path) -> dict[str, Path]:
         if not stem.endswith(python_tag):
             continue
         target = cache / f"{stem}-{REPAIRED_TAG}.whl"
-        if not target.exists() or _sha256(target) != known.repaired_sha256:
+        if not target.exists() or sha256(target) != known.repaired_sha256:
             with tempfile.TemporaryDirectory() as downloads:
                 repair_wheel(_download(locked_requirement(lock, known.name), Path(downloads)), cache)
         wheels[known.name] = target
@@ -309,22 +306,3 @@ def _download(requirement: str, folder: Path) -> Path:
     command += ["--require-hashes", f"--platform={BUILT_TAG}", f"--python-version={_dotted(sys.version_info[:2])}"]
     subprocess.run([*command, f"--dest={folder}", f"--requirement={folder / 'requirement.txt'}"], check=True)
     return next(folder.glob("*.whl"))
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Repair the locked wheels that ask for too new a C library.")
-    parser.add_argument("--lock", type=Path, required=True, help="lock file that pins the wheels with hashes")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the repaired wheels")
-    arguments = parser.parse_args()
-    try:
-        wheels = repaired_wheels(arguments.lock, arguments.cache.expanduser())
-    except RepairError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for name, wheel in wheels.items():
-        print(f"{name} @ {wheel.resolve().as_uri()} --hash=sha256:{_sha256(wheel)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

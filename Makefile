@@ -1,0 +1,50 @@
+# make run     train on the bundled shop data, show the report, then search and recommend from a live server
+# make test    every test
+# make check   lint, format and types, as the tests' machine checks them
+# make env     only the virtual environment
+# make lock    the lock files anew, from requirements/*.in
+# make clean   remove what the set-up and the runs made
+#
+# DATASET=path/to/folder  runs on other data.   PYTHON=/usr/bin/python3.12  chooses the Python.
+
+DATASET ?= samples/online_retail
+WORKDIR ?= runs/$(notdir $(DATASET:%/=%))
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+BIN = $(VENV)/bin
+
+.PHONY: run test check env lock clean
+
+run: env
+	$(BIN)/tandem run $(DATASET) --workdir $(WORKDIR)
+	$(BIN)/tandem report --workdir $(WORKDIR)
+	$(BIN)/tandem demo $(DATASET) --workdir $(WORKDIR)
+
+test: env
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: env
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+env:
+	@test -n "$(PYTHON)" || { echo "Tandem needs Python 3.11 or 3.12, and neither is on the PATH; name one, as in: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) bootstrap/setup_env.py --venv $(VENV)
+	@$(BIN)/python -m models.pretrained
+
+# A later glibc than the project needs: two wheels are tagged so, and the set-up repairs them where it must.
+lock: env
+	for python in 3.11 3.12; do \
+		$(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock" \
+			--python-version $$python --python-platform x86_64-manylinux_2_40 \
+			--output-file requirements/lock-$$python.txt requirements/requirements.in requirements/dev.in || exit 1; \
+	done
+	$(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock" --universal \
+		--output-file requirements/bootstrap.txt requirements/bootstrap.in
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
