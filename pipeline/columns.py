@@ -245,7 +245,9 @@ class _Rows:
             raw = pc.utf8_trim_whitespace(raw.cast(pa.string()))
             given &= ~_mask(pc.is_in(raw, _ABSENT))
             raw = pc.if_else(pc.match_substring_regex(raw, _DECIMAL), raw, pa.scalar(None, pa.string()))
-        elif not _is_number(raw.type) and not pa.types.is_null(raw.type) and not pa.types.is_boolean(raw.type):
+        elif (
+            not _is_number(raw.type) and not pa.types.is_null(raw.type) and not pa.types.is_boolean(raw.type)
+        ):
             raise self._type_error(column, "numbers")
         elif pa.types.is_boolean(raw.type):
             raw = raw.cast(pa.int8())
@@ -282,7 +284,9 @@ class _Rows:
             labels = self.labels(rule.column)
             self.find("unknown_kinds", rule.column, "not be empty", _mask(labels.is_null()), drop=True)
             return labels, pa.repeat(pa.scalar(1.0, pa.float32()), num_rows)
-        labels = self.lookup("unknown_kinds", rule.column, {name: kind.label for name, kind in rule.kinds.items()})
+        labels = self.lookup(
+            "unknown_kinds", rule.column, {name: kind.label for name, kind in rule.kinds.items()}
+        )
         weights = pa.array([kind.weight for kind in rule.kinds.values()], pa.float32())
         return labels, weights.take(pc.index_in(self.labels(rule.column), pa.array(list(rule.kinds))))
 

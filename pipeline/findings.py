@@ -102,7 +102,11 @@ class Findings:
         if past:
             worst, more = past[0], len(past) - 1
             rows = self.rows.get(worst.table, 0)
-            others = f"; {more} more rule{'s are' if more > 1 else ' is'} broken, see `tandem check`" if more else ""
+            others = (
+                f"; {more} more rule{'s are' if more > 1 else ' is'} broken, see `tandem check`"
+                if more
+                else ""
+            )
             raise DataError(
                 f"{worst.sentence()} ({worst.count:,} of {rows:,} rows, limits.{worst.rule} allows "
                 f"{getattr(limits, worst.rule):g}{others})."

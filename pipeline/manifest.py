@@ -278,7 +278,9 @@ def _manifest(document: Any, folder: str, file: str) -> Manifest:
         items=_items(top.section("items", _fields(ItemsTable))),
         users=_users(top.section("users", _fields(UsersTable))) if "users" in top else None,
         events=_events(top.section("events", _fields(EventsTable))) if "events" in top else None,
-        judgments=_judgments(top.section("judgments", _fields(JudgmentsTable))) if "judgments" in top else None,
+        judgments=_judgments(top.section("judgments", _fields(JudgmentsTable)))
+        if "judgments" in top
+        else None,
         split=Split(events=_event_split(split), judgments=_judgment_split(split)),
         limits=_limits(top.section("limits", _fields(Limits))),
     )

@@ -24,7 +24,9 @@ def event_starts(split: EventSplit, first_time: int, last_time: int) -> tuple[in
         last_time: Epoch seconds of its last event, likewise.
     """
     if isinstance(split.validation, str) and isinstance(split.test, str):
-        validation, test = (datetime.datetime.fromisoformat(s).timestamp() for s in (split.validation, split.test))
+        validation, test = (
+            datetime.datetime.fromisoformat(s).timestamp() for s in (split.validation, split.test)
+        )
         return math.ceil(validation), math.ceil(test)
     seconds, end = last_time - first_time, last_time + 1
     test_start = end - max(round(float(split.test) * seconds), 1)

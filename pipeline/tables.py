@@ -184,7 +184,9 @@ def _open_text(path: str) -> pa.NativeFile:
 
 
 def _damaged(path: str, error: Exception) -> DataError:
-    return DataError(f"{shown(path)} cannot be read as it is damaged or not what its name says. Got: {error}.")
+    return DataError(
+        f"{shown(path)} cannot be read as it is damaged or not what its name says. Got: {error}."
+    )
 
 
 # ---- Parquet
@@ -192,7 +194,9 @@ def _damaged(path: str, error: Exception) -> DataError:
 
 def _parquet(path: str) -> pa.parquet.ParquetFile:
     if path.endswith(".gz"):
-        raise DataError(f"{shown(path)} must be unpacked: Parquet compresses its columns itself. Got a .gz file.")
+        raise DataError(
+            f"{shown(path)} must be unpacked: Parquet compresses its columns itself. Got a .gz file."
+        )
     try:
         return pa.parquet.ParquetFile(_open(path))
     except pa.ArrowInvalid as error:
@@ -364,7 +368,9 @@ def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise DataError(f"{shown(path)}, row {number}: a line must be one JSON object. Got: {error}.") from None
+            raise DataError(
+                f"{shown(path)}, row {number}: a line must be one JSON object. Got: {error}."
+            ) from None
         if not isinstance(row, dict):
             raise DataError(f"{shown(path)}, row {number}: a line must be one JSON object. Got {row!r:.60}.")
         rows.append(row)

@@ -80,13 +80,13 @@ def _iso(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
     date = pc.struct_field(parts, "date").fill_null("")
     year, month, day = (
-        pc.if_else(pc.equal(date, ""), "1", pc.utf8_slice_codeunits(date, start, stop)).cast(pa.int64()).to_numpy()
+        pc.if_else(pc.equal(date, ""), "1", pc.utf8_slice_codeunits(date, start, stop))
+        .cast(pa.int64())
+        .to_numpy()
         for start, stop in ((0, 4), (5, 7), (8, 10))
     )
     months = (year - 1970) * 12 + month - 1
-    first_day, next_month = (
-        m.astype("M8[M]").astype("M8[D]").astype(np.int64) for m in (months, months + 1)
-    )
+    first_day, next_month = (m.astype("M8[M]").astype("M8[D]").astype(np.int64) for m in (months, months + 1))
     hour, minute, second, zone_hour, zone_minute = map(
         integers, ("hour", "minute", "second", "zone_hour", "zone_minute")
     )
