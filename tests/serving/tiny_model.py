@@ -1,0 +1,148 @@
+"""A SavedModel with the servable's signatures, small enough to be written and loaded in a second.
+
+``python -m tests.serving.tiny_model DIR`` writes it as version 1 under DIR, for a server elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+ITEM_IDS = ["apron", "basket", "candle", "dish", "easel", "fork"]
+TITLES = [f"{item_id.title()} é" for item_id in ITEM_IDS]
+FILTERS = ["room=kitchen", "room=hall", "room=hall", "room=kitchen", "room=studio", "room=kitchen"]
+DIM = 4
+VECTORS = np.random.default_rng(7).normal(size=(len(ITEM_IDS), DIM)).astype(np.float32)
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def _strings(*shape: int | None) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *shape], tf.string)
+
+
+_CONTEXT = {"user_id": _strings(), "history": _strings(None)}
+_LISTS = {
+    "exclude": _strings(None),
+    "filters": _strings(None),
+    "k": tf.TensorSpec([None], tf.int32),
+}
+_SEEN = {"exclude_seen": tf.TensorSpec([None], tf.bool)}
+INPUTS = {
+    "search": {"query": _strings(), **_CONTEXT, **_LISTS, **_SEEN},
+    "recommend": {**_CONTEXT, **_LISTS, **_SEEN},
+    "similar": {"item_id": _strings(), **_LISTS},
+    "rank": {"query": _strings(), "candidates": _strings(None), **_CONTEXT},
+    "embed_query": {"query": _strings(), **_CONTEXT},
+    "embed_item": {"item_id": _strings(), "text": _strings()},
+}
+
+
+def _is_any_of(texts: Any, wanted: Any) -> Any:
+    """Whether each of ``texts`` is among the row's ``wanted``: bool ``[batch, len(texts)]``."""
+    return tf.reduce_any(tf.equal(tf.constant(texts)[None, :, None], wanted[:, None, :]), axis=2)
+
+
+class TinyModel(tf.Module):
+    """A query's vector depends on its length, on the user's and on the items of the history."""
+
+    def _query(self, user_id: Any, history: Any, query: Any = None) -> Any:
+        length = tf.strings.length(user_id) + (0 if query is None else 3 * tf.strings.length(query))
+        base = tf.cos(tf.cast(length, tf.float32)[:, None] * tf.range(1.0, DIM + 1.0))
+        return base + tf.cast(_is_any_of(ITEM_IDS, history), tf.float32) @ VECTORS
+
+    def _best(self, vector: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+        scores = vector @ VECTORS.T
+        allowed = ~_is_any_of(ITEM_IDS, exclude)
+        free = tf.reduce_all(tf.equal(filters, ""), axis=1, keepdims=True)
+        allowed &= free | _is_any_of(FILTERS, filters)
+        width = tf.reduce_max(k)
+        values, rows = tf.math.top_k(tf.where(allowed, scores, LOWEST), tf.minimum(width, len(ITEM_IDS)))
+        num_results = tf.minimum(k, tf.reduce_sum(tf.cast(allowed, tf.int32), axis=1))
+        valid = tf.range(tf.shape(rows)[1])[None] < num_results[:, None]
+        padding = [[0, 0], [0, width - tf.shape(rows)[1]]]
+        values = tf.pad(tf.where(valid, values, 0.0), padding)
+        texts = {
+            name: tf.pad(tf.where(valid, tf.gather(column, rows), ""), padding, constant_values="")
+            for name, column in {"item_ids": ITEM_IDS, "titles": TITLES}.items()
+        }
+        return {**texts, "scores": values, "channel_scores": values[..., None], "num_results": num_results}
+
+    def search(
+        self, query: Any, user_id: Any, history: Any, exclude: Any, filters: Any, k: Any, exclude_seen: Any
+    ) -> dict[str, Any]:
+        seen = tf.where(exclude_seen[:, None], history, "")
+        return self._best(self._query(user_id, history, query), tf.concat([exclude, seen], 1), filters, k)
+
+    def recommend(
+        self, user_id: Any, history: Any, exclude: Any, filters: Any, k: Any, exclude_seen: Any
+    ) -> dict[str, Any]:
+        seen = tf.where(exclude_seen[:, None], history, "")
+        return self._best(self._query(user_id, history), tf.concat([exclude, seen], 1), filters, k)
+
+    def similar(self, item_id: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+        vector = self.embed_item(item_id, tf.zeros_like(item_id))["embedding"]
+        return self._best(vector, tf.concat([exclude, item_id[:, None]], 1), filters, k)
+
+    def rank(self, query: Any, candidates: Any, user_id: Any, history: Any) -> dict[str, Any]:
+        matches = tf.equal(candidates[:, :, None], tf.constant(ITEM_IDS))
+        known = tf.reduce_any(matches, axis=2)
+        rows = tf.argmax(tf.cast(matches, tf.int32), axis=2)
+        scores = tf.gather(self._query(user_id, history, query) @ VECTORS.T, rows, batch_dims=1)
+        # Unknown candidates keep their id after the known ones; empty ones come last of all.
+        order = tf.argsort(
+            tf.where(known, scores, tf.where(tf.equal(candidates, ""), -float("inf"), LOWEST)),
+            direction="DESCENDING",
+            stable=True,
+        )
+        known, rows, scores, candidates = (
+            tf.gather(x, order, batch_dims=1) for x in (known, rows, scores, candidates)
+        )
+        scores = tf.where(known, scores, tf.where(tf.equal(candidates, ""), 0.0, LOWEST))
+        return {
+            "item_ids": candidates,
+            "titles": tf.where(known, tf.gather(TITLES, rows), ""),
+            "scores": scores,
+            "channel_scores": scores[..., None],
+            "num_results": tf.reduce_sum(tf.cast(known, tf.int32), axis=1),
+        }
+
+    def embed_query(self, query: Any, user_id: Any, history: Any) -> dict[str, Any]:
+        return {"embedding": self._query(user_id, history, query)}
+
+    def embed_item(self, item_id: Any, text: Any) -> dict[str, Any]:
+        known = tf.cast(_is_any_of(ITEM_IDS, item_id[:, None]), tf.float32) @ VECTORS
+        return {"embedding": known + tf.cast(tf.strings.length(text), tf.float32)[:, None]}
+
+
+def write(path: Path) -> None:
+    """Writes the model into ``path``, with a warm-up file, and a default for ``text`` of ``embed_item``."""
+    model = TinyModel()
+    signatures = {
+        name: tf.function(getattr(model, name)).get_concrete_function(**specs)
+        for name, specs in INPUTS.items()
+    }
+    tf.saved_model.save(model, str(path), signatures={**signatures, "serving_default": signatures["search"]})
+
+    file = path / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    embed_item = saved_model.meta_graphs[0].signature_def["embed_item"]
+    embed_item.defaults["text"].CopyFrom(tf.make_tensor_proto([""]))
+    file.write_bytes(saved_model.SerializeToString())
+
+    log = prediction_log_pb2.PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.signature_name = "embed_item"
+    request.inputs["item_id"].CopyFrom(tf.make_tensor_proto(["apron"]))
+    (path / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(path / "assets.extra" / "tf_serving_warmup_requests")) as writer:
+        writer.write(log.SerializeToString())
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) / "1")
