@@ -1,14 +1,9 @@
 """Repairs the two wheels of the lock that ask for a newer C library than they use.
 
 ml-metadata 1.21.0 and tensorflow-data-validation 1.21.0 are built on glibc 2.39 and tagged so. What their
-extension modules take from it is next to nothing, and Debian 12, Ubuntu 22.04 and RHEL 9 lack just that:
-
-* ``GLIBCXX_3.4.32`` for ``std::ios_base_library_init()``, which no relocation refers to;
-* ``CXXABI_1.3.15`` for ``__cxa_call_terminate``, reached only when the process is about to terminate;
-* ``GLIBC_2.38`` for ``__isoc23_strtol`` and its family: ``strtol`` that also reads binary literals.
-
-The repair edits those entries of the ELF file in place (nothing moves), lowers the wheel's platform tag to what the
-module then needs, and rewrites RECORD. The result is an ordinary wheel, the same bytes on every machine.
+extension modules take from it is next to nothing (see `edit_elf`), and Debian 12, Ubuntu 22.04 and RHEL 9
+lack just that. The repair edits the modules, lowers the wheel's platform tag to what they then need, and
+rewrites RECORD. The result is an ordinary wheel, the same bytes on every machine.
 
 Only the standard library is used, because this runs before anything is installed.
 """
@@ -19,34 +14,21 @@ import hashlib
 import os
 import platform
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from edit_elf import RepairError, without_newest_versions
+
 BUILT_FOR = (2, 39)
-REPAIRED_FOR = (2, 34)  # GLIBC_2.34, GLIBCXX_3.4.29 and CXXABI_1.3.13 remain needed: the manylinux_2_34 policy.
+REPAIRED_FOR = (
+    2,
+    34,
+)  # GLIBC_2.34, GLIBCXX_3.4.29 and CXXABI_1.3.13 remain needed: the manylinux_2_34 policy.
 BUILT_TAG = "manylinux_2_39_x86_64"
 REPAIRED_TAG = "manylinux_2_34_x86_64"
-
-MISSING_VERSIONS = ("GLIBCXX_3.4.32", "CXXABI_1.3.15", "GLIBC_2.38")
-STAND_INS = {
-    "__isoc23_strtol": "strtol",
-    "__isoc23_strtoul": "strtoul",
-    "__isoc23_strtoll": "strtoll",
-    "__isoc23_strtoull": "strtoull",
-    "__cxa_call_terminate": "abort",
-}
-STAND_IN_LIBRARY, STAND_IN_VERSION = "libc.so.6", "GLIBC_2.2.5"
-
-VER_FLG_WEAK = 2  # The loader does not insist on a version marked so.
-
-
-class RepairError(Exception):
-    """The wheel or the machine is not one the repair knows; `str()` is one sentence."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,81 +89,6 @@ def c_library_version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def repair_elf(data: bytearray) -> int:
-    """Removes, in place, what a little-endian 64-bit ELF module asks of glibc after 2.34 and GCC after 11.
-
-    Returns:
-        How many version entries and symbols were changed; 0 if the module asks for nothing of the kind.
-
-    Raises:
-        RepairError: if a symbol must be replaced and its stand-in cannot be reached from this module.
-    """
-    sections = _sections(data)
-    strings = sections[".dynstr"]
-
-    def text(offset: int) -> str:
-        start = strings.start + offset
-        return data[start : data.index(b"\0", start)].decode("ascii")
-
-    edits = 0
-    stand_in_index = None
-    replaced_indices = set()
-    for library, entry in _needed_versions(data, sections[".gnu.version_r"]):
-        flags, index, name = struct.unpack_from("<HHI", data, entry + 4)
-        if text(name) in MISSING_VERSIONS:
-            struct.pack_into("<H", data, entry + 4, flags | VER_FLG_WEAK)
-            replaced_indices.add(index)
-            edits += 1
-        elif (text(library), text(name)) == (STAND_IN_LIBRARY, STAND_IN_VERSION):
-            stand_in_index = index
-
-    symbols, versions = sections[".dynsym"], sections[".gnu.version"]
-    for position in range(len(symbols) // 24):
-        symbol, version = symbols.start + 24 * position, versions.start + 2 * position
-        (name,) = struct.unpack_from("<I", data, symbol)
-        (index,) = struct.unpack_from("<H", data, version)
-        if index not in replaced_indices or text(name) not in STAND_INS:
-            continue
-        stand_in = data.find(STAND_INS[text(name)].encode() + b"\0", strings.start, strings.stop)
-        if stand_in < 0 or stand_in_index is None:
-            raise RepairError(f"{text(name)} must have a stand-in in {STAND_IN_LIBRARY}. Got a module without one.")
-        struct.pack_into("<I", data, symbol, stand_in - strings.start)
-        struct.pack_into("<H", data, version, stand_in_index)
-        edits += 1
-    return edits
-
-
-def _sections(data: bytearray) -> dict[str, range]:
-    """Byte range of every section of an ELF file, by name."""
-    if data[:6] != b"\x7fELF\x02\x01":
-        raise RepairError("An extension module must be a little-endian 64-bit ELF file. Got something else.")
-    (table,) = struct.unpack_from("<Q", data, 0x28)
-    entry_size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
-    headers = []
-    for position in range(count):
-        (name,) = struct.unpack_from("<I", data, table + entry_size * position)
-        offset, size = struct.unpack_from("<QQ", data, table + entry_size * position + 0x18)
-        headers.append((name, range(offset, offset + size)))
-    names = headers[names_index][1].start
-    return {
-        data[names + name : data.index(b"\0", names + name)].decode("ascii"): span for name, span in headers
-    }
-
-
-def _needed_versions(data: bytearray, section: range) -> Iterator[tuple[int, int]]:
-    """Yields, for each needed version, its library's offset in `.dynstr` and its own offset in the file."""
-    need = section.start
-    while True:
-        _, count, library, first, following = struct.unpack_from("<HHIII", data, need)
-        entry = need + first
-        for _ in range(count):
-            yield library, entry
-            entry += struct.unpack_from("<I", data, entry + 12)[0]
-        if following == 0:
-            return
-        need += following
-
-
 def repair_wheel(source: Path, folder: Path) -> Path:
     """Writes the repaired form of a wheel.
 
@@ -199,8 +106,8 @@ def repair_wheel(source: Path, folder: Path) -> Path:
     digest = sha256(source)
     if known is None or digest != known.built_sha256:
         raise RepairError(
-            f"Only the published wheels of {', '.join(KNOWN_WHEELS)} can be repaired. Got {source.name} with sha256 {digest};"
-            f" use a system with glibc {_dotted(BUILT_FOR)} or newer."
+            f"A wheel to repair must be the published one of {', '.join(KNOWN_WHEELS)}."
+            f" Got {source.name} with sha256 {digest}; use a system with glibc {dotted(BUILT_FOR)} or newer."
         )
     with zipfile.ZipFile(source) as wheel:
         members = {name: wheel.read(name) for name in wheel.namelist() if not name.endswith("/")}
@@ -208,9 +115,8 @@ def repair_wheel(source: Path, folder: Path) -> Path:
     edits = 0
     for name, content in members.items():
         if name.endswith(".so"):
-            module = bytearray(content)
-            edits += repair_elf(module)
-            members[name] = bytes(module)
+            members[name], module_edits = without_newest_versions(content)
+            edits += module_edits
         elif name.endswith(".dist-info/WHEEL"):
             members[name] = content.replace(BUILT_TAG.encode(), REPAIRED_TAG.encode())
     if edits != known.edits:
@@ -249,7 +155,8 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _dotted(version: tuple[int, int]) -> str:
+def dotted(version: tuple[int, int]) -> str:
+    """A version as people write it."""
     return ".".join(map(str, version))
 
 
@@ -273,18 +180,21 @@ def repaired_wheels(lock_path: Path, cache: Path) -> dict[str, Path]:
         cache: folder of repaired wheels, kept from one set-up to the next.
 
     Returns:
-        The repaired wheel of each project that this machine cannot install as published; empty where the C library
-        is new enough.
+        The repaired wheel of each project that this machine cannot install as published; empty where the C
+        library is new enough.
 
     Raises:
-        RepairError: if the C library is too old even for the repaired wheels, or a wheel is not the one expected.
+        RepairError: if the C library is too old even for the repaired wheels, or a wheel is not the one
+            expected.
         subprocess.CalledProcessError: if a download fails.
     """
     version = c_library_version()
     if version >= BUILT_FOR:
         return {}
     if version < REPAIRED_FOR:
-        raise RepairError(f"The locked wheels need glibc {_dotted(REPAIRED_FOR)} or newer. Got {_dotted(version)}.")
+        raise RepairError(
+            f"The locked wheels need glibc {dotted(REPAIRED_FOR)} or newer. Got {dotted(version)}."
+        )
     python_tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     lock = lock_path.read_text(encoding="utf-8")
     wheels = {}
@@ -303,6 +213,10 @@ def _download(requirement: str, folder: Path) -> Path:
     """Fetches one pinned wheel, though its tag says that this machine cannot use it."""
     (folder / "requirement.txt").write_text(requirement, encoding="utf-8")
     command = [sys.executable, "-m", "pip", "--quiet", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--require-hashes", f"--platform={BUILT_TAG}", f"--python-version={_dotted(sys.version_info[:2])}"]
+    command += [
+        "--require-hashes",
+        f"--platform={BUILT_TAG}",
+        f"--python-version={dotted(sys.version_info[:2])}",
+    ]
     subprocess.run([*command, f"--dest={folder}", f"--requirement={folder / 'requirement.txt'}"], check=True)
     return next(folder.glob("*.whl"))

