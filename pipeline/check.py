@@ -1,9 +1,7 @@
-"""Validation of a whole dataset before anything is trained: every table streamed once, counted and cross-checked."""
+"""Validation of a whole dataset before anything is trained: every table streamed once and cross-checked."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,9 +13,11 @@ import pyarrow.compute as pc
 
 from pipeline import columns
 from pipeline.columns import Normalised, QueryTexts, Where
+from pipeline.contract import EventSplit, EventsTable, JudgmentsTable
+from pipeline.data_report import EventSummary, JudgmentSummary, Report, day, print_report
 from pipeline.errors import DataError
 from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
-from pipeline.manifest import EventsTable, EventSplit, JudgmentsTable, Manifest
+from pipeline.manifest import Manifest
 from pipeline.splits import SPLITS, event_splits, event_starts, judgment_splits
 from pipeline.tables import column_names, expand_paths, read_batches, shown
 
@@ -32,51 +32,18 @@ _NORMALISE: dict[str, Callable[..., Normalised]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EventSummary:
-    """Of the events that can be used: times in epoch seconds, counts by kind and by split."""
-
-    num_users: int
-    num_items: int
-    first_time: int
-    last_time: int
-    starts: tuple[int, int]
-    kinds: dict[str, int]
-    splits: dict[str, int]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class JudgmentSummary:
-    """Of the judgments that can be used: queries by split."""
-
-    num_queries: int
-    num_items: int
-    splits: dict[str, int]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a dataset holds, and what is wrong with it."""
-
-    name: str
-    num_items: int
-    num_users: int | None
-    events: EventSummary | None
-    judgments: JudgmentSummary | None
-    findings: Findings
-    seconds: float
-
-
 def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
     """Checks every table against the manifest and each other.
 
     Memory holds the ids of items and users, and counters; with a split by shares of time also the times.
 
     Args:
+        manifest: The dataset.
         stream: Where the summary for people goes; it is written before a limit stops the check.
 
     Raises:
-        DataError: A file or column is missing, a table is empty, a finding is past its limit, or a split has no rows.
+        DataError: A file or column is missing, a table is empty, a finding is past its limit, or a split has
+            no rows.
     """
     started = time.monotonic()
     files = _files(manifest)
@@ -101,7 +68,7 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
         findings=findings,
         seconds=time.monotonic() - started,
     )
-    _print(report, manifest, stream)
+    print_report(report, manifest, stream)
     findings.raise_past(manifest.limits)
     _require_splits(report, manifest)
     return report
@@ -113,6 +80,7 @@ def normalised_batches(
     """A table's canonical batches, each with its file.
 
     Args:
+        manifest: The dataset.
         table: ``items``, ``users``, ``events`` or ``judgments``.
         files: Its files.
         queries: The texts of the queries, for ``judgments``.
@@ -272,8 +240,8 @@ def _require_kind_is_no_column(table: EventsTable, files: list[str]) -> None:
         (kind,) = table.kind.kinds
         if kind in column_names(files[0], format=table.format):
             raise DataError(
-                f'events.kind must be one kind for every row, or a table that names a column. Got "{kind}", which is a '
-                f'column of {shown(files[0])}; write kind = {{ column = "{kind}" }}.'
+                f"events.kind must be one kind for every row, or a table that names a column. Got "
+                f'"{kind}", a column of {shown(files[0])}; write kind = {{ column = "{kind}" }}.'
             )
 
 
@@ -295,8 +263,8 @@ def _judgments(
             first = split_of.setdefault(row["query"], row["split"])
             if first != row["split"]:
                 raise DataError(
-                    f'{shown(file)}: column "{table.split}" must put a query into one split. Got "{row["query"]}" '
-                    f"in {first} and {row['split']}."
+                    f'{shown(file)}: column "{table.split}" must put a query into one split. Got '
+                    f'"{row["query"]}" in {first} and {row["split"]}.'
                 )
     _require_rows("judgments", files, findings.rows.get("judgments", 0))
     if not split_of:
@@ -320,56 +288,15 @@ def _require_splits(report: Report, manifest: Manifest) -> None:
         for name, size in events.splits.items():
             if size == 0:
                 raise DataError(
-                    f"split.events must leave events in each of {', '.join(SPLITS)}. Got none in {name}: events run "
-                    f"from {_day(events.first_time)} to {_day(events.last_time)}, validation begins "
-                    f"{_day(events.starts[0])} and test {_day(events.starts[1])}."
+                    f"split.events must leave events in each of {', '.join(SPLITS)}. Got none in {name}: "
+                    f"events run from {day(events.first_time)} to {day(events.last_time)}, validation begins "
+                    f"{day(events.starts[0])} and test {day(events.starts[1])}."
                 )
     if report.judgments is not None:
         for name, size in report.judgments.splits.items():
             if size == 0:
                 raise DataError(
-                    f"split.judgments must leave queries in each of {', '.join(SPLITS)}. Got none in {name} of "
-                    f"{report.judgments.num_queries} queries; set larger shares, or name a column with judgments.split."
+                    f"split.judgments must leave queries in each of {', '.join(SPLITS)}. Got none in {name} "
+                    f"of {report.judgments.num_queries} queries; set larger shares, or name a column with "
+                    f"judgments.split."
                 )
-
-
-def _day(seconds: int) -> str:
-    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%d %H:%M" if seconds % 86400 else "%Y-%m-%d")
-
-
-def _print(report: Report, manifest: Manifest, stream: TextIO) -> None:
-    lines = [("items", report.num_items, f"text {', '.join(manifest.items.text)}")]
-    if report.num_users is not None:
-        lines.append(("users", report.num_users, ""))
-    if report.events is not None:
-        events, starts = report.events, report.events.starts
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(events.kinds.items())[:6])
-        covered = f"{events.num_users:,} users, {events.num_items:,} items; {kinds}"
-        lines.append(("events", sum(events.splits.values()), covered))
-        spans = (
-            f"{_day(events.first_time)} to {_day(starts[0])}",
-            f"{_day(starts[0])} to {_day(starts[1])}",
-            f"{_day(starts[1])} to {_day(events.last_time)}",
-        )
-        for (name, size), span in zip(events.splits.items(), spans, strict=True):
-            lines.append((f"  {name}", size, span))
-    if report.judgments is not None:
-        judgments = report.judgments
-        lines.append(("judgments", report.findings.rows["judgments"], f"{judgments.num_items:,} items"))
-        lines.append(("queries", judgments.num_queries, ""))
-        lines.extend((f"  {name}", size, "") for name, size in judgments.splits.items())
-    print(f"{report.name}: read in {report.seconds:.1f} s", file=stream)
-    for name, count, note in lines:
-        print(f"  {name:<14}{count:>12,}  {note}".rstrip(), file=stream)
-    past = report.findings.past_limits(manifest.limits)
-    for finding in report.findings.findings:
-        share, limit = report.findings.share(finding), getattr(manifest.limits, finding.rule)
-        verdict = "past its limit" if finding in past else "within its limit"
-        print(
-            f"  {finding.rule:<18}{finding.count:>8,} of {finding.table}, {share:.2%}, {verdict} of {limit:.2%}: "
-            f"{finding.sentence()}",
-            file=stream,
-        )
-    if not report.findings.findings:
-        print("  no findings", file=stream)

@@ -1,12 +1,13 @@
 """Canonical columns: a batch as its file has it becomes one with our names, types and units.
 
-Pure functions over Arrow arrays, one batch in and one out, with what is wrong in it counted. They run on any worker.
+Pure functions over Arrow arrays, one batch in and one out, with what is wrong in it counted: they run on any
+worker.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import times
+from pipeline.contract import EventsTable, ItemsTable, JudgmentsTable, Range, UsersTable
 from pipeline.errors import DataError
 from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
-from pipeline.manifest import EventsTable, ItemsTable, JudgmentsTable, Manifest, Range, UsersTable
+from pipeline.manifest import Manifest
 from pipeline.tables import expand_paths, read_batches, shown
+from pipeline.values import as_labels, as_numbers, as_text
 
 Mask = np.ndarray[Any, Any]
 
-_DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_ABSENT = pa.array(["", "NA", "N/A", "null", "NULL", "None"])
 _YES = pa.array(["true", "yes", "y", "t", "1", "in stock", "in_stock", "available"])
 _NO = pa.array(["false", "no", "n", "f", "0", "out of stock", "out_of_stock", "unavailable"])
 _SPLIT_NAMES = {"train": "train", "validation": "validation", "test": "test"} | dict.fromkeys(
@@ -32,7 +33,7 @@ _SPLIT_NAMES = {"train": "train", "validation": "validation", "test": "test"} | 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Where:
-    """Where a batch comes from: its file, and the number of its first row there (as `tables.read_batches` counts)."""
+    """Where a batch comes from: its file, and its first row as `tables.read_batches` counts."""
 
     file: str
     first_row: int
@@ -61,8 +62,11 @@ class QueryTexts:
 
 
 def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> Normalised:
-    """Items as `item_id` string, text and categorical columns under their own names (string, "" for null), numeric ones
-    (float32, null where unknown or wrong), and `available` (int64, 1 or 0) if the manifest names such a column.
+    """Makes items canonical.
+
+    They have `item_id` string, the text and categorical columns under their own names (string, "" for null),
+    the numeric ones (float32, null where unknown or wrong), and, if the manifest names such a column, `available`
+    (int64, 1 or 0).
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -81,7 +85,7 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
 
 
 def normalise_users(batch: pa.RecordBatch, table: UsersTable, where: Where) -> Normalised:
-    """Users as `user_id` string, and categorical and numeric columns as for items.
+    """Makes users canonical: `user_id` string, and the categorical and numeric columns as for items.
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -96,10 +100,11 @@ def normalise_users(batch: pa.RecordBatch, table: UsersTable, where: Where) -> N
 
 
 def normalise_events(batch: pa.RecordBatch, table: EventsTable, where: Where) -> Normalised:
-    """Events as `user_id` and `item_id` strings, `time` int64 epoch seconds, `kind` string (its label), `weight`
-    float32, and, if the manifest names them, `value` float32 (nullable), `query` and `session` strings ("" for null).
+    """Makes events canonical.
 
-    A row without a user, an item, a time or a known kind is counted and left out.
+    They have `user_id` and `item_id` strings, `time` int64 epoch seconds, `kind` string (its label), `weight`
+    float32, and, if the manifest names them, `value` float32 (nullable), `query` and `session` strings (""
+    for null). A row without a user, an item, a time or a known kind is counted and left out.
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -122,12 +127,16 @@ def normalise_events(batch: pa.RecordBatch, table: EventsTable, where: Where) ->
 def normalise_judgments(
     batch: pa.RecordBatch, table: JudgmentsTable, where: Where, queries: QueryTexts | None = None
 ) -> Normalised:
-    """Judgments as `query_id`, `query` and `item_id` strings, `grade` float32, and `split` string if the manifest names
-    such a column. Without a column of query ids the text is the id.
+    """Makes judgments canonical.
 
-    A row without one of them is counted and left out.
+    They have `query_id`, `query` and `item_id` strings, `grade` float32, and, if the manifest names such a
+    column, `split` string. Without a column of query ids the text is the id. A row without one of them is counted and
+    left out.
 
     Args:
+        batch: As read.
+        table: What its columns mean.
+        where: Where it comes from.
         queries: The texts by id, from `read_queries`; needed when the manifest names a table of queries.
 
     Raises:
@@ -153,7 +162,7 @@ def normalise_judgments(
 
 
 def read_queries(manifest: Manifest) -> tuple[QueryTexts | None, Findings]:
-    """The table of queries that judgments are joined with, or ``None`` if their text is in the judgments themselves.
+    """The table of queries that judgments are joined with, or ``None`` if the judgments hold the text.
 
     Raises:
         DataError: A file is missing or cannot be read.
@@ -223,11 +232,8 @@ class _Rows:
         return ids
 
     def labels(self, column: str) -> pa.StringArray:
-        """Short names as text, null where empty; ``12471.0`` and ``12471`` are one name."""
-        text = pc.utf8_trim_whitespace(self._text(column))
-        # A table written by pandas has whole numbers as 12471.0 once a single value of the column is missing.
-        text = pc.replace_substring_regex(text, r"^(0|[1-9]\d*)\.0$", r"\1")
-        return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+        """Short names as text, null where empty."""
+        return self._converted(as_labels, column, "text in UTF-8")
 
     def label_texts(self, column: str) -> pa.StringArray:
         """Optional names, "" where missing."""
@@ -235,25 +241,11 @@ class _Rows:
 
     def texts(self, column: str) -> pa.StringArray:
         """Free text, "" where missing."""
-        return pc.utf8_trim_whitespace(self._text(column)).fill_null("")
+        return self._converted(as_text, column, "text in UTF-8").fill_null("")
 
     def numbers(self, column: str, range_: Range) -> pa.FloatArray:
         """float32 numbers, null where missing, not a finite number, or out of range."""
-        raw = _decoded(self._batch.column(column))
-        given = _mask(raw.is_valid())
-        if pa.types.is_string(raw.type) or pa.types.is_large_string(raw.type):
-            raw = pc.utf8_trim_whitespace(raw.cast(pa.string()))
-            given &= ~_mask(pc.is_in(raw, _ABSENT))
-            raw = pc.if_else(pc.match_substring_regex(raw, _DECIMAL), raw, pa.scalar(None, pa.string()))
-        elif (
-            not _is_number(raw.type) and not pa.types.is_null(raw.type) and not pa.types.is_boolean(raw.type)
-        ):
-            raise self._type_error(column, "numbers")
-        elif pa.types.is_boolean(raw.type):
-            raw = raw.cast(pa.int8())
-        # What float32 cannot hold becomes infinite, and is found as such.
-        with np.errstate(over="ignore"):
-            values = raw.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy().astype(np.float32)
+        values, given = self._converted(as_numbers, column, "numbers")
         finite = np.isfinite(values)
         self.find("bad_numbers", column, "be a finite number", given & ~finite)
         low, high = range_.min, range_.max
@@ -311,42 +303,15 @@ class _Rows:
         self.find(rule, column, expected, _mask(positions.is_null()), drop=True)
         return pa.array(list(names.values())).take(positions)
 
-    def _text(self, column: str) -> pa.StringArray:
-        raw = _decoded(self._batch.column(column))
-        kind = raw.type
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            if not pa.types.is_string(kind.value_type):
-                raise self._type_error(column, "text")
-            return pc.binary_join(raw, pa.scalar(" ", pa.string()))
-        if pa.types.is_nested(kind):
-            raise self._type_error(column, "text")
-        if pa.types.is_floating(kind):
-            return _float_text(raw)
+    def _converted(self, convert: Callable[[pa.Array], Any], column: str, expected: str) -> Any:
+        raw = self._batch.column(column)
         try:
-            return raw.cast(pa.string())
-        except pa.ArrowInvalid:
-            raise self._type_error(column, "text in UTF-8") from None
-
-    def _type_error(self, column: str, expected: str) -> DataError:
-        file, kind = shown(self._where.file), self._batch.column(column).type
-        return DataError(f'{file}: column "{column}" must hold {expected}. Got values of type {kind}.')
-
-
-def _decoded(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-
-
-def _float_text(column: pa.Array) -> pa.StringArray:
-    """Shortest decimal text: whole numbers without a point, NaN as null."""
-    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
-    is_whole = np.isfinite(values) & (np.abs(values) < 2**63) & (values == np.floor(values))
-    whole = pa.array(np.where(is_whole, values, 0).astype(np.int64)).cast(pa.string())
-    text = pc.if_else(pa.array(is_whole), whole, column.cast(pa.string()))
-    return pc.if_else(pa.array(np.isnan(values)), pa.scalar(None, pa.string()), text)
+            return convert(raw)
+        except (TypeError, pa.ArrowInvalid):
+            file = shown(self._where.file)
+            raise DataError(
+                f'{file}: column "{column}" must hold {expected}. Got values of type {raw.type}.'
+            ) from None
 
 
 def _mask(column: pa.Array) -> Mask:

@@ -6,8 +6,8 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+from pipeline.contract import Limits
 from pipeline.errors import DataError
-from pipeline.manifest import Limits
 
 NUM_EXAMPLES = 3
 

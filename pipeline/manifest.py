@@ -1,4 +1,4 @@
-"""The data contract: which files a dataset has and what their columns mean, read from ``dataset.toml``."""
+"""A dataset's manifest: the data contract of one dataset, read from its ``dataset.toml``."""
 
 from __future__ import annotations
 
@@ -8,178 +8,31 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from pipeline.contract import (
+    FORMATS,
+    EventSplit,
+    EventsTable,
+    Grade,
+    ItemsTable,
+    JudgmentSplit,
+    JudgmentsTable,
+    Kind,
+    KindRule,
+    Limits,
+    Range,
+    Split,
+    UsersTable,
+)
 from pipeline.errors import DataError
 from pipeline.section import Section
 
 FILE_NAME = "dataset.toml"
-FORMATS = ("csv", "tsv", "jsonl", "parquet")
 _ITEM_COLUMNS = ("item_id", "available")
 _USER_COLUMNS = ("user_id",)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Range:
-    """The closed interval a numeric column must lie in; ``None`` leaves an end open."""
-
-    min: float | None = None
-    max: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What one value of the kind column counts for.
-
-    Attributes:
-        weight: How much one such event weighs in training; at least 0.
-        label: The name the rest of the pipeline knows it by; several kinds may share one.
-    """
-
-    weight: float = 1.0
-    label: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KindRule:
-    """How the kind of an event is found.
-
-    Attributes:
-        column: The column that holds it, or ``None`` when every row has the one kind in `kinds`.
-        kinds: By the value in the file. Empty means: any value is its own label, with weight 1.
-    """
-
-    column: str | None
-    kinds: Mapping[str, Kind]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Grade:
-    """The column of a judgment's grade; `gains` turns its labels into numbers, and is empty if they are numbers."""
-
-    column: str
-    gains: Mapping[str, float]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ItemsTable:
-    """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended."""
-
-    path: tuple[str, ...]
-    format: str | None = None
-    id: str
-    text: tuple[str, ...]
-    numeric: Mapping[str, Range]
-    categorical: tuple[str, ...] = ()
-    availability: str | None = None
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns to read, each once."""
-        return _distinct([self.id, *self.text, *self.numeric, *self.categorical, self.availability])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class UsersTable:
-    """What is known of each user besides events."""
-
-    path: tuple[str, ...]
-    format: str | None = None
-    id: str
-    numeric: Mapping[str, Range]
-    categorical: tuple[str, ...] = ()
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns to read, each once."""
-        return _distinct([self.id, *self.numeric, *self.categorical])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EventsTable:
-    """The log: who did what with which item, and when."""
-
-    path: tuple[str, ...]
-    format: str | None = None
-    user: str
-    item: str
-    time: str
-    kind: KindRule
-    value: str | None = None
-    query: str | None = None
-    session: str | None = None
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns to read, each once."""
-        return _distinct(
-            [self.user, self.item, self.time, self.kind.column, self.value, self.query, self.session]
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class JudgmentsTable:
-    """Graded query-item pairs. With `queries`, the text is in a table of its own, joined by `query_id`."""
-
-    path: tuple[str, ...]
-    format: str | None = None
-    queries: tuple[str, ...] | None = None
-    query_id: str | None = None
-    query: str
-    item: str
-    grade: Grade
-    split: str | None = None
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns to read from `path`, each once."""
-        text = None if self.queries else self.query
-        return _distinct([self.query_id, text, self.item, self.grade.column, self.split])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EventSplit:
-    """Where validation and test begin: both ISO 8601 times, or both shares of the time the log covers."""
-
-    validation: str | float = 0.1
-    test: str | float = 0.1
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class JudgmentSplit:
-    """Shares of the queries, drawn by a hash of the query."""
-
-    validation: float = 0.15
-    test: float = 0.15
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Split:
-    """How events (by time) and judgments (by query) divide into train, validation and test."""
-
-    events: EventSplit = EventSplit()
-    judgments: JudgmentSplit = JudgmentSplit()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The share of a table's rows, from 0 to 1, above which a finding stops the run; 1 only reports it."""
-
-    orphan_events: float = 0.01
-    orphan_users: float = 1.0
-    orphan_judgments: float = 0.01
-    unknown_queries: float = 0.0
-    duplicate_items: float = 0.0
-    duplicate_users: float = 0.0
-    missing_ids: float = 0.01
-    empty_text: float = 0.05
-    bad_times: float = 0.0
-    bad_numbers: float = 0.0
-    out_of_range: float = 0.0
-    unknown_kinds: float = 0.0
-    unknown_grades: float = 0.0
-    unknown_values: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,8 +45,8 @@ class Manifest:
     users: UsersTable | None = None
     events: EventsTable | None = None
     judgments: JudgmentsTable | None = None
-    split: Split = Split()
-    limits: Limits = Limits()
+    split: Split = dataclasses.field(default_factory=Split)
+    limits: Limits = dataclasses.field(default_factory=Limits)
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns into an equal manifest."""
@@ -220,26 +73,22 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
         DataError: The file is missing, is not TOML, or has an unknown key or a value of the wrong kind.
     """
     # Only here, so that the classes above stay free of pyarrow.
-    from pipeline.tables import is_remote, read_bytes, shown
+    from pipeline.files import is_remote, join, read_bytes, shown
 
-    file = os.fspath(path)
-    if not file.endswith(".toml"):
-        file = f"{file.rstrip('/')}/{FILE_NAME}"
+    folder, file = os.fspath(path), os.fspath(path)
+    if file.endswith(".toml"):
+        folder = file.rpartition("/")[0] or "."
+    else:
+        file = join(folder, FILE_NAME)
     try:
         document = tomllib.loads(read_bytes(file).decode("utf-8"))
     except FileNotFoundError:
-        folder = shown(os.path.dirname(file))
         raise DataError(
-            f"A dataset needs a manifest. Got no {shown(file)}; `tandem init {folder}` writes one."
+            f"A dataset must have a manifest. Got no {shown(file)}; `tandem init {shown(folder)}` writes one."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{shown(file)} must be TOML in UTF-8. Got: {error}.") from None
-    folder = os.path.dirname(file)
-    return _manifest(document, folder if is_remote(folder) else os.path.abspath(folder), shown(file))
-
-
-def _distinct(names: Iterable[str | None]) -> list[str]:
-    return list(dict.fromkeys(name for name in names if name is not None))
+    return _manifest(document, folder if is_remote(folder) else str(Path(folder).absolute()), shown(file))
 
 
 def _ranges(section: Section, key: str) -> dict[str, Range]:

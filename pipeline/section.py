@@ -10,7 +10,7 @@ from pipeline.errors import DataError
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The clause of an error that names the known name closest to a wrong one, or all of them if none is close."""
+    """The clause of an error that names the known name closest to a wrong one, or all if none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f'did you mean "{close[0]}"?' if close else f"known are {', '.join(names)}."
@@ -26,8 +26,8 @@ class Section:
         known: The keys it may have. Empty allows any.
 
     Raises:
-        DataError: `value` is not a table, or has a key that is not known. So does every getter below for a value of
-            the wrong kind.
+        DataError: `value` is not a table, or has a key that is not known. So does every getter below for a
+            value of the wrong kind.
     """
 
     def __init__(self, value: Any, file: str, name: str, known: Iterable[str]):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.manifest import EventSplit, JudgmentSplit
+from pipeline.contract import EventSplit, JudgmentSplit
 
 SPLITS = ("train", "validation", "test")
 
@@ -39,7 +39,7 @@ def event_splits(times: np.ndarray[Any, Any], starts: tuple[int, int]) -> np.nda
 
 
 def judgment_splits(judgments: pa.RecordBatch, split: JudgmentSplit) -> pa.StringArray:
-    """The split of each normalised judgment: its own column's if it has one, else by a hash of the query's text.
+    """The split of each normalised judgment: its own column's if it has one, else by a hash of its query.
 
     The text and not the id is hashed, so that one query under two ids is never on both sides.
 

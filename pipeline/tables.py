@@ -1,23 +1,19 @@
-"""Reading of tables: CSV, TSV, JSON Lines and Parquet, plain or gzip, a batch at a time, as the files have them."""
+"""Reading of tables, a batch at a time: CSV, TSV, JSON Lines and Parquet, plain or gzip."""
 
 from __future__ import annotations
 
-import glob
-import gzip
-import io
-import json
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet
 
+from pipeline.contract import FORMATS
 from pipeline.errors import DataError
-from pipeline.manifest import FORMATS
+from pipeline.files import damaged, is_remote, join, match_files, open_file, open_lines, open_text, shown
+from pipeline.json_lines import json_batches
 from pipeline.section import nearest
 
 _SUFFIXES = {
@@ -32,31 +28,6 @@ _SUFFIXES = {
 _BLOCK_BYTES = 8 << 20
 
 
-def is_remote(path: str) -> bool:
-    """Whether the path has a scheme (``gs://…``) and is opened through Beam."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
-
-
-def shown(path: str) -> str:
-    """The path as a person would type it: relative when it is below the current folder."""
-    if is_remote(path):
-        return path
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
-
-
-def read_bytes(path: str) -> bytes:
-    """The content of a small file.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    if is_remote(path) and not _match(path):
-        raise FileNotFoundError(path)
-    with _open(path) as stream:
-        return bytes(stream.read())
-
-
 def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
     """The files that a table's paths stand for, each glob in order of name.
 
@@ -69,8 +40,8 @@ def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
     """
     files: list[str] = []
     for path in paths:
-        full = path if is_remote(path) or os.path.isabs(path) else f"{folder.rstrip('/')}/{path}"
-        found = _match(full)
+        full = join(folder, path)
+        found = match_files(full)
         if not found:
             raise DataError(f"A table must have its files. Got none at {shown(full)}{_similar(full)}.")
         files.extend(found)
@@ -85,7 +56,7 @@ def table_format(path: str, override: str | None = None) -> str:
     """
     if override is not None:
         return override
-    suffix = os.path.splitext(path.removesuffix(".gz"))[1].lower()
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if suffix not in _SUFFIXES:
         raise DataError(
             f"{shown(path)}: the format must be one of {', '.join(FORMATS)}. Got the suffix "
@@ -104,7 +75,7 @@ def column_names(path: str, *, format: str | None = None) -> list[str]:
     if format_ == "parquet":
         return list(_parquet(path).schema_arrow.names)
     if format_ == "jsonl":
-        for _, batch in _json_batches(path, 1000):
+        for _, batch in json_batches(path, 1000):
             return list(batch.schema.names)
         return []
     return _csv_names(path, format_)
@@ -115,8 +86,8 @@ def read_batches(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Streams a table.
 
-    Columns of CSV and TSV are all strings, so that an id like ``00123`` survives; JSON Lines and Parquet keep their
-    types, which for JSON Lines may differ from batch to batch.
+    Columns of CSV and TSV are all strings, so that an id like ``00123`` survives; JSON Lines and Parquet keep
+    their types, which for JSON Lines may differ from batch to batch.
 
     Args:
         path: One file.
@@ -125,8 +96,8 @@ def read_batches(
         format: Overrides the suffix.
 
     Yields:
-        The number of the batch's first row, and the batch. Row 1 is the first row of data, after the header if there
-        is one; blank lines do not count.
+        The number of the batch's first row, and the batch. Row 1 is the first row of data, after the header
+        if there is one; blank lines do not count.
 
     Raises:
         DataError: The file is not what its format says, or lacks one of `columns`.
@@ -135,7 +106,7 @@ def read_batches(
     if format_ == "parquet":
         yield from _parquet_batches(path, columns, batch_rows)
     elif format_ == "jsonl":
-        yield from _select(path, columns, _json_batches(path, batch_rows))
+        yield from _select(path, columns, json_batches(path, batch_rows))
     else:
         yield from _csv_batches(path, columns, batch_rows, format_)
 
@@ -149,44 +120,12 @@ def missing_column(path: str, column: str, names: Iterable[str]) -> DataError:
     return DataError(f'{shown(path)} must have a column "{column}". Got {listed}; {hint}'.rstrip("; "))
 
 
-def _match(path: str) -> list[str]:
-    if is_remote(path):
-        # Beam takes seconds to import, and most datasets are local.
-        from apache_beam.io.filesystems import FileSystems
-
-        return sorted(found.path for found in FileSystems.match([path])[0].metadata_list)
-    # A name may itself hold brackets.
-    return [path] if os.path.isfile(path) else sorted(filter(os.path.isfile, glob.glob(path, recursive=True)))
-
-
 def _similar(path: str) -> str:
-    folder = os.path.dirname(path)
-    if is_remote(path) or not os.path.isdir(folder):
+    folder = Path(path).parent
+    if is_remote(path) or not folder.is_dir():
         return ""
-    close = nearest(os.path.basename(path), os.listdir(folder) or [""])
+    close = nearest(Path(path).name, [found.name for found in folder.iterdir()])
     return f"; {close.removesuffix('?')}" if close.startswith("did") else ""
-
-
-def _open(path: str) -> pa.NativeFile:
-    """The raw bytes of a file, able to seek."""
-    if is_remote(path):
-        from apache_beam.io.filesystem import CompressionTypes
-        from apache_beam.io.filesystems import FileSystems
-
-        return pa.PythonFile(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="r")
-    return pa.OSFile(path, "rb")
-
-
-def _open_text(path: str) -> pa.NativeFile:
-    """The bytes of a text file, unpacked."""
-    stream = _open(path)
-    return pa.CompressedInputStream(stream, "gzip") if path.endswith(".gz") else stream
-
-
-def _damaged(path: str, error: Exception) -> DataError:
-    return DataError(
-        f"{shown(path)} cannot be read as it is damaged or not what its name says. Got: {error}."
-    )
 
 
 # ---- Parquet
@@ -198,9 +137,9 @@ def _parquet(path: str) -> pa.parquet.ParquetFile:
             f"{shown(path)} must be unpacked: Parquet compresses its columns itself. Got a .gz file."
         )
     try:
-        return pa.parquet.ParquetFile(_open(path))
+        return pa.parquet.ParquetFile(open_file(path))
     except pa.ArrowInvalid as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
 
 
 def _parquet_batches(
@@ -217,7 +156,7 @@ def _parquet_batches(
             yield first, batch if columns is None else batch.select(list(columns))
             first += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
 
 
 # ---- CSV and TSV
@@ -237,7 +176,7 @@ def _csv_names(path: str, format_: str) -> list[str]:
     # Rows are not looked at yet, so that a bad one is reported by its own reader.
     options = _csv_options(format_, lambda row: "skip")
     try:
-        with _open_text(path) as stream, pa.csv.open_csv(stream, **options) as reader:
+        with open_text(path) as stream, pa.csv.open_csv(stream, **options) as reader:
             names = list(reader.schema.names)
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         if "Empty CSV" in str(error):
@@ -269,7 +208,7 @@ def _csv_batches(
     first = 1
     try:
         with (
-            _open_text(path) as stream,
+            open_text(path) as stream,
             pa.csv.open_csv(stream, convert_options=convert, **_csv_options(format_, bad_row)) as reader,
         ):
             for block in reader:
@@ -290,8 +229,8 @@ def _csv_batches(
 
 def _csv_error(path: str, format_: str, error: Exception) -> DataError:
     if "utf8" not in str(error).lower().replace("-", ""):
-        return _damaged(path, error)
-    with _python_lines(path) as lines:
+        return damaged(path, error)
+    with open_lines(path) as lines:
         for number, line in enumerate(lines):
             try:
                 line.decode("utf-8")
@@ -299,91 +238,7 @@ def _csv_error(path: str, format_: str, error: Exception) -> DataError:
                 got = line[max(0, bad.start - 20) : bad.start + 20]
                 where = f"row {number}" if number else "header"
                 return DataError(f"{shown(path)}, {where}: text must be UTF-8. Got {got!r}.")
-    return _damaged(path, error)
-
-
-def _python_lines(path: str) -> Any:
-    return io.BufferedReader(_open_text(path))
-
-
-# ---- JSON Lines
-
-
-def _json_batches(path: str, batch_rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    first, text_columns = 1, set[str]()
-    for lines in _line_blocks(path, batch_rows):
-        batch = _json_block(path, lines, first, text_columns)
-        yield first, batch
-        first += batch.num_rows
-
-
-def _line_blocks(path: str, batch_rows: int) -> Iterator[list[bytes]]:
-    lines: list[bytes] = []
-    num_bytes = 0
-    try:
-        with _python_lines(path) as stream:
-            for line in stream:
-                if not line.strip():
-                    continue
-                lines.append(line)
-                num_bytes += len(line)
-                if len(lines) == batch_rows or num_bytes > _BLOCK_BYTES:
-                    yield lines
-                    lines, num_bytes = [], 0
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _damaged(path, error) from None
-    if lines:
-        yield lines
-
-
-def _json_block(path: str, lines: list[bytes], first: int, text_columns: set[str]) -> pa.RecordBatch:
-    """Parses one block; `text_columns` remembers columns whose strings Arrow would otherwise take for times."""
-    content = pa.py_buffer(b"".join(lines))
-    try:
-        table = _arrow_json(content, text_columns)
-        times = {field.name for field in table.schema if pa.types.is_timestamp(field.type)}
-        if times:
-            text_columns |= times
-            table = _arrow_json(content, text_columns)
-    except pa.ArrowInvalid:
-        # One column with numbers and strings, or a bad line: Python tells which.
-        return _python_json(path, lines, first)
-    if table.num_rows != len(lines):
-        return _python_json(path, lines, first)
-    return table.combine_chunks().to_batches()[0]
-
-
-def _arrow_json(content: pa.Buffer, text_columns: set[str]) -> pa.Table:
-    schema = pa.schema([(name, pa.string()) for name in sorted(text_columns)])
-    return pa.json.read_json(
-        pa.BufferReader(content),
-        read_options=pa.json.ReadOptions(use_threads=False, block_size=max(content.size + 1, 1 << 16)),
-        parse_options=pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
-    )
-
-
-def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
-    rows = []
-    for number, line in enumerate(lines, start=first):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(
-                f"{shown(path)}, row {number}: a line must be one JSON object. Got: {error}."
-            ) from None
-        if not isinstance(row, dict):
-            raise DataError(f"{shown(path)}, row {number}: a line must be one JSON object. Got {row!r:.60}.")
-        rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.record_batch([_json_column([row.get(name) for row in rows]) for name in names], names=names)
-
-
-def _json_column(values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        texts = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
-        return pa.array(texts, pa.string())
+    return damaged(path, error)
 
 
 def _select(

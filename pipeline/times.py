@@ -24,8 +24,8 @@ def parse_times(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     """Reads times; fractions of a second are dropped, a time without a zone is UTC.
 
     Args:
-        column: Strings (ISO 8601 date with or without time, or epoch seconds), integers or floats (epoch seconds),
-            or Arrow's own timestamps and dates; `[n]`.
+        column: Strings (ISO 8601 date with or without time, or epoch seconds), integers or floats (epoch
+            seconds), or Arrow's own timestamps and dates; `[n]`.
 
     Returns:
         int64 `[n]` epoch seconds, and bool `[n]` whether the value is a time (where not, the seconds are 0).
@@ -62,7 +62,8 @@ def _strings(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, An
     try:
         return _timestamps(column.cast(pa.timestamp("s")))
     except pa.ArrowInvalid:
-        pass  # Arrow is ten times as fast but knows no zones, no fractions, no numbers, and stops at the first error.
+        # Arrow is ten times as fast, but knows no zones, fractions or numbers, and stops at the first error.
+        pass
     is_number = pc.match_substring_regex(column, _NUMBER)
     seconds, valid = _numbers(pc.if_else(is_number, column, None).cast(pa.float64()))
     if not valid.all():

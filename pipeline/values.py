@@ -1,0 +1,85 @@
+"""Conversions of a column of any type a file may have into text, names or numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_ABSENT = pa.array(["", "NA", "N/A", "null", "NULL", "None"])
+_NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+_NULL_TEXT = pa.scalar(None, pa.string())
+
+
+def as_text(column: pa.Array) -> pa.StringArray:
+    """Trimmed text, null where null: lists of strings joined by spaces, numbers in shortest decimal form.
+
+    Raises:
+        TypeError: The column holds objects.
+        pyarrow.ArrowInvalid: It holds bytes that are not UTF-8.
+    """
+    column = _decoded(column)
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        if not pa.types.is_string(kind.value_type):
+            raise TypeError(kind)
+        column = pc.binary_join(column, pa.scalar(" ", pa.string()))
+    elif pa.types.is_nested(kind):
+        raise TypeError(kind)
+    elif pa.types.is_floating(kind):
+        column = _float_text(column)
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def as_labels(column: pa.Array) -> pa.StringArray:
+    """Ids and other short names as text, null where empty; ``12471.0`` and ``12471`` are one name.
+
+    Raises:
+        TypeError: The column holds objects.
+        pyarrow.ArrowInvalid: It holds bytes that are not UTF-8.
+    """
+    # A table written by pandas has whole numbers as 12471.0 once a single value of the column is missing.
+    text = pc.replace_substring_regex(as_text(column), r"^(0|[1-9]\d*)\.0$", r"\1")
+    return pc.if_else(pc.equal(text, ""), _NULL_TEXT, text)
+
+
+def as_numbers(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Numbers, and where there should be one.
+
+    Returns:
+        float32 `[n]`, not finite where missing or not a number that float32 holds; and bool `[n]`, false
+        where the value is missing.
+
+    Raises:
+        TypeError: The column holds neither numbers nor text.
+    """
+    column = _decoded(column)
+    kind = column.type
+    given = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        given &= ~pc.is_in(column, _ABSENT).to_numpy(zero_copy_only=False)
+        column = pc.if_else(pc.match_substring_regex(column, _DECIMAL), column, _NULL_TEXT)
+    elif pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    elif not any(is_kind(kind) for is_kind in _NUMERIC):
+        raise TypeError(kind)
+    with np.errstate(over="ignore"):
+        values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy().astype(np.float32)
+    return values, given
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _float_text(column: pa.Array) -> pa.StringArray:
+    """Whole numbers without a point, NaN as null."""
+    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
+    is_whole = np.isfinite(values) & (np.abs(values) < 2**63) & (values == np.floor(values))
+    whole = pa.array(np.where(is_whole, values, 0).astype(np.int64)).cast(pa.string())
+    text = pc.if_else(pa.array(is_whole), whole, column.cast(pa.string()))
+    return pc.if_else(pa.array(np.isnan(values)), _NULL_TEXT, text)
