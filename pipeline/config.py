@@ -1,0 +1,253 @@
+"""What can be set about a run besides the data: one frozen dataclass a concern, read from TOML and ``--set``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
+
+from pipeline.errors import DataError
+from pipeline.section import nearest
+
+TRAINABLE = ("frozen", "lora", "top_layers", "full")
+
+
+def _require(holds: bool, rule: str, got: Any) -> None:
+    if not holds:
+        raise DataError(f"configuration: {rule}. Got {got!r}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The architecture.
+
+    Attributes:
+        encoder: ``minilm`` (bundled), a keras-hub preset name, or a local preset or Hugging Face BERT folder.
+        trainable: How much of the encoder learns: ``frozen``, ``lora``, ``top_layers`` or ``full``.
+        lora_rank: Rank of the LoRA update, with ``trainable = "lora"``.
+        num_top_layers: Transformer layers that learn, with ``trainable = "top_layers"``.
+        pooling: ``mean`` or ``cls``.
+        max_text_tokens: Tokens kept of an item's text, special tokens included.
+        max_query_tokens: Tokens kept of a query, special tokens included.
+        behaviour_dim: Width of the space in which users and items meet through behaviour.
+        history_dim: Width of an item inside a history.
+        history_heads: Attention heads over the history.
+        max_history: Distinct items of a history the model looks at, most recent first.
+        num_cross_layers: Depth of the ranker's cross network (DCN-v2).
+    """
+
+    encoder: str = "minilm"
+    trainable: str = "frozen"
+    lora_rank: int = 8
+    num_top_layers: int = 2
+    pooling: str = "mean"
+    max_text_tokens: int = 32
+    max_query_tokens: int = 32
+    behaviour_dim: int = 256
+    history_dim: int = 128
+    history_heads: int = 4
+    max_history: int = 100
+    num_cross_layers: int = 2
+
+    def __post_init__(self) -> None:
+        _require(self.trainable in TRAINABLE, f"model.trainable must be one of {', '.join(TRAINABLE)}", self.trainable)
+        _require(self.pooling in ("mean", "cls"), "model.pooling must be mean or cls", self.pooling)
+        for name in ("max_text_tokens", "max_query_tokens"):
+            _require(3 <= getattr(self, name) <= 512, f"model.{name} must be from 3 to 512", getattr(self, name))
+        for name in ("lora_rank", "num_top_layers", "behaviour_dim", "history_dim", "history_heads", "max_history"):
+            _require(getattr(self, name) >= 1, f"model.{name} must be at least 1", getattr(self, name))
+        _require(self.num_cross_layers >= 0, "model.num_cross_layers must be at least 0", self.num_cross_layers)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How the model is fitted.
+
+    Attributes:
+        epochs: Most passes over the interactions; the best one by validation is kept.
+        judgment_epochs: The same for judgments, which are few.
+        batch_size: Query contexts a step, over all replicas.
+        targets_per_query: Items of one context (a basket) used in a step.
+        uniform_negatives: Items drawn from the whole catalogue a step, beside the batch's own (mixed negatives).
+        learning_rate: Peak of the cosine schedule.
+        clip_norm: Global norm at which gradients are clipped.
+        item_dropout: Share of items whose id is hidden in a step, so that new items live on their text.
+        history_dropout: Share of a history hidden in a step.
+        user_dropout: Share of users whose id is hidden in a step.
+        recency_half_life_days: Age at which an interaction weighs half in the loss.
+        refit: Fit once more on training and validation time together before the test window is looked at.
+        ranker_epochs: Most passes over the retrieved candidates.
+        ranker_users: Most users whose candidates the ranker is trained on.
+        seed: Of every random choice.
+    """
+
+    epochs: int = 8
+    judgment_epochs: int = 10
+    batch_size: int = 64
+    targets_per_query: int = 16
+    uniform_negatives: int = 1024
+    learning_rate: float = 1e-3
+    clip_norm: float = 1.0
+    item_dropout: float = 0.1
+    history_dropout: float = 0.2
+    user_dropout: float = 0.5
+    recency_half_life_days: float = 45.0
+    refit: bool = True
+    ranker_epochs: int = 10
+    ranker_users: int = 2000
+    seed: int = 17
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "targets_per_query", "ranker_users"):
+            _require(getattr(self, name) >= 1, f"train.{name} must be at least 1", getattr(self, name))
+        for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs"):
+            _require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
+        for name in ("item_dropout", "history_dropout", "user_dropout"):
+            _require(0 <= getattr(self, name) < 1, f"train.{name} must be from 0 to below 1", getattr(self, name))
+        for name in ("learning_rate", "clip_norm", "recency_half_life_days"):
+            _require(getattr(self, name) > 0, f"train.{name} must be above 0", getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """The servable and its check.
+
+    Attributes:
+        model_name: The name requests ask for.
+        num_candidates: Items retrieved for the ranker.
+        max_users: Users whose latest history the servable carries, most recently active first.
+        max_latency_ms: Median latency of one search above which the servable is refused.
+    """
+
+    model_name: str = "tandem"
+    num_candidates: int = 200
+    max_users: int = 1_000_000
+    max_latency_ms: float = 1000.0
+
+    def __post_init__(self) -> None:
+        _require(bool(self.model_name), "serve.model_name must not be empty", self.model_name)
+        _require(self.num_candidates >= 1, "serve.num_candidates must be at least 1", self.num_candidates)
+        _require(self.max_users >= 0, "serve.max_users must be at least 0", self.max_users)
+        _require(self.max_latency_ms > 0, "serve.max_latency_ms must be above 0", self.max_latency_ms)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """The gate.
+
+    Attributes:
+        bootstrap_samples: Resamples behind each interval.
+        min_ratio_to_popularity: Recommendation nDCG@10 (NOVEL) over that of popularity, at least.
+        min_ratio_to_zero_shot: Search nDCG@10 over that of the encoder as it came, at least.
+        max_loss_to_blessed: Relative loss of nDCG@10 against the last blessed model, at most.
+        max_ease_items: Catalogue size above which EASE, which inverts an items-by-items matrix, is left out.
+    """
+
+    bootstrap_samples: int = 1000
+    min_ratio_to_popularity: float = 1.0
+    min_ratio_to_zero_shot: float = 0.9
+    max_loss_to_blessed: float = 0.05
+    max_ease_items: int = 20_000
+
+    def __post_init__(self) -> None:
+        _require(self.bootstrap_samples >= 1, "evaluation.bootstrap_samples must be at least 1", self.bootstrap_samples)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BeamConfig:
+    """Where Beam stages run: a runner's name and its options as flags."""
+
+    runner: str = "DirectRunner"
+    options: tuple[str, ...] = ()
+
+    def args(self) -> list[str]:
+        """The flags TFX passes to Beam."""
+        if self.runner == "DirectRunner" and not self.options:
+            return ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+        return [f"--runner={self.runner}", *self.options]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything of the above. Survives a JSON round trip, because TFX passes parameters as JSON."""
+
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    serve: ServeConfig = ServeConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    beam: BeamConfig = BeamConfig()
+
+    def to_json(self) -> str:
+        """The configuration as JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """Reads what `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """Builds a configuration from nested tables.
+
+        Raises:
+            DataError: A section or key is unknown, or a value has the wrong type or breaks a rule.
+        """
+        hints = get_type_hints(cls)
+        for section in values:
+            if section not in hints:
+                raise DataError(f'configuration: unknown section "{section}"; {nearest(section, hints)}')
+        return cls(**{name: _section(hints[name], name, table) for name, table in values.items()})
+
+
+def _section(cls: type, name: str, table: Any) -> Any:
+    if not isinstance(table, Mapping):
+        raise DataError(f"configuration: {name} must be a table. Got {table!r}.")
+    hints = get_type_hints(cls)
+    for key in table:
+        if key not in hints:
+            raise DataError(f'configuration: unknown key "{name}.{key}"; {nearest(key, hints)}')
+    return cls(**{key: _typed(hints[key], f"{name}.{key}", value) for key, value in table.items()})
+
+
+def _typed(kind: Any, key: str, value: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind == tuple[str, ...] and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if kind is int and isinstance(value, bool) or kind in (str, int, float, bool) and not isinstance(value, kind):
+        raise DataError(f"configuration: {key} must be {kind.__name__}. Got {value!r}.")
+    return value
+
+
+def load_config(path: str | None, overrides: Sequence[str] = ()) -> Config:
+    """Reads a TOML file and applies ``section.key=value`` overrides, values in TOML or bare text.
+
+    Raises:
+        DataError: The file is missing or not TOML, an override has no ``=`` or no dot, or `Config.from_dict` refuses.
+    """
+    values: dict[str, Any] = {}
+    if path:
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such configuration file.") from None
+        except tomllib.TOMLDecodeError as error:
+            raise DataError(f"{path}: not valid TOML: {error}.") from None
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot and section and key):
+            raise DataError(f"--set must be of the form section.key=value. Got {override!r}.")
+        values.setdefault(section, {})[key] = _value(text.strip())
+    return Config.from_dict(values)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
