@@ -16,10 +16,11 @@ from pipeline.columns import Normalised, QueryTexts, Where
 from pipeline.contract import EventSplit, EventsTable, JudgmentsTable
 from pipeline.data_report import EventSummary, JudgmentSummary, Report, day, print_report
 from pipeline.errors import DataError
+from pipeline.files import shown
 from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
 from pipeline.manifest import Manifest
 from pipeline.splits import SPLITS, event_splits, event_starts, judgment_splits
-from pipeline.tables import column_names, expand_paths, read_batches, shown
+from pipeline.tables import column_names, expand_paths, read_batches
 
 # Hash tables over the catalogue are built anew for each batch, so batches are large here.
 _BATCH_ROWS = 1 << 18

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from pipeline import times
 from pipeline.contract import EventsTable, ItemsTable, JudgmentsTable, Range, UsersTable
 from pipeline.errors import DataError
+from pipeline.files import shown
 from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
 from pipeline.manifest import Manifest
-from pipeline.tables import expand_paths, read_batches, shown
+from pipeline.tables import expand_paths, read_batches
 from pipeline.values import as_labels, as_numbers, as_text
 
 Mask = np.ndarray[Any, Any]
@@ -65,8 +66,8 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
     """Makes items canonical.
 
     They have `item_id` string, the text and categorical columns under their own names (string, "" for null),
-    the numeric ones (float32, null where unknown or wrong), and, if the manifest names such a column, `available`
-    (int64, 1 or 0).
+    the numeric ones (float32, null where unknown or wrong), and, if the manifest names such a column,
+    `available` (int64, 1 or 0).
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -130,8 +131,8 @@ def normalise_judgments(
     """Makes judgments canonical.
 
     They have `query_id`, `query` and `item_id` strings, `grade` float32, and, if the manifest names such a
-    column, `split` string. Without a column of query ids the text is the id. A row without one of them is counted and
-    left out.
+    column, `split` string. Without a column of query ids the text is the id. A row without one of them is
+    counted and left out.
 
     Args:
         batch: As read.

@@ -202,11 +202,11 @@ def _events(section: Section) -> EventsTable:
 def _kind_rule(section: Section) -> KindRule:
     value = section.value("kind")
     if not isinstance(value, Mapping):
-        kind = section.text("kind") if "kind" in section else "event"
-        return KindRule(column=None, kinds={kind: Kind(label=kind)})
+        name = section.text("kind") if "kind" in section else "event"
+        return KindRule(column=None, kinds={name: Kind(label=name)})
     rule = section.section("kind", ("column", "kinds"))
     table = rule.section("kinds")
-    kinds = {}
+    kinds: dict[str, Kind] = {}
     for name in table:
         if isinstance(table.value(name), Mapping):
             entry = table.section(name, ("weight", "label"))
@@ -290,6 +290,5 @@ def _judgment_split(section: Section) -> JudgmentSplit:
 
 
 def _limits(section: Section) -> Limits:
-    return Limits(
-        **{field.name: section.share(field.name, field.default) for field in dataclasses.fields(Limits)}
-    )
+    default = dataclasses.asdict(Limits())
+    return Limits(**{name: section.share(name, limit) for name, limit in default.items()})
