@@ -43,7 +43,6 @@ TOKENS: Final = "tokens"
 QUERY_TOKENS: Final = "query_tokens"
 USER_ROW: Final = "user_row"
 TITLE: Final = "title"
-TEXT_HASH: Final = "text_hash"
 
 
 def user_feature(column: str) -> str:
@@ -64,3 +63,8 @@ def scaled(column: str) -> str:
 def missing(column: str) -> str:
     """The name of the flag that says a numeric column had no value."""
     return f"{column}/missing"
+
+
+def vocabulary_of(name: str) -> str:
+    """The file name of a feature's vocabulary."""
+    return "vocabulary_" + "".join(c if c.isalnum() else "_" for c in name)

@@ -1,0 +1,124 @@
+"""Runs the join on Beam. Only the set of item ids is held whole by a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.interaction_builder import stages
+from pipeline import features
+from pipeline.findings import Findings
+from pipeline.manifest import Manifest
+from pipeline.splits import event_starts
+
+SUMMARY_FILE = "summary.json"
+ITEM_COUNTS_FILE = "item_counts.npy"
+
+
+class Executor(BaseBeamExecutor):
+    """Unwraps artifacts; `stages` holds the work."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 (TFX's name)
+        """Writes the interactions, their schema and the summary.
+
+        Raises:
+            DataError: More events than the manifest allows name no item.
+        """
+        manifest = Manifest.from_json(exec_properties["manifest"])
+        patterns = {
+            table: os.path.join(artifact_utils.get_split_uri(artifacts, features.ALL), "*")
+            for table, artifacts in input_dict.items()
+            if artifacts
+        }
+        splits = (features.EVENT_SPLITS if "events" in patterns else ()) + (
+            features.JUDGMENT_SPLITS if "judgments" in patterns else ()
+        )
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        examples.split_names = artifact_utils.encode_split_names(list(splits))
+        summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
+        fileio.makedirs(summary_uri)
+
+        starts = self._starts(manifest, patterns["events"]) if "events" in patterns else (0, 0)
+        with self._make_beam_pipeline() as pipeline:
+            item_rows = beam.pvalue.AsSingleton(pipeline | stages.ItemRows(patterns["items"]))
+            outputs: dict[str, Any] = {}
+            if "events" in patterns:
+                outputs |= pipeline | stages.EventContexts(
+                    manifest, patterns, item_rows, starts, exec_properties["max_history"], summary_uri
+                )
+            if "judgments" in patterns:
+                outputs |= pipeline | stages.JudgedQueries(manifest, patterns["judgments"], item_rows, summary_uri)
+            for split in splits:
+                prefix = os.path.join(artifact_utils.get_split_uri([examples], split), "data_tfrecord")
+                _ = outputs[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
+
+        schema_uri = artifact_utils.get_single_uri(output_dict["schema"])
+        schema = text_format.MessageToString(interaction_schema(manifest))
+        io_utils.write_string_file(os.path.join(schema_uri, "schema.pbtxt"), schema)
+        _summarise(manifest, summary_uri, starts)
+
+    def _starts(self, manifest: Manifest, pattern: str) -> tuple[int, int]:
+        if isinstance(manifest.split.events.validation, str):
+            return event_starts(manifest.split.events, 0, 0)
+        # Shares of the time the log covers need its ends first.
+        with self._make_beam_pipeline() as pipeline:
+            target = os.path.join(self._get_tmp_dir("span"), "span.json")
+            _ = pipeline | stages.TimeSpan(pattern) | beam.io.WriteToText(target, shard_name_template="")
+        first, last = json.loads(io_utils.read_string_file(target))
+        return event_starts(manifest.split.events, first, last)
+
+
+def _summarise(manifest: Manifest, uri: str, starts: tuple[int, int]) -> None:
+    """Gathers what the stages wrote into one file, and stops the run past a limit."""
+    findings, written = Findings(), {"starts": list(starts)}
+    counts = np.zeros(0, np.int64)
+    for name in fileio.listdir(uri):
+        part = json.loads(io_utils.read_string_file(os.path.join(uri, name)))
+        findings += Findings.from_json(part["findings"])
+        if "item_counts" in part:
+            counts = np.asarray(part["item_counts"], np.int64)
+        fileio.remove(os.path.join(uri, name))
+    written["findings"] = json.loads(findings.to_json())
+    io_utils.write_string_file(os.path.join(uri, SUMMARY_FILE), json.dumps(written))
+    with fileio.open(os.path.join(uri, ITEM_COUNTS_FILE), "wb") as file:
+        np.save(file, counts)
+    findings.raise_past(manifest.limits)
+
+
+def interaction_schema(manifest: Manifest) -> schema_pb2.Schema:
+    """The schema of the interactions: known beforehand, but for the columns of the users table."""
+    kinds = schema_pb2.FeatureType
+    single = {
+        features.QUERY: kinds.BYTES,
+        features.QUERY_ID: kinds.BYTES,
+        features.USER_ID: kinds.BYTES,
+        features.TIME: kinds.INT,
+    }
+    lists = {
+        features.HISTORY_ROWS: kinds.INT,
+        features.HISTORY_COUNTS: kinds.INT,
+        features.TARGET_ROWS: kinds.INT,
+        features.TARGET_WEIGHTS: kinds.FLOAT,
+        features.KIND: kinds.BYTES,
+        features.VALUE: kinds.FLOAT,
+    }
+    if manifest.users:
+        lists |= {features.user_feature(c): kinds.BYTES for c in manifest.users.categorical}
+        lists |= {features.user_feature(c): kinds.FLOAT for c in manifest.users.numeric}
+    schema = schema_pb2.Schema()
+    for name, kind in (single | lists).items():
+        feature = schema.feature.add(name=name, type=kind)
+        if name in single:
+            feature.presence.min_fraction = 1.0
+            feature.shape.dim.add(size=1)
+    return schema

@@ -1,0 +1,124 @@
+"""The two preprocessing functions of TFX Transform: of items, and of interactions.
+
+Text is tokenised here, once an item and once a query context, and never again before serving.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models.tokenizer import Tokenizer
+from pipeline import features
+from pipeline.config import Config
+from pipeline.manifest import Manifest
+
+
+def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
+    """Tokenises an item's text, indexes its categories and scales its numbers.
+
+    Args:
+        inputs: Raw item features, string or float ``[batch, 1]``, sparse where values may be missing.
+        custom_config: ``manifest`` and ``config`` as JSON, and ``encoder``, a resolved folder or preset.
+
+    Returns:
+        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``. For a categorical
+        column, its value as string ``[batch]`` and its index int64 ``[batch]``; for a numeric one, its scaled value and
+        missing flag, float32 ``[batch]``. ``available``: int64 ``[batch]``.
+    """
+    manifest = Manifest.from_json(custom_config["manifest"])
+    config = Config.from_json(custom_config["config"])
+    table = manifest.items
+    texts = [_dense(inputs[name], b"") for name in table.text]
+    tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
+    text = tf.strings.strip(tf.strings.join(texts, separator=" "))
+    outputs = {
+        features.ITEM_ID: _dense(inputs[features.ITEM_ID], b""),
+        features.TITLE: texts[0],
+        features.TOKENS: tf.cast(tokenizer(text, length=config.model.max_text_tokens), tf.int64),
+        features.AVAILABLE: _dense(inputs[features.AVAILABLE], 1)
+        if table.availability
+        else tf.ones(tf.shape(texts[0]), tf.int64),
+    }
+    for name in table.categorical:
+        outputs[name] = _dense(inputs[name], b"")
+        outputs[features.index_of(name)] = _index(outputs[name], features.vocabulary_of(name))
+    for name in table.numeric:
+        outputs |= _number(inputs[name], name)
+    return outputs
+
+
+def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
+    """Tokenises queries, indexes users and passes histories and targets on.
+
+    Args:
+        inputs: Raw interaction features: string ``[batch, 1]`` single values and sparse lists.
+        custom_config: As for `preprocess_items`.
+
+    Returns:
+        ``query_tokens``: int64 ``[batch, max_query_tokens]``. ``user_row``: int64 ``[batch]``, the vocabulary's size for
+        an unknown user. ``user/…`` columns as for items. The rest unchanged.
+    """
+    manifest = Manifest.from_json(custom_config["manifest"])
+    config = Config.from_json(custom_config["config"])
+    tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
+    query = _dense(inputs[features.QUERY], b"")
+    tokens = tf.cast(tokenizer(query, length=config.model.max_query_tokens), tf.int64)
+    user_id = _dense(inputs[features.USER_ID], b"")
+    outputs = {
+        features.QUERY: query,
+        features.QUERY_ID: _dense(inputs[features.QUERY_ID], b""),
+        features.USER_ID: user_id,
+        features.TIME: _dense(inputs[features.TIME], 0),
+        # An empty query has no tokens at all, so that "no query" can be told from its tokens.
+        features.QUERY_TOKENS: tokens * tf.cast(tf.strings.length(query) > 0, tf.int64)[:, None],
+        features.USER_ROW: _index(user_id, features.vocabulary_of(features.USER_ID)) if manifest.events else tf.zeros_like(tokens[:, 0]),
+    }
+    for name in (
+        features.HISTORY_ROWS,
+        features.HISTORY_COUNTS,
+        features.TARGET_ROWS,
+        features.TARGET_WEIGHTS,
+        features.KIND,
+        features.VALUE,
+    ):
+        outputs[name] = inputs[name]
+    if manifest.users:
+        for column in manifest.users.categorical:
+            name = features.user_feature(column)
+            outputs[features.index_of(name)] = _index(_dense(inputs[name], b""), features.vocabulary_of(name))
+        for column in manifest.users.numeric:
+            outputs |= _number(inputs[features.user_feature(column)], features.user_feature(column))
+    return outputs
+
+
+def _index(values: tf.Tensor, vocabulary: str) -> tf.Tensor:
+    return tft.compute_and_apply_vocabulary(values, num_oov_buckets=1, vocab_filename=vocabulary)
+
+
+def _number(values: Any, name: str) -> dict[str, tf.Tensor]:
+    """A number on a logarithmic scale, zero mean and unit variance, and a flag where there was none."""
+    is_missing = tf.math.is_nan(_dense(values, float("nan")))
+    present = tf.math.asinh(_dense(values, 0.0))
+    mean, variance = tft.mean(_present(values)), tft.var(_present(values))
+    scaled = (present - mean) / tf.sqrt(tf.maximum(variance, 1e-6))
+    return {
+        features.scaled(name): tf.where(is_missing, tf.zeros_like(scaled), scaled),
+        features.missing(name): tf.cast(is_missing, tf.float32),
+    }
+
+
+def _present(values: Any) -> tf.Tensor:
+    dense = values.values if isinstance(values, tf.SparseTensor) else tf.reshape(values, [-1])
+    return tf.math.asinh(dense)
+
+
+def _dense(values: Any, default: Any) -> tf.Tensor:
+    """The single value of each row, ``[batch]``."""
+    if isinstance(values, tf.SparseTensor):
+        shape = [values.dense_shape[0], 1]
+        values = tf.SparseTensor(values.indices, values.values, tf.cast(shape, tf.int64))
+        values = tf.sparse.to_dense(values, default)
+    return tf.reshape(values, [-1])

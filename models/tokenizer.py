@@ -1,0 +1,81 @@
+"""WordPiece tokenisation inside the graph, the same in Transform, training and serving."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import keras_hub
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+PAD, CLS, SEP = "[PAD]", "[CLS]", "[SEP]"
+VOCABULARY_FILE = "vocab.txt"
+
+
+class Tokenizer(tf.Module):
+    """BERT's uncased tokenisation of one text: ``[CLS] pieces [SEP]``, cut and padded.
+
+    Built on TF-Text's `FastBertTokenizer`, whose ops every stock TF Serving since 2.16 links; keras-hub's packer needs
+    2.20 (its round-robin trimmer is an op of its own).
+
+    Args:
+        vocabulary: WordPieces, in the order of their ids.
+        lowercase: Lower the case and strip accents, as the uncased BERTs were trained.
+
+    Example:
+        >>> tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "tea", "##pot"])
+        >>> tokenizer(tf.constant(["Teapot"]), length=6).numpy().tolist()
+        [[2, 4, 5, 3, 0, 0]]
+    """
+
+    def __init__(self, vocabulary: list[str], *, lowercase: bool = True):
+        super().__init__(name="tokenizer")
+        position = {piece: i for i, piece in enumerate(vocabulary)}
+        for piece in (PAD, CLS, SEP):
+            if piece not in position:
+                raise ValueError(f"The vocabulary must hold {piece}. Received: {len(vocabulary)} pieces without it.")
+        self.vocabulary = tuple(vocabulary)
+        self._pad, self._cls, self._sep = position[PAD], position[CLS], position[SEP]
+        self._fast = tf_text.FastBertTokenizer(
+            list(vocabulary),
+            lower_case_nfd_strip_accents=lowercase,
+            token_out_type=tf.int32,
+            support_detokenization=False,
+        )
+
+    @classmethod
+    def from_pretrained(cls, name: str) -> Tokenizer:
+        """Reads the vocabulary of a local Hugging Face folder, else of a keras-hub preset."""
+        path = os.path.join(name, VOCABULARY_FILE)
+        if not tf.io.gfile.exists(path):
+            preset = keras_hub.models.BertTokenizer.from_preset(name)
+            return cls(preset.get_vocabulary(), lowercase=preset.lowercase)
+        with tf.io.gfile.GFile(path) as file:
+            return cls([line.rstrip("\n") for line in file], lowercase=_is_uncased(name))
+
+    def __call__(self, texts: tf.Tensor, *, length: int) -> tf.Tensor:
+        """Tokenises.
+
+        Args:
+            texts: string ``[batch]``.
+            length: Tokens of each row, the two special ones included.
+
+        Returns:
+            int32 ``[batch, length]``, padded with the id of ``[PAD]``.
+        """
+        pieces = self._fast.tokenize(texts)
+        if pieces.shape.rank == 3:
+            pieces = pieces.merge_dims(-2, -1)
+        pieces = pieces[:, : length - 2]
+        batch = tf.shape(texts)[0]
+        row = tf.concat([tf.fill([batch, 1], self._cls), pieces, tf.fill([batch, 1], self._sep)], axis=1)
+        return tf.ensure_shape(row.to_tensor(self._pad, shape=[None, length]), [None, length])
+
+
+def _is_uncased(folder: str) -> bool:
+    path = os.path.join(folder, "tokenizer_config.json")
+    if not tf.io.gfile.exists(path):
+        return True
+    with tf.io.gfile.GFile(path) as file:
+        return bool(json.load(file).get("do_lower_case", True))
