@@ -114,7 +114,8 @@ def test_c_library_too_old_for_the_repaired_wheels_is_refused(
 
 @pytest.mark.parametrize("python", ["3.11", "3.12"])
 def test_lock_pins_the_wheels_that_the_repair_knows(python: str) -> None:
-    lock = Path(f"requirements/lock-{python}.txt").read_text(encoding="utf-8")
+    project = Path(repair_wheels.__file__).parents[1]
+    lock = (project / f"requirements/lock-{python}.txt").read_text(encoding="utf-8")
 
     for stem, known in repair_wheels.KNOWN_WHEELS.items():
         if stem.endswith(f"cp{python.replace('.', '')}"):

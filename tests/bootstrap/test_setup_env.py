@@ -56,9 +56,9 @@ def test_other_processor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_direct_dependencies_are_locked_at_the_version_asked_for() -> None:
     for name in ("requirements.in", "dev.in"):
-        for line in Path("requirements", name).read_text(encoding="utf-8").splitlines():
+        for line in (setup_env.PROJECT / "requirements" / name).read_text(encoding="utf-8").splitlines():
             pin = line.partition("#")[0].strip().lower()
             if pin:
                 for python in ("3.11", "3.12"):
-                    lock = Path(f"requirements/lock-{python}.txt").read_text(encoding="utf-8")
+                    lock = (setup_env.PROJECT / f"requirements/lock-{python}.txt").read_text(encoding="utf-8")
                     assert f"\n{pin} \\\n" in lock or f"\n{pin}==" in lock, (pin, python)
