@@ -239,7 +239,8 @@ class _Clock:
 def _require_kind_is_no_column(table: EventsTable, files: list[str]) -> None:
     if table.kind.column is None:
         (kind,) = table.kind.kinds
-        if kind in column_names(files[0], format=table.format):
+        # A column that has a meaning already may share its name with the kind: ratings have a rating.
+        if kind not in table.columns and kind in column_names(files[0], format=table.format):
             raise DataError(
                 f"events.kind must be one kind for every row, or a table that names a column. Got "
                 f'"{kind}", a column of {shown(files[0])}; write kind = {{ column = "{kind}" }}.'

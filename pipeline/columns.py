@@ -320,6 +320,8 @@ def _mask(column: pa.Array) -> Mask:
 
 
 def _range_rule(range_: Range) -> str:
+    if range_.min is None and range_.max is None:
+        return "be a number"
     if range_.min is None:
         return f"be at most {range_.max:g}"
     return f"be at least {range_.min:g}" + ("" if range_.max is None else f" and at most {range_.max:g}")

@@ -54,7 +54,7 @@ def match_files(path: str) -> list[str]:
     if Path(path).is_file():
         return [path]
     # Path.glob cannot take an absolute pattern.
-    return sorted(found for found in glob.glob(path, recursive=True) if Path(found).is_file())  # noqa: PTH207
+    return sorted(found for found in glob.glob(path, recursive=True) if Path(found).is_file())
 
 
 def open_file(path: str) -> pa.NativeFile:

@@ -15,6 +15,7 @@ from pipeline.times import parse_times
 from pipeline.values import as_labels, as_numbers
 
 SAMPLE_ROWS = 50_000
+_FLAGS = {"true", "false", "yes", "no", "y", "n", "1", "0"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,11 @@ class ColumnProfile:
         """Whether people wrote it to be read: several words, and not the same few values again and again."""
         is_varied = len(self.distinct) > 0.5 * self.num_given
         return is_varied and not self.is_number and not self.is_time and self.mean_words >= 2
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it only says yes or no."""
+        return {value.lower() for value in self.distinct[:5].to_pylist()} <= _FLAGS and len(self.distinct) > 0
 
     def says(self, *words: str) -> bool:
         """Whether the column's name contains one of the words."""

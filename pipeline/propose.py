@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.files import shown
 from pipeline.manifest import FILE_NAME, load_manifest
-from pipeline.profile import TableProfile, profile_table
+from pipeline.profile import ColumnProfile, TableProfile, profile_table
 from pipeline.roles import (
     QUERY_WORDS,
     EventRoles,
@@ -134,22 +134,25 @@ def _numeric(table: TableProfile) -> list[str]:
     ]
 
 
-def _features(table: TableProfile) -> str:
+def _features(table: TableProfile, *, without: ColumnProfile | None = None) -> str:
     lines = ""
-    if numeric := _numeric(table):
+    if numeric := [name for name in _numeric(table) if without is None or name != without.name]:
         lines += f"numeric = {_quoted_list(numeric)}\n"
-    if categorical := [c.name for c in categorical_columns(table) if c is not table.key]:
+    if categorical := [c.name for c in categorical_columns(table) if c is not table.key and c is not without]:
         lines += f"categorical = {_quoted_list(categorical)}\n"
     return lines
 
 
 def _items_section(table: TableProfile) -> str:
     title, *rest = text_columns(table)
-    words = [c for c in categorical_columns(table) if c is not table.key and c is not title]
+    available = next((c for c in table.columns if c.is_flag and c.says("avail", "stock", "active")), None)
+    words = [c for c in categorical_columns(table) if not c.is_flag and c is not table.key and c is not title]
     text = [title.name, *(c.name for c in words), *(c.name for c in rest)]
     return (
         f"[items]\n{_path(table)}id = {_quoted(_key_name(table))}\n"
-        f"text = {_quoted_list(text)}   # the first column weighs most\n{_features(table)}"
+        f"text = {_quoted_list(text)}   # the first column weighs most\n"
+        f"{_features(table, without=available)}"
+        + (f"availability = {_quoted(available.name)}\n" if available is not None else "")
     )
 
 
