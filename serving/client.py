@@ -13,6 +13,15 @@ import grpc
 import numpy as np
 
 from serving import errors, messages, tensors
+from serving.arguments import (
+    Rows,
+    Tensors,
+    batch_size,
+    context_tensors,
+    list_tensor,
+    result_tensors,
+    text_tensor,
+)
 
 _CHANNEL_OPTIONS = [
     # gRPC's own limit of 4 MiB is below one batch of long result lists.
@@ -22,8 +31,6 @@ _CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
-
-Rows = Sequence[Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,12 +132,12 @@ class Client:
         Returns:
             For each row its results, best first; fewer than ``k`` when no more items are allowed.
         """
-        batch = _batch_size(
+        batch = batch_size(
             queries=queries, user_ids=user_ids, histories=histories, exclude=exclude, filters=filters
         )
-        inputs = {"query": _texts("queries", queries, batch)}
-        inputs |= _context_inputs(batch, user_ids, histories)
-        inputs |= _list_inputs(batch, k, exclude, filters)
+        inputs = {"query": text_tensor("queries", queries, batch)}
+        inputs |= context_tensors(batch, user_ids, histories)
+        inputs |= result_tensors(batch, k, exclude, filters)
         inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
         return self._results("search", batch, inputs)
 
@@ -146,8 +153,8 @@ class Client:
         """Recommends items to each user, or for each history; arguments as in ``search``."""
         if user_ids is None and histories is None:
             raise ValueError("recommend must have user_ids or histories. Got neither.")
-        batch = _batch_size(user_ids=user_ids, histories=histories, exclude=exclude, filters=filters)
-        inputs = _context_inputs(batch, user_ids, histories) | _list_inputs(batch, k, exclude, filters)
+        batch = batch_size(user_ids=user_ids, histories=histories, exclude=exclude, filters=filters)
+        inputs = context_tensors(batch, user_ids, histories) | result_tensors(batch, k, exclude, filters)
         inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
         return self._results("recommend", batch, inputs)
 
@@ -159,8 +166,10 @@ class Client:
         filters: Rows | None = None,
     ) -> list[list[Result]]:
         """Finds items that resemble each item; arguments as in ``search``."""
-        batch = _batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
-        inputs = {"item_id": _texts("item_ids", item_ids, batch)} | _list_inputs(batch, k, exclude, filters)
+        batch = batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
+        inputs = {"item_id": text_tensor("item_ids", item_ids, batch)} | result_tensors(
+            batch, k, exclude, filters
+        )
         return self._results("similar", batch, inputs)
 
     def rank(
@@ -175,12 +184,12 @@ class Client:
         Returns:
             For each row all of its candidates, best first; those the catalogue does not have come last.
         """
-        batch = _batch_size(candidates=candidates, queries=queries, user_ids=user_ids, histories=histories)
+        batch = batch_size(candidates=candidates, queries=queries, user_ids=user_ids, histories=histories)
         inputs = {
-            "query": _texts("queries", queries, batch),
-            "candidates": _lists("candidates", candidates, batch),
+            "query": text_tensor("queries", queries, batch),
+            "candidates": list_tensor("candidates", candidates, batch),
         }
-        return self._results("rank", batch, inputs | _context_inputs(batch, user_ids, histories))
+        return self._results("rank", batch, inputs | context_tensors(batch, user_ids, histories))
 
     def embed_query(
         self,
@@ -189,21 +198,24 @@ class Client:
         histories: Rows | None = None,
     ) -> np.ndarray[Any, Any]:
         """Gives the query tower's vectors, float32 ``[batch, dim]``."""
-        batch = _batch_size(queries=queries, user_ids=user_ids, histories=histories)
-        inputs = {"query": _texts("queries", queries, batch)} | _context_inputs(batch, user_ids, histories)
+        batch = batch_size(queries=queries, user_ids=user_ids, histories=histories)
+        inputs = {"query": text_tensor("queries", queries, batch)} | context_tensors(
+            batch, user_ids, histories
+        )
         return self.predict("embed_query", inputs)["embedding"]
 
     def embed_item(
         self, item_ids: Sequence[str] | None = None, texts: Sequence[str] | None = None
     ) -> np.ndarray[Any, Any]:
         """Gives the item tower's vectors, float32 ``[batch, dim]``, of known items or of new texts."""
-        batch = _batch_size(item_ids=item_ids, texts=texts)
-        inputs = {"item_id": _texts("item_ids", item_ids, batch), "text": _texts("texts", texts, batch)}
+        batch = batch_size(item_ids=item_ids, texts=texts)
+        inputs = {
+            "item_id": text_tensor("item_ids", item_ids, batch),
+            "text": text_tensor("texts", texts, batch),
+        }
         return self.predict("embed_item", inputs)["embedding"]
 
-    def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]
-    ) -> dict[str, np.ndarray[Any, Any]]:
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         """Calls any signature of the model: arrays in, arrays out; strings are object arrays of ``bytes``."""
         request = messages.PredictRequest()
         request.model_spec.name = self.model_name
@@ -243,9 +255,7 @@ class Client:
                 )
             time.sleep(0.1)
 
-    def _results(
-        self, signature: str, batch: int, inputs: dict[str, np.ndarray[Any, Any]]
-    ) -> list[list[Result]]:
+    def _results(self, signature: str, batch: int, inputs: Tensors) -> list[list[Result]]:
         if batch == 0:
             return []
         outputs = self.predict(signature, inputs)
@@ -277,70 +287,3 @@ class Client:
             return method(request, timeout=self.timeout_s)
         except grpc.RpcError as error:
             raise errors.from_rpc_error(error, address=self.address, timeout_s=self.timeout_s) from error
-
-
-def _batch_size(**arguments: Sequence[Any] | None) -> int:
-    """The number of rows that all given arguments agree on.
-
-    Raises:
-        ValueError: When an argument is not a list of rows, or when they disagree.
-    """
-    given = {name: rows for name, rows in arguments.items() if rows is not None}
-    if not given:
-        raise ValueError(f"At least one of {', '.join(arguments)} must be given. Got none.")
-    for name, rows in given.items():
-        if isinstance(rows, str | bytes):
-            raise ValueError(f"{name} must be a list with one entry per row. Got the text {rows!r}.")
-    sizes = {name: len(rows) for name, rows in given.items()}
-    if len(set(sizes.values())) > 1:
-        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise ValueError(f"All arguments must have the same number of rows. Got {found}.")
-    return next(iter(sizes.values()))
-
-
-def _encoded(name: str, value: str) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must hold texts. Got {value!r}.")
-    return value.encode()
-
-
-def _texts(name: str, texts: Sequence[str] | None, batch: int) -> np.ndarray[Any, Any]:
-    """One text per row, string ``[batch]``; empty texts when none are given."""
-    array = np.full(batch, b"", np.object_)
-    for row, text in enumerate(texts or []):
-        array[row] = _encoded(name, text)
-    return array
-
-
-def _lists(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, Any]:
-    """One list of texts per row, string ``[batch, longest]``, padded with empty texts."""
-    rows = lists or [[]] * batch
-    for row in rows:
-        if isinstance(row, str | bytes):
-            raise ValueError(f"{name} must have one list of texts per row. Got the text {row!r} as a row.")
-    array = np.full((batch, max(map(len, rows), default=0)), b"", np.object_)
-    for number, row in enumerate(rows):
-        array[number, : len(row)] = [_encoded(name, text) for text in row]
-    return array
-
-
-def _context_inputs(
-    batch: int, user_ids: Sequence[str] | None, histories: Rows | None
-) -> dict[str, np.ndarray[Any, Any]]:
-    return {"user_id": _texts("user_ids", user_ids, batch), "history": _lists("histories", histories, batch)}
-
-
-def _list_inputs(
-    batch: int, k: int, exclude: Rows | None, filters: Rows | None
-) -> dict[str, np.ndarray[Any, Any]]:
-    if not (isinstance(k, int) and 1 <= k <= np.iinfo(np.int32).max):
-        raise ValueError(f"k must be a whole number of at least 1. Got {k!r}.")
-    for row in filters or []:
-        for text in row:
-            if "=" not in text:
-                raise ValueError(f'A filter must be "column=value". Got {text!r}.')
-    return {
-        "k": np.full(batch, k, np.int32),
-        "exclude": _lists("exclude", exclude, batch),
-        "filters": _lists("filters", filters, batch),
-    }

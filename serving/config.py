@@ -47,7 +47,7 @@ class ServerConfig:
         if not self.model_name:
             raise ValueError("model_name must not be empty.")
         if not 0 <= self.port <= 65535:
-            raise ValueError(f"port must be between 0 and 65535. Got {self.port}.")
+            raise ValueError(f"port must be between 1 and 65535. Got {self.port}.")
         if self.file_system_poll_wait_seconds <= 0:
             raise ValueError(
                 f"file_system_poll_wait_seconds must be above 0. Got {self.file_system_poll_wait_seconds:g}."

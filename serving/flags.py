@@ -65,8 +65,11 @@ def parse_flags(arguments: Sequence[str]) -> ServerConfig:
             settings[setting] = read(text if equals else "true")
         except ValueError as error:
             raise FlagError(f"The value of --{flag} cannot be read. Got {argument}.") from error
-    if not str(settings.get("model_base_path", "")):
+    if "model_base_path" not in settings:
         raise FlagError("--model_base_path must be given.")
+    if settings.get("port") == 0:
+        # Nobody could tell which port the server took.
+        raise FlagError("port must be between 1 and 65535. Got 0.")
     try:
         return ServerConfig(**settings)
     except ValueError as error:

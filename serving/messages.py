@@ -1,8 +1,8 @@
 """TensorFlow Serving's messages without TensorFlow.
 
-``tensorflow_serving.apis`` imports TensorFlow, which takes a client several seconds. The messages a client needs
-are declared here instead, with the names and numbers of the public ``.proto`` files, in a descriptor pool of their
-own: the default pool stays free for the generated modules, so both live in one process.
+``tensorflow_serving.apis`` imports TensorFlow, which takes a client several seconds. The messages a client
+needs are declared here instead, with the names and numbers of the public ``.proto`` files, in a descriptor
+pool of their own: the default pool stays free for the generated modules, so both live in one process.
 """
 
 from __future__ import annotations

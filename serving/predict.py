@@ -67,9 +67,9 @@ def _read_inputs(
     for alias in sorted(expected):
         if alias not in sent and alias not in signature.defaults:
             raise invalid_argument(
-                f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in request "
-                f"and no default value provided. Inputs expected to be in the request {{{_joined(sent)}}}, "
-                f"or default input alias set: {_joined(signature.defaults)}"
+                f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in "
+                f"request and no default value provided. Inputs expected to be in the request "
+                f"{{{_joined(sent)}}}, or default input alias set: {_joined(signature.defaults)}"
             )
         try:
             inputs[alias] = tensors.to_array(protos[alias] if alias in sent else signature.defaults[alias])

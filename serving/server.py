@@ -20,10 +20,10 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from serving.config import ServerConfig
 from serving.flags import FlagError, parse_flags, usage
 from serving.loaded_model import LoadedModel
-from serving.status_error import StatusError
 from serving.served import ServedModels
 from serving.services import ModelService, PredictionService
 from serving.states import State, StateMonitor
+from serving.status_error import StatusError
 from serving.versions import VersionManager
 from serving.warmup import warm_up
 

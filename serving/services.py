@@ -16,10 +16,10 @@ from tensorflow_serving.apis import (
 
 from serving.metadata import get_model_metadata
 from serving.predict import predict
-from serving.status_error import StatusError
 from serving.served import ServedModels
 from serving.states import StateMonitor
 from serving.status import get_model_status
+from serving.status_error import StatusError
 
 Response = TypeVar("Response")
 

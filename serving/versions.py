@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving.loaded_model import LoadedModel
-from serving.status_error import StatusError
 from serving.served import ServedModels
 from serving.states import State, StateMonitor, VersionState
+from serving.status_error import StatusError
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ class VersionManager:
     """Keeps the newest complete version of one model served, from a thread of its own.
 
     A version is a directory with a number as its name; it is complete once it has its ``saved_model.pb``,
-    which writers copy last. A new version is loaded while the old one serves, and the old one is unloaded when
-    its last request is done. A version that fails to load leaves the old one serving.
+    which writers copy last. A new version is loaded while the old one serves, and the old one is unloaded
+    when its last request is done. A version that fails to load leaves the old one serving.
 
     Args:
         name: The model's name.
@@ -100,8 +100,8 @@ class VersionManager:
             try:
                 self.step()
             except Exception:
-                # Whatever goes wrong with one look (a file system that stalls, say), requests go on and the next
-                # look may succeed.
+                # Whatever goes wrong with one look (a file system that stalls, say), requests go on and the
+                # next look may succeed.
                 _log.exception("Looking for versions of %s under %s failed.", self.name, self.base_path)
             self._stopped.wait(self._poll_wait_s)
 

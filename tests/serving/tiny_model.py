@@ -40,6 +40,7 @@ INPUTS = {
     "rank": {"query": _strings(), "candidates": _strings(None), **_CONTEXT},
     "embed_query": {"query": _strings(), **_CONTEXT},
     "embed_item": {"item_id": _strings(), "text": _strings()},
+    "wait": {"seconds": tf.TensorSpec([None], tf.float64)},
 }
 
 
@@ -118,6 +119,12 @@ class TinyModel(tf.Module):
     def embed_item(self, item_id: Any, text: Any) -> dict[str, Any]:
         known = tf.cast(_is_any_of(ITEM_IDS, item_id[:, None]), tf.float32) @ VECTORS
         return {"embedding": known + tf.cast(tf.strings.length(text), tf.float32)[:, None]}
+
+    def wait(self, seconds: Any) -> dict[str, Any]:
+        """Takes its time, so that a test can do something meanwhile."""
+        end = tf.timestamp() + tf.reduce_max(seconds)
+        now = tf.while_loop(lambda now: now < end, lambda now: [tf.timestamp()], [tf.timestamp()])[0]
+        return {"seconds": seconds + 0 * now}
 
 
 def write(path: Path) -> None:

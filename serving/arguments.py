@@ -1,0 +1,79 @@
+"""A caller's arguments, checked and turned into the tensors of the servable's signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Rows = Sequence[Sequence[str]]
+Tensors = dict[str, np.ndarray[Any, Any]]
+
+
+def batch_size(**arguments: Sequence[Any] | None) -> int:
+    """The number of rows that all given arguments agree on.
+
+    Raises:
+        ValueError: When none is given, when one is not a list of rows, or when they disagree.
+    """
+    given = {name: rows for name, rows in arguments.items() if rows is not None}
+    if not given:
+        raise ValueError(f"At least one of {', '.join(arguments)} must be given. Got none.")
+    for name, rows in given.items():
+        if isinstance(rows, str | bytes):
+            raise ValueError(f"{name} must be a list with one entry per row. Got the text {rows!r}.")
+    sizes = {name: len(rows) for name, rows in given.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ValueError(f"All arguments must have the same number of rows. Got {found}.")
+    return next(iter(sizes.values()))
+
+
+def text_tensor(name: str, texts: Sequence[str] | None, batch: int) -> np.ndarray[Any, Any]:
+    """One text per row, string ``[batch]``; empty texts when none are given."""
+    array = np.full(batch, b"", np.object_)
+    for row, text in enumerate([] if texts is None else texts):
+        array[row] = _encoded(name, text)
+    return array
+
+
+def list_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, Any]:
+    """One list of texts per row, string ``[batch, longest]``, padded with empty texts."""
+    rows = [[]] * batch if lists is None else lists
+    for row in rows:
+        if isinstance(row, str | bytes):
+            raise ValueError(f"{name} must have one list of texts per row. Got the text {row!r} as a row.")
+    array = np.full((batch, max(map(len, rows), default=0)), b"", np.object_)
+    for number, row in enumerate(rows):
+        array[number, : len(row)] = [_encoded(name, text) for text in row]
+    return array
+
+
+def context_tensors(batch: int, user_ids: Sequence[str] | None, histories: Rows | None) -> Tensors:
+    """Who asks: ``user_id`` string ``[batch]`` and ``history`` string ``[batch, longest]``."""
+    return {
+        "user_id": text_tensor("user_ids", user_ids, batch),
+        "history": list_tensor("histories", histories, batch),
+    }
+
+
+def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | None) -> Tensors:
+    """What may be in the answer: ``k`` int32 ``[batch]``, the others string ``[batch, n]``."""
+    if not (isinstance(k, int) and 1 <= k <= np.iinfo(np.int32).max):
+        raise ValueError(f"k must be a whole number of at least 1. Got {k!r}.")
+    tensors = {
+        "k": np.full(batch, k, np.int32),
+        "exclude": list_tensor("exclude", exclude, batch),
+        "filters": list_tensor("filters", filters, batch),
+    }
+    for text in tensors["filters"].flat:
+        if text and b"=" not in text:
+            raise ValueError(f'A filter must be "column=value". Got {text.decode()!r}.')
+    return tensors
+
+
+def _encoded(name: str, value: str) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must hold texts. Got {value!r}.")
+    return value.encode()

@@ -1,0 +1,191 @@
+"""The commands that serve a model (``serve``, ``demo``) and that ask one (``search``, ``recommend``, …).
+
+Asking does not import TensorFlow; serving imports it once the arguments are known to be right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.errors import DataError
+from serving.client import Client, Result
+from serving.errors import ServingError
+from serving.printing import as_json, as_table
+from serving.pushed_model import MODEL_NAME, RUNS, model_dir
+
+_Value = TypeVar("_Value")
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the commands; each sets ``func``, which takes the arguments and returns the exit code.
+
+    A function raises ``DataError`` for a person's mistake, an unreachable server included.
+    """
+    serve = _add(subparsers, "serve", _serve, "serve the model a run has pushed, over gRPC")
+    serve.add_argument("--workdir", type=Path, help=f"the run's folder (default: the latest under {RUNS}/)")
+    serve.add_argument("--port", type=int, default=8500, help="gRPC port (default: 8500)")
+    serve.add_argument("--rest_api_port", type=int, default=0, help="REST port; must be 0, that is off")
+
+    search = _add(subparsers, "search", _search, "find items for a text")
+    search.add_argument("text", help="what to search for")
+    _add_context(search)
+    search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
+    _add_list_options(search)
+
+    recommend = _add(subparsers, "recommend", _recommend, "recommend items to a user or for a history")
+    _add_context(recommend)
+    recommend.add_argument("--include-seen", action="store_true", help="keep the items of the history")
+    _add_list_options(recommend)
+
+    similar = _add(subparsers, "similar", _similar, "find items that resemble one")
+    similar.add_argument("item", help="an item id")
+    _add_list_options(similar)
+
+    rank = _add(subparsers, "rank", _rank, "order your own candidates")
+    rank.add_argument("--candidates", type=_ids, required=True, metavar="A,B", help="item ids to order")
+    rank.add_argument("--query", metavar="TEXT", help="what was searched for")
+    _add_context(rank)
+    _add_server_options(rank)
+
+    demo = _add(subparsers, "demo", _demo, "start a server, show what it answers, stop it")
+    demo.add_argument("dataset", type=Path, help="the dataset's folder")
+    demo.add_argument("--workdir", type=Path, help=f"the run's folder (default: {RUNS}/NAME)")
+
+
+def _add(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    explanation: str,
+) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(name, help=explanation, description=explanation.capitalize() + ".")
+    parser.set_defaults(func=function)
+    return parser
+
+
+def _add_context(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--user", metavar="U", help="the id of who asks")
+    parser.add_argument("--history", type=_ids, metavar="A,B", help="item ids, the most recent first")
+
+
+def _add_list_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-k", type=int, default=10, help="how many results at most (default: 10)")
+    parser.add_argument("--exclude", type=_ids, metavar="A,B", help="item ids that must not be in the answer")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        metavar="COLUMN=VALUE",
+        help="only such items; values of one column are alternatives, columns must all hold",
+    )
+    _add_server_options(parser)
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server", default="localhost:8500", metavar="HOST:PORT", help="default: localhost:8500"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _ids(text: str) -> list[str]:
+    return [item_id.strip() for item_id in text.split(",") if item_id.strip()]
+
+
+def _serve(args: argparse.Namespace) -> int:
+    if args.rest_api_port:
+        raise DataError(
+            f"The server speaks gRPC only, so --rest_api_port must be left out. Got {args.rest_api_port}."
+        )
+    if not 1 <= args.port <= 65535:
+        raise DataError(f"--port must be between 1 and 65535. Got {args.port}.")
+    path = model_dir(args.workdir)
+    from serving.server import StartError, serve, set_up_logging
+
+    set_up_logging()
+    try:
+        serve(path, port=args.port, model_name=MODEL_NAME)
+    except StartError as error:
+        raise DataError(str(error)) from error
+    return 0
+
+
+def _search(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.search(
+            [args.text],
+            user_ids=_row(args.user),
+            histories=_row(args.history),
+            k=args.k,
+            exclude=_row(args.exclude),
+            exclude_seen=args.exclude_seen,
+            filters=_row(args.filter),
+        )
+    return _show(results[0], args)
+
+
+def _recommend(args: argparse.Namespace) -> int:
+    if args.user is None and args.history is None:
+        raise DataError("recommend must have --user or --history. Got neither.")
+    with _asking(args) as client:
+        results = client.recommend(
+            user_ids=_row(args.user),
+            histories=_row(args.history),
+            exclude_seen=not args.include_seen,
+            k=args.k,
+            exclude=_row(args.exclude),
+            filters=_row(args.filter),
+        )
+    return _show(results[0], args)
+
+
+def _similar(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.similar([args.item], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter))
+    return _show(results[0], args)
+
+
+def _rank(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.rank(
+            [args.candidates],
+            queries=_row(args.query),
+            user_ids=_row(args.user),
+            histories=_row(args.history),
+        )
+    return _show(results[0], args)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from pipeline.manifest import load_manifest
+    from serving.demo import demo
+
+    workdir = args.workdir or RUNS / load_manifest(args.dataset).name
+    try:
+        demo(model_dir(workdir))
+    except ServingError as error:
+        raise DataError(str(error)) from error
+    return 0
+
+
+def _row(value: _Value | None) -> list[_Value] | None:
+    """A batch of one row."""
+    return None if value is None else [value]
+
+
+@contextlib.contextmanager
+def _asking(args: argparse.Namespace) -> Iterator[Client]:
+    """A client on the server that ``args`` names, whose errors are a person's to mend."""
+    try:
+        with Client(args.server) as client:
+            yield client
+    except (ServingError, ValueError) as error:
+        raise DataError(str(error)) from error
+
+
+def _show(results: Sequence[Result], args: argparse.Namespace) -> int:
+    print(as_json(results) if args.json else as_table(results))
+    return 0

@@ -1,0 +1,71 @@
+"""Shows what a pushed model answers: a server is started, asked over gRPC with real examples, and stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DataError
+from serving.client import Client, Result
+from serving.printing import as_table
+from serving.process import ServerProcess
+from serving.pushed_model import MODEL_NAME, newest_version_dir
+
+_EXAMPLES = Path("assets.extra", "examples.json")
+_NUM_RESULTS = 5
+_NUM_HISTORY = 5
+
+
+def demo(model_dir: Path) -> None:
+    """Starts a server on the newest version under ``model_dir`` and prints what it answers.
+
+    Raises:
+        DataError: When the model has no examples.
+        ServingError: When the server does not start or answer.
+    """
+    examples = _read_examples(newest_version_dir(model_dir))
+    print(f"Starting a server on {model_dir} ...", flush=True)
+    with (
+        ServerProcess(model_dir, model_name=MODEL_NAME) as server,
+        Client(server.address, model_name=MODEL_NAME, timeout_s=30) as client,
+    ):
+        for heading, results in _scenes(client, examples):
+            table = as_table(results).replace("\n", "\n  ")
+            print(f"\n{heading}\n  {table}", flush=True)
+    print("\nThe server is stopped; `tandem serve` starts one that stays.")
+
+
+def _scenes(client: Client, examples: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Result]]]:
+    """Each question in words, with its results."""
+    users, items = examples["users"], examples["items"]
+    queries = examples["queries"] or [items[0]["title"]]
+    yield f'Search "{queries[0]}"', client.search([queries[0]], k=_NUM_RESULTS)[0]
+    if users:
+        user = users[0]
+        recent = _listed(user["history"][:_NUM_HISTORY])
+        heading = f"Recommendation for customer {user['user_id']}, whose last items are{recent}"
+        yield heading, client.recommend(user_ids=[user["user_id"]], k=_NUM_RESULTS)[0]
+
+        pair = (users[1]["history"] if len(users) > 1 else items)[:2]
+        heading = f"Recommendation for a history of two items{_listed(pair)}"
+        history = [item["item_id"] for item in pair]
+        yield heading, client.recommend(histories=[history], k=_NUM_RESULTS)[0]
+    item = items[0]
+    yield f"Similar to{_listed([item])}", client.similar([item["item_id"]], k=_NUM_RESULTS)[0]
+
+
+def _listed(items: Sequence[Mapping[str, str]]) -> str:
+    return "".join(f"\n  - {item['title']} ({item['item_id']})" for item in items)
+
+
+def _read_examples(version_dir: Path) -> Mapping[str, Any]:
+    path = version_dir / _EXAMPLES
+    try:
+        examples: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"A pushed model must have its examples in {path}. Got none; train it again with `tandem run`."
+        ) from error
+    return examples
