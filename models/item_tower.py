@@ -1,0 +1,102 @@
+"""The item tower: what an item is, as one vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+
+class ItemTower(keras.layers.Layer):
+    """Text, id, categories and numbers of items become vectors to be matched by dot product.
+
+    A vector has three parts, side by side: a *text* part, in the encoder's own space, so that a query finds an item it
+    was never trained on; a *behaviour* part, learnt from who chose what; and a *popularity* term.
+
+    Args:
+        num_items: Size of the catalogue.
+        text_dim: Width of the encoder's vectors.
+        behaviour_dim: Width of the behaviour part.
+        category_sizes: Size of each categorical vocabulary.
+        id_dropout: Share of items whose id is hidden in training, so that the text alone must do.
+
+    Call arguments:
+        rows: int32 ``[batch]``, item rows; -1 for an item the model has not seen.
+        text_vectors: float32 ``[batch, text_dim]`` of unit length.
+        categories: int32 ``[batch, num_categorical]``.
+        numbers: float32 ``[batch, num_numbers]``.
+
+    Returns:
+        float32 ``[batch, text_dim + behaviour_dim + 1]``.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        *,
+        text_dim: int,
+        behaviour_dim: int,
+        category_sizes: tuple[int, ...] = (),
+        id_dropout: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.id_dropout = id_dropout
+        self._seed = keras.random.SeedGenerator(seed)
+        small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
+        self.id_embedding = keras.layers.Embedding(num_items + 1, behaviour_dim, embeddings_initializer=small)
+        self.popularity = keras.layers.Embedding(num_items + 1, 1, embeddings_initializer="zeros")
+        self.category_embeddings = [
+            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small) for size in category_sizes
+        ]
+        orthogonal = keras.initializers.Orthogonal(seed=seed + 1)
+        self.text_projection = keras.layers.Dense(behaviour_dim, use_bias=False, kernel_initializer=orthogonal)
+        self.number_projection = keras.layers.Dense(behaviour_dim, kernel_initializer="zeros")
+        # Starts as the identity: before any training, search is the encoder as it came.
+        self.text_hidden = keras.layers.Dense(128, activation="gelu")
+        self.text_residual = keras.layers.Dense(text_dim, kernel_initializer="zeros")
+
+    def set_projection(self, text_vectors: np.ndarray) -> None:
+        """Starts the behaviour part from the principal components of the catalogue's texts.
+
+        Args:
+            text_vectors: float32 ``[num_items, text_dim]``.
+        """
+        width = self.text_projection.units
+        sample = text_vectors[:: max(1, len(text_vectors) // 20_000)]
+        components = np.linalg.svd(sample - sample.mean(0), full_matrices=False)[2][:width].T
+        kernel = np.array(self.text_projection.kernel)
+        kernel[:, : components.shape[1]] = components
+        self.text_projection.kernel.assign(kernel)
+
+    def build(self, *shapes: Any, **named: Any) -> None:
+        """Creates every weight, whichever inputs a dataset has."""
+        for embedding in [self.id_embedding, self.popularity, *self.category_embeddings]:
+            embedding.build((None,))
+        self.built = True
+
+    def call(
+        self,
+        rows: tf.Tensor,
+        text_vectors: tf.Tensor,
+        categories: tf.Tensor,
+        numbers: tf.Tensor,
+        training: bool = False,
+    ) -> tf.Tensor:
+        known = ops.cast(rows >= 0, "float32")[:, None]
+        # The last row of the tables stands for "no id" and is always masked.
+        rows = ops.where(rows >= 0, rows, self.id_embedding.input_dim - 1)
+        shown = known
+        if training and self.id_dropout:
+            drawn = keras.random.uniform(ops.shape(known), seed=self._seed)
+            shown = known * ops.cast(drawn >= self.id_dropout, "float32")
+        behaviour = self.text_projection(text_vectors) + shown * self.id_embedding(rows)
+        for column, embedding in enumerate(self.category_embeddings):
+            behaviour = behaviour + embedding(categories[:, column])
+        behaviour = ops.normalize(behaviour + self.number_projection(numbers), axis=-1)
+        text = ops.normalize(text_vectors + self.text_residual(self.text_hidden(text_vectors)), axis=-1)
+        return ops.concatenate([text, behaviour, known * self.popularity(rows)], axis=-1)

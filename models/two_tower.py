@@ -1,0 +1,176 @@
+"""The retrieval model: query tower, item tower, and the task that trains them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+from keras import ops
+
+from models.item_table import ItemTable
+from models.item_tower import ItemTower
+from models.query_tower import QueryTower
+from models.text_encoder import TextEncoder
+from pipeline import features
+from pipeline.config import ModelConfig, TrainConfig
+
+CATEGORIES, NUMBERS = "user_categories", "user_numbers"
+
+
+class TwoTower(keras.Model):
+    """Both towers over one text encoder, trained with TFRS `Retrieval`.
+
+    The loss is the softmax over the batch's own items and items drawn uniformly from the catalogue (mixed negative
+    sampling, Yang et al. 2020), corrected by the logarithm of the probability of each to be drawn (logQ; Bengio &
+    Senécal 2008, Yi et al. 2019), without accidental hits.
+
+    Args:
+        items: The catalogue.
+        encoder: The text encoder.
+        config: Sizes.
+        train: Dropout and negatives.
+        num_users: Size of the user vocabulary.
+        user_category_sizes: Sizes of the vocabularies of the users' categorical columns.
+        item_probabilities: float32 ``[num_items]``, the share of each item among the targets; None for uniform.
+
+    Call arguments:
+        inputs: ``query_tokens`` int32 ``[batch, query_len]``, ``history_rows`` int32 ``[batch, length]``,
+            ``history_counts`` float32 ``[batch, length]`` (0 is padding), ``user_row`` int32 ``[batch]``,
+            ``user_categories`` int32 ``[batch, …]``, ``user_numbers`` float32 ``[batch, …]``, and in training
+            ``target_rows`` int32 and ``target_weights`` float32, both ``[batch, targets]``.
+
+    Returns:
+        float32 ``[batch, dim]`` query vectors.
+    """
+
+    def __init__(
+        self,
+        items: ItemTable,
+        encoder: TextEncoder,
+        *,
+        config: ModelConfig,
+        train: TrainConfig,
+        num_users: int,
+        user_category_sizes: tuple[int, ...] = (),
+        item_probabilities: np.ndarray | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.is_frozen = config.trainable == "frozen"
+        self.item_tower = ItemTower(
+            len(items),
+            text_dim=encoder.output_dim,
+            behaviour_dim=config.behaviour_dim,
+            category_sizes=items.category_sizes,
+            id_dropout=train.item_dropout,
+            seed=train.seed,
+        )
+        self.query_tower = QueryTower(
+            num_items=len(items),
+            num_users=num_users,
+            text_dim=encoder.output_dim,
+            behaviour_dim=config.behaviour_dim,
+            history_dim=config.history_dim,
+            history_heads=config.history_heads,
+            category_sizes=user_category_sizes,
+            user_dropout=train.user_dropout,
+            history_dropout=train.history_dropout,
+            seed=train.seed,
+        )
+        self.num_items, self.num_negatives = len(items), train.uniform_negatives
+        self._tokens = tf.constant(items.tokens)
+        self._text_vectors = tf.constant(items.text_vectors)
+        self._categories, self._numbers = tf.constant(items.categories), tf.constant(items.numbers)
+        if item_probabilities is None:
+            item_probabilities = np.full(len(items), 1.0 / len(items), np.float32)
+        self._probabilities = tf.constant(item_probabilities, tf.float32)
+        self._negatives_seed = keras.random.SeedGenerator(train.seed)
+        task = tfrs.tasks.Retrieval(
+            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum_over_batch_size"),
+            remove_accidental_hits=True,
+        )
+        # Keras 3 traces train steps without autograph, which TFRS's task needs.
+        self._task = tf.function(task)
+
+    def item_vectors(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The vectors of items of the catalogue: float32 ``[n, dim]`` for int32 ``[n]`` rows."""
+        return self.item_tower(
+            rows,
+            self._item_text(rows, training),
+            tf.gather(self._categories, rows),
+            tf.gather(self._numbers, rows),
+            training=training,
+        )
+
+    def _item_text(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
+        if self.is_frozen:
+            return tf.gather(self._text_vectors, rows)
+        return self.encoder(tf.gather(self._tokens, rows), training=training)
+
+    def history_values(self, rows: tf.Tensor) -> tf.Tensor:
+        """What items contribute to a history: float32 ``[…, history_dim]`` for int32 ``[…]`` rows.
+
+        Their text is that of the encoder as it came: encoding every history anew would cost more than all the rest.
+        """
+        return self.query_tower.history.item_values(rows, tf.gather(self._text_vectors, rows))
+
+    def encode_queries(self, tokens: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Vectors of texts, zeros for a row of only padding: float32 ``[batch, text_dim]``."""
+        asked = ops.cast(ops.any(tokens != 0, axis=1, keepdims=True), "float32")
+        if self.is_frozen:
+            # Most contexts of an event log have no query; those cost nothing.
+            vectors = tf.zeros([tf.shape(tokens)[0], self.encoder.output_dim])
+            where = tf.where(asked[:, 0] > 0)
+            encoded = tf.stop_gradient(self._encode_asked(tf.gather(tokens, where[:, 0])))
+            return tf.ensure_shape(
+                tf.tensor_scatter_nd_update(vectors, where, encoded), [None, self.encoder.output_dim]
+            )
+        return self.encoder(tokens, training=training) * asked
+
+    def _encode_asked(self, tokens: tf.Tensor) -> tf.Tensor:
+        return tf.cond(
+            tf.shape(tokens)[0] > 0,
+            lambda: self.encoder(tokens),
+            lambda: tf.zeros([0, self.encoder.output_dim]),
+        )
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        rows = tf.maximum(inputs[features.HISTORY_ROWS], 0)
+        return self.query_tower(
+            self.encode_queries(inputs[features.QUERY_TOKENS], training),
+            self.history_values(rows),
+            inputs[features.HISTORY_COUNTS],
+            inputs[features.USER_ROW],
+            inputs[CATEGORIES],
+            inputs[NUMBERS],
+            training=training,
+        )
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """The weighted mean of the corrected softmax loss: float32 ``[]``."""
+        targets = x[features.TARGET_ROWS]
+        per_query = targets.shape[1]
+        positives = tf.reshape(targets, [-1])
+        drawn = keras.random.randint((self.num_negatives,), 0, self.num_items, seed=self._negatives_seed)
+        rows = tf.concat([positives, tf.cast(drawn, tf.int32)], axis=0)
+        num_positives = tf.cast(tf.size(positives), tf.float32)
+        probabilities = (
+            num_positives * tf.gather(self._probabilities, rows) + self.num_negatives / self.num_items
+        ) / (num_positives + self.num_negatives)
+        weights = tf.reshape(x[features.TARGET_WEIGHTS], [-1])
+        weights = weights / tf.maximum(tf.reduce_mean(weights), 1e-9)
+        return self._task(
+            tf.repeat(y_pred, per_query, axis=0),
+            self.item_vectors(rows, training=True),
+            sample_weight=weights,
+            candidate_sampling_probability=probabilities,
+            candidate_ids=rows,
+            compute_metrics=False,
+            compute_batch_metrics=False,
+        )
