@@ -141,9 +141,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    workdir = arguments.workdir or _latest_report()
     from pipeline.report.terminal import print_report
 
-    print_report(arguments.workdir or _latest_report())
+    print_report(workdir)
     return 0
 
 

@@ -55,7 +55,8 @@ def test_every_key_is_read(dataset: Write) -> None:
     assert manifest.items.path == ("a.csv", "b/*.csv.gz")
     assert manifest.items.numeric == {"price": Range(), "stars": Range(min=1, max=5)}
     assert manifest.items.availability == "in_stock"
-    assert manifest.events is not None and manifest.judgments is not None
+    assert manifest.events is not None
+    assert manifest.judgments is not None
     assert manifest.events.kind.kinds == {"view": Kind(label="view"), "buy": Kind(weight=3, label="purchase")}
     assert manifest.events.columns == ["u", "i", "t", "event_type", "v", "q", "s"]
     assert manifest.judgments.grade.gains == {"E": 1.0, "I": 0.0}

@@ -88,7 +88,7 @@ def test_json_key_may_be_absent_from_some_rows_only(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.jsonl", b'{"a": 1}\n{"a": 2, "b": "x"}\n')
 
     assert _rows(path, columns=["b"], batch_rows=1) == [{"b": None}, {"b": "x"}]
-    with pytest.raises(DataError, match='must have a column "bb". Got a, b; did you mean "b"?'):
+    with pytest.raises(DataError, match=r'must have a column "bb".+did you mean "b"'):
         _rows(path, columns=["bb"])
 
 
@@ -127,7 +127,7 @@ def test_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", b"title,price\nx,1\n")
 
     with pytest.raises(
-        DataError, match='must have a column "titel". Got title, price; did you mean "title"?'
+        DataError, match=r'must have a column "titel".+Got title, price; did you mean "title"'
     ):
         _rows(path, columns=["titel"])
 
@@ -144,5 +144,5 @@ def test_paths_expand_in_order_and_once(tmp_path: Path) -> None:
 def test_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:
     _write(tmp_path / "items.csv", CSV)
 
-    with pytest.raises(DataError, match='item.csv; did you mean "items.csv"'):
+    with pytest.raises(DataError, match=r'item\.csv; did you mean "items\.csv"'):
         expand_paths(["item.csv"], str(tmp_path))
