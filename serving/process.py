@@ -96,11 +96,14 @@ class ServerProcess:
         """The id of the server's process."""
         return self._process.pid
 
-    def last_lines(self) -> str:
-        """What the server logged last, in one line."""
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").splitlines()
-        return " | ".join(line.strip() for line in lines[-_NUM_LAST_LINES:] if line.strip())
+    def log(self) -> str:
+        """What the server has written to its standard output and error."""
+        # The process writes through the same open file: pread leaves its position alone.
+        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
+
+    def wait(self, *, timeout_s: float) -> int:
+        """Waits until the process has ended and gives its exit code."""
+        return self._process.wait(timeout_s)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.start_timeout_s
@@ -115,13 +118,17 @@ class ServerProcess:
                 if self._process.poll() is not None:
                     raise ServingError(
                         f"The server of {self.model_dir} must start, and ended with exit code "
-                        f"{self._process.returncode}. It said: {self.last_lines()}"
+                        f"{self._process.returncode}. It said: {self._last_words()}"
                     )
                 if time.monotonic() > deadline:
                     raise ServingError(
                         f"The server of {self.model_dir} must answer within {self.start_timeout_s:g} s, "
-                        f"and did not. It said: {self.last_lines()}"
+                        f"and did not. It said: {self._last_words()}"
                     )
+
+    def _last_words(self) -> str:
+        lines = [line.strip() for line in self.log().splitlines()]
+        return " | ".join([line for line in lines if line][-_NUM_LAST_LINES:])
 
     def _stop(self) -> None:
         self._process.terminate()

@@ -154,7 +154,7 @@ def test_other_failures_have_a_class_each(address: str) -> None:
 def test_wait_until_ready_gives_up_in_time() -> None:
     with (
         Client("localhost:1") as client,
-        pytest.raises(ServerTimeoutError, match=r"must serve tandem within"),
+        pytest.raises(ServerTimeoutError, match="must serve tandem"),
     ):
         client.wait_until_ready(0.1)
 
@@ -192,9 +192,7 @@ def test_wait_until_ready_gives_up_in_time() -> None:
         ),
     ],
 )
-def test_wrong_argument_is_named_before_anything_is_sent(
-    call: Callable[[Client], Any], sentence: str
-) -> None:
+def test_wrong_argument_is_named_before_a_call(call: Callable[[Client], Any], sentence: str) -> None:
     with Client("localhost:1") as client, pytest.raises(ValueError) as error:  # noqa: PT011
         call(client)
 

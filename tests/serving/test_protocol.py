@@ -66,7 +66,7 @@ def _metadata_request() -> Any:
 def _failure(call: Callable[[], Any]) -> tuple[str, str]:
     with pytest.raises(grpc.RpcError) as error:
         call()
-    return error.value.code().name, error.value.details()
+    return error.value.code().name, error.value.details() or ""
 
 
 def _no_spec(request: Any) -> None:

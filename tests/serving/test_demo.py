@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import DataError
+from serving.demo import demo
+from tests.serving.conftest import Publish
+
+_ITEMS = [
+    {"item_id": "apron", "title": "Apron é"},
+    {"item_id": "basket", "title": "Basket é"},
+    {"item_id": "fork", "title": "Fork é"},
+]
+
+
+def _write_examples(base_path: Path, examples: dict[str, Any]) -> None:
+    (base_path / "1" / "assets.extra" / "examples.json").write_text(json.dumps(examples), encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_demo_with_users_shows_every_kind_of_request(
+    base_path: Path, publish: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(1)
+    users = [{"user_id": "7", "history": _ITEMS[:1]}, {"user_id": "8", "history": _ITEMS[1:]}]
+    _write_examples(base_path, {"queries": ["kitchen gift"], "users": users, "items": _ITEMS})
+
+    demo(base_path)
+
+    headings = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith(" ")]
+    assert headings[1:5] == [
+        'Search "kitchen gift"',
+        "Recommendation for customer 7, whose last items are",
+        "Recommendation for a history of two items",
+        "Similar to",
+    ]
+
+
+@pytest.mark.slow
+def test_demo_without_events_shows_search_and_similar(
+    base_path: Path, publish: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(1)
+    _write_examples(base_path, {"queries": [], "users": [], "items": _ITEMS})
+
+    demo(base_path)
+
+    output = capsys.readouterr().out
+    assert 'Search "Apron é"' in output
+    assert "Similar to\n  - Apron é (apron)" in output
+    assert "Recommendation" not in output
+
+
+def test_model_without_examples_is_named(base_path: Path, publish: Publish) -> None:
+    publish(1)
+
+    with pytest.raises(
+        DataError, match=r"A pushed model must have its examples in .*examples\.json\. Got none"
+    ):
+        demo(base_path)
