@@ -65,8 +65,8 @@ class Evaluation:
 
     Attributes:
         rows: Every number, in the order it was measured.
-        values: float64 `[num_units]` by system, task and metric: one per query or user of `units`; NaN where the
-            metric is not defined.
+        values: float64 `[num_units]` by system, task and metric: one per query or user of `units`; NaN where
+            the metric is not defined.
         units: int32 `[num_units]` by task: the rows of the queries or users that count.
     """
 
@@ -104,6 +104,24 @@ class Evaluation:
             high=high,
             num=int(both.sum()),
         )
+
+
+def as_listed(score: ScoreFunction) -> ScoreFunction:
+    """A baseline whose equal scores stand in the order of the item table, as it would list them.
+
+    Ties count against what we build; against what it must beat they would only flatter us. BM25 on titles has
+    many of them, and loses a fiftieth of nDCG@10 by the other rule.
+    """
+
+    def listed(queries: Queries) -> Array:
+        scores = score(queries)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        places = np.empty(scores.shape, np.float64)
+        np.put_along_axis(places, order, -np.arange(scores.shape[1], dtype=np.float64)[None], axis=1)
+        places[scores == -np.inf] = -np.inf
+        return places
+
+    return listed
 
 
 def mean_row(

@@ -1,9 +1,9 @@
 """Metrics of ranked lists, vectorised, with ties counted against the system.
 
-Rank. A relevant item's 0-based rank is the worst that its score allows: of the items with its score, those that are
-not relevant come first, then the relevant ones by rising gain. So a system that scores everything alike has all its
-hits at the very end, and no order of equal scores can flatter it. An item scored ``-inf`` is not retrieved: its rank
-is the number of items.
+Rank. A relevant item's 0-based rank is the worst that its score allows: of the items with its score, those
+that are not relevant come first, then the relevant ones by rising gain. So a system that scores everything
+alike has all its hits at the very end, and no order of equal scores can flatter it. An item scored ``-inf``
+is not retrieved: its rank is the number of items.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def rank_relevant(scores: Array, gains: sparse.csr_matrix) -> Hits:
         if start < stop:
             ordered = np.sort(scores[query])
             at_least[start:stop] = num_items - np.searchsorted(ordered, values[start:stop], side="left")
-    # Relevant items with one score share the last places of their tie: the best place left goes to the lowest gain.
+    # Relevant items with one score share the last places of their tie, the lowest gain first.
     order = np.lexsort((gains.data, -values, queries))
     is_first = np.ones(len(order), bool)
     is_first[1:] = (np.diff(queries[order]) != 0) | (values[order][1:] != values[order][:-1])
@@ -86,7 +86,10 @@ def rank_relevant(scores: Array, gains: sparse.csr_matrix) -> Hits:
     ranks[order] = at_least[order] - size[group] + place
     ranks[values == -np.inf] = num_items
     return Hits(
-        starts=gains.indptr.astype(np.int64), items=gains.indices.astype(np.int32), gains=gains.data, ranks=ranks
+        starts=gains.indptr.astype(np.int64),
+        items=gains.indices.astype(np.int32),
+        gains=gains.data,
+        ranks=ranks,
     )
 
 
@@ -97,7 +100,7 @@ def recall_at_k(hits: Hits, k: int) -> Array:
 
 
 def ndcg_at_k(hits: Hits, k: int) -> Array:
-    """nDCG with linear gain and log2 discount: float64 `[num_queries]`, NaN without relevant items.
+    """Normalised DCG with linear gain and log2 discount: float64 `[num_queries]`, NaN without relevant items.
 
     The ideal list has the query's `k` largest gains in order; with gains of 1 this is binary nDCG.
     """
@@ -113,7 +116,10 @@ def ndcg_at_k(hits: Hits, k: int) -> Array:
 
 
 def reciprocal_rank(hits: Hits, num_items: int) -> Array:
-    """1 over the 1-based rank of the first relevant item, 0 if none is retrieved: float64 `[num_queries]`, or NaN."""
+    """1 over the 1-based rank of the first relevant item: float64 `[num_queries]`.
+
+    It is 0 where none is retrieved, and NaN where none is relevant.
+    """
     best = np.full(len(hits.starts) - 1, np.inf)
     np.minimum.at(best, hits.queries(), hits.ranks)
     values = np.where(best < num_items, 1.0 / (best + 1.0), 0.0)
@@ -133,7 +139,7 @@ def top_k(scores: Array, k: int) -> Array:
 
 
 def coverage_at_k(lists: Array, num_candidates: int) -> float:
-    """The part of the candidates that is in at least one list; `lists` is int `[num_queries, k]` with -1 as padding."""
+    """The part of the candidates in at least one list; `lists` is int `[num_queries, k]`, -1 is padding."""
     return len(np.unique(lists[lists >= 0])) / max(num_candidates, 1)
 
 
@@ -163,7 +169,7 @@ def diversity_at_k(lists: Array, item_vectors: Array) -> Array:
     unit = item_vectors / np.maximum(norms, 1e-12)
     listed = lists >= 0
     vectors = np.where(listed[..., None], unit[lists], 0.0)
-    # The sum of all dot products is the squared length of the sum; what is left of it without i = j are the pairs.
+    # The squared length of the sum is the sum of all dot products; without those of i = j the pairs are left.
     own = (vectors**2).sum(axis=(1, 2))
     pairs = (vectors.sum(axis=1) ** 2).sum(axis=1) - own
     size = listed.sum(axis=1)

@@ -1,7 +1,7 @@
 """The protocol for recommendation: what a user does after the cut, ranked in the whole catalogue.
 
-Candidates are all items with events before the cut. A user counts who has events before the cut and at least one
-relevant item in the window.
+Candidates are all items with events before the cut. A user counts who has events before the cut and at least
+one relevant item in the window.
 
 * ``novel``: relevant are the distinct items of the window that the user did not have before; what they had is
   removed from the ranking.
@@ -81,9 +81,9 @@ def evaluate_recommendation(
     Args:
         past: Everything before the cut: the histories, the candidates, and what popularity means.
         future: The window.
-        systems: Score functions by name. They are asked for a chunk of users at a time, with all of `past` as history.
+        systems: Score functions by name, asked for a chunk of users at a time with all of `past` as history.
         item_vectors: float `[num_items, dim]` for intra-list diversity; without them it is left out.
-        user_groups: The group of every user, `[num_users]`, by the name of the grouping: one slice for each group.
+        user_groups: The group of every user, `[num_users]`, by the grouping's name: a slice for each group.
         chunk_size: Users at a time; a chunk's scores are `chunk_size` x `num_items` floats.
         seed: Of the bootstrap.
 
@@ -166,7 +166,7 @@ class _Judge:
 
 
 def _relevant(past: Interactions, future: Interactions, candidates: Array) -> dict[str, sparse.csr_matrix]:
-    """The relevant items of every user by task: CSR `[num_users, num_items]` of ones; none without a history."""
+    """By task, CSR `[num_users, num_items]` of ones; a user without a history has none."""
     had = past.binary()
     has_history = np.asarray(had.sum(axis=1)).ravel() > 0
     keep = sparse.diags(has_history.astype(float)) @ future.binary() @ sparse.diags(candidates.astype(float))
@@ -178,7 +178,7 @@ def _relevant(past: Interactions, future: Interactions, candidates: Array) -> di
 
 
 def _user_masks(had: sparse.csr_matrix, groups: Mapping[str, Sequence[str]]) -> dict[str, Array]:
-    """bool `[num_users]` by slice."""
+    """Which users are in each slice: bool `[num_users]` by its name."""
     masks = {"user=cold": np.diff(had.indptr) <= COLD_USER_ITEMS}
     for name, group_of in groups.items():
         labels = np.asarray(group_of)

@@ -1,7 +1,7 @@
 """The protocol for search: the whole catalogue ranked for each query.
 
-Items that nobody judged have gain 0. nDCG@10 takes the graded gains; recall@100 and MRR take the items with the highest
-grade of the data set as the relevant ones. A query counts that has an item with gain above 0.
+Items that nobody judged have gain 0. nDCG@10 takes the graded gains; for recall@100 and MRR the items with
+the highest grade of the data set are the relevant ones. A query counts that has an item with gain above 0.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ def evaluate_search(
         queries: Texts.
         gains: CSR `[num_queries, num_items]`, the gain of each judged item.
         systems: Score functions by name; they are asked for a chunk of queries at a time.
-        query_groups: The group of every query by the name of the grouping: one slice for each group, besides those by
-            length.
+        query_groups: The group of every query by the grouping's name: a slice for each group, and by length.
         chunk_size: Queries at a time; a chunk's scores are `chunk_size` x `num_items` floats.
         seed: Of the bootstrap.
 

@@ -61,7 +61,7 @@ class Ease(Channel):
 
 
 def _inverse(matrix: Array) -> Array:
-    """Of a symmetric positive definite matrix, through its Cholesky factor: half the cost of a general one."""
+    """Of a symmetric positive definite matrix, through its Cholesky factor: half a general one's cost."""
     factor, failed = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
     if not failed:
         half, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)

@@ -1,0 +1,109 @@
+"""Measures every baseline on data sets: ``python -m benchmarks.baselines FOLDER...``.
+
+Recommendation fits on all events before the test window and is measured on that window; search has nothing to
+fit but the catalogue, so it is measured on all queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.dataset import Dataset, Events, Judgments, load_dataset
+from components.retrieval_evaluator.evaluation import Evaluation, ScoreFunction, as_listed
+from components.retrieval_evaluator.recommendation import ALL, NOVEL, evaluate_recommendation
+from components.retrieval_evaluator.search import SEARCH, evaluate_search
+from models.channels.ease import Ease
+from models.channels.item_knn import ItemKnn
+from models.channels.lexical import Lexical, document
+from models.channels.popular import RecentPopularity
+from models.channels.repeat import Repeat
+from pipeline.errors import DataError
+
+_COLUMNS = {
+    SEARCH: ("ndcg@10", "recall@100", "mrr"),
+    NOVEL: ("recall@20", "ndcg@10", "mrr", "coverage@20", "novelty@20"),
+    ALL: ("recall@20", "ndcg@10", "mrr", "coverage@20", "novelty@20"),
+}
+
+
+def recommendation_baselines(events: Events) -> Evaluation:
+    """Popularity, item-kNN, EASE and own purchase count, fitted before the test window and measured on it."""
+    past = events.interactions.between(None, events.test_start)
+    popular = RecentPopularity().fit(past, now=events.test_start)
+    systems = {
+        "popular": popular.score,
+        "item_knn": ItemKnn().fit(past).score,
+        "ease": Ease().fit(past).score,
+        "repeat": Repeat().fit(popular.item_scores).score,
+    }
+    future = events.interactions.between(events.test_start, None)
+    return evaluate_recommendation(
+        past=past, future=future, systems={name: as_listed(score) for name, score in systems.items()}
+    )
+
+
+def search_baselines(judgments: Judgments, texts: tuple[tuple[str, ...], ...]) -> Evaluation:
+    """BM25 on the first text column, and on all of them with the first one three more times."""
+    indexes = {
+        "lexical, first column": Lexical().fit([columns[0] for columns in texts]),
+        "lexical": Lexical().fit([document(columns) for columns in texts]),
+    }
+    listed = {name: as_listed(_whole_catalogue(index)) for name, index in indexes.items()}
+    return evaluate_search(queries=judgments.queries, gains=judgments.gains, systems=listed)
+
+
+def _whole_catalogue(index: Lexical) -> ScoreFunction:
+    """What no word matches is ranked too, last."""
+    return lambda queries: np.maximum(index.score(queries), 0.0)
+
+
+def measure(dataset: Dataset) -> dict[str, Evaluation]:
+    """Every baseline the dataset has data for, by task."""
+    measured = {}
+    if dataset.events is not None:
+        measured[NOVEL] = measured[ALL] = recommendation_baselines(dataset.events)
+    if dataset.judgments is not None:
+        measured[SEARCH] = search_baselines(dataset.judgments, dataset.texts)
+    return measured
+
+
+def print_table(evaluation: Evaluation, task: str) -> None:
+    """One task's systems as an aligned table, with 95 % intervals."""
+    rows = [row for row in evaluation.rows if row.task == task and not row.slice]
+    print(f"\n{task}, {len(evaluation.units[task]):,} {'queries' if task == SEARCH else 'users'}")
+    print(f"{'':24}" + "".join(f"{metric:>22}" for metric in _COLUMNS[task]))
+    for system in dict.fromkeys(row.system for row in rows):
+        cells = {row.metric: row for row in rows if row.system == system}
+        line = f"{system:24}"
+        for metric in _COLUMNS[task]:
+            row = cells[metric]
+            interval = "" if row.low is None else f" [{row.low:.3f}, {row.high:.3f}]"
+            line += f"{f'{row.value:.3f}{interval}':>22}"
+        print(line)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a data set")
+    options = parser.parse_args(arguments)
+    for folder in options.folders:
+        started = time.monotonic()
+        try:
+            dataset = load_dataset(folder)
+        except DataError as error:
+            print(error, file=sys.stderr)
+            return 2
+        measured = measure(dataset)
+        print(f"\n# {dataset.name} ({time.monotonic() - started:.0f} s)")
+        for task, evaluation in measured.items():
+            print_table(evaluation, task)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""A whole dataset as arrays in memory, for measurements outside the pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from models.channels.base import Interactions
+from pipeline.check import normalised_batches
+from pipeline.columns import read_queries
+from pipeline.contract import EventSplit
+from pipeline.errors import DataError
+from pipeline.manifest import Manifest, load_manifest
+from pipeline.splits import event_starts
+from pipeline.tables import expand_paths
+
+MANIFESTS = Path(__file__).parent / "manifests"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Events:
+    """The log, and the epoch seconds at which validation and test begin."""
+
+    interactions: Interactions
+    validation_start: int
+    test_start: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judgments:
+    """Query texts, and their gains as CSR `[num_queries, num_items]`."""
+
+    queries: tuple[str, ...]
+    gains: sparse.csr_matrix
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A catalogue with what was done or judged in it.
+
+    Attributes:
+        name: From the manifest.
+        item_ids: In the order of the item rows: by bytes.
+        texts: The text columns of each item.
+        events: ``None`` without such a table.
+        judgments: ``None`` without such a table.
+    """
+
+    name: str
+    item_ids: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+    events: Events | None
+    judgments: Judgments | None
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """Reads a folder with a ``dataset.toml``, or one whose name is that of a manifest in `MANIFESTS`.
+
+    Events and judgments of unknown items are left out.
+
+    Raises:
+        DataError: There is no manifest, or the data does not fit it.
+    """
+    manifest_path = folder / "dataset.toml"
+    if not manifest_path.exists():
+        manifest_path = MANIFESTS / f"{folder.name}.toml"
+    if not manifest_path.exists():
+        known = ", ".join(sorted(path.stem for path in MANIFESTS.glob("*.toml")))
+        raise DataError(f"{folder} must have a dataset.toml, or be one of {known} by its name.")
+    manifest = dataclasses.replace(load_manifest(manifest_path), folder=str(folder))
+    items = _table(manifest, "items")
+    order = np.argsort(np.array([item.encode() for item in items["item_id"].to_pylist()], dtype=object))
+    items = items.take(order)
+    columns = [items[name].to_pylist() for name in manifest.items.text]
+    return Dataset(
+        name=manifest.name,
+        item_ids=tuple(items["item_id"].to_pylist()),
+        texts=tuple(zip(*columns, strict=True)),
+        events=_events(_table(manifest, "events"), items["item_id"], manifest.split.events)
+        if manifest.events is not None
+        else None,
+        judgments=_judgments(_table(manifest, "judgments"), items["item_id"])
+        if manifest.judgments is not None
+        else None,
+    )
+
+
+def _table(manifest: Manifest, name: str) -> pa.Table:
+    files = expand_paths(getattr(manifest, name).path, manifest.folder)
+    queries, _ = read_queries(manifest) if name == "judgments" else (None, None)
+    batches = [normal.batch for _, normal in normalised_batches(manifest, name, files, queries)]
+    return pa.Table.from_batches(batches).combine_chunks()
+
+
+def _rows(ids: pa.ChunkedArray, item_ids: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """int32 `[n]` rows of the item table, -1 for unknown ids."""
+    return pc.fill_null(pc.index_in(ids, item_ids.combine_chunks()), -1).to_numpy().astype(np.int32)
+
+
+def _events(table: pa.Table, item_ids: pa.ChunkedArray, split: EventSplit) -> Events:
+    item_rows = _rows(table["item_id"], item_ids)
+    known = item_rows >= 0
+    users = table["user_id"].combine_chunks().dictionary_encode()
+    times = table["time"].to_numpy()
+    validation_start, test_start = event_starts(split, int(times.min()), int(times.max()))
+    return Events(
+        interactions=Interactions(
+            user_rows=users.indices.to_numpy()[known],
+            item_rows=item_rows[known],
+            times=times[known],
+            num_users=len(users.dictionary),
+            num_items=len(item_ids),
+        ),
+        validation_start=validation_start,
+        test_start=test_start,
+    )
+
+
+def _judgments(table: pa.Table, item_ids: pa.ChunkedArray) -> Judgments:
+    item_rows = _rows(table["item_id"], item_ids)
+    known = item_rows >= 0
+    queries = table["query"].combine_chunks().dictionary_encode()
+    grades = table["grade"].to_numpy()
+    gains = sparse.csr_matrix(
+        (grades[known].astype(np.float64), (queries.indices.to_numpy()[known], item_rows[known])),
+        shape=(len(queries.dictionary), len(item_ids)),
+    )
+    return Judgments(queries=tuple(queries.dictionary.to_pylist()), gains=gains)
