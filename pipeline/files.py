@@ -47,9 +47,14 @@ def match_files(path: str) -> list[str]:
     """The files a path or a glob stands for, by name."""
     if is_remote(path):
         # Beam takes seconds to import, and most datasets are local.
+        from apache_beam.io.filesystem import BeamIOError
         from apache_beam.io.filesystems import FileSystems
 
-        return sorted(found.path for found in FileSystems.match([path])[0].metadata_list)
+        try:
+            (matched,) = FileSystems.match([path])
+        except (BeamIOError, ValueError) as error:
+            raise DataError(f"{path} must be on a filesystem Beam can open. Got: {error}") from error
+        return sorted(found.path for found in matched.metadata_list)
     # A name may itself hold brackets.
     if Path(path).is_file():
         return [path]

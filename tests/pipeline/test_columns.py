@@ -202,7 +202,8 @@ def test_unparsable_times_are_named_by_the_first_three() -> None:
 
     (finding,) = normal.findings.findings
     assert finding.sentence() == (
-        't.csv, rows 102, 104, 105: column "t" must be ISO 8601 or epoch seconds. Got "yesterday", "today", "?", …'
+        't.csv, rows 102, 104, 105: column "t" must be ISO 8601 or epoch seconds. '
+        'Got "yesterday", "today", "?", …'
     )
 
 
