@@ -109,7 +109,8 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         serve(path, port=args.port, model_name=MODEL_NAME)
     except StartError as error:
-        raise DataError(str(error)) from error
+        # The status at its beginning is for scripts that read the real server's output.
+        raise DataError(str(error).removeprefix("UNKNOWN: ")) from error
     return 0
 
 
