@@ -16,9 +16,10 @@ from pipeline.columns import Normalised, QueryTexts, Where
 from pipeline.contract import EventSplit, EventsTable, JudgmentsTable
 from pipeline.data_report import EventSummary, JudgmentSummary, Report, day, print_report
 from pipeline.errors import DataError
-from pipeline.files import shown
+from pipeline.files import OnBytes, num_bytes, shown
 from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
 from pipeline.manifest import Manifest
+from pipeline.progress import Progress
 from pipeline.splits import SPLITS, event_splits, event_starts, judgment_splits
 from pipeline.tables import column_names, expand_paths, read_batches
 
@@ -48,18 +49,20 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
     """
     started = time.monotonic()
     files = _files(manifest)
-    item_ids, findings = _ids(manifest, files, "items")
+    progress = Progress(stream, total=sum(num_bytes(file) for found in files.values() for file in found))
+    item_ids, findings = _ids(manifest, files, "items", progress)
     user_ids = None
     if manifest.users is not None:
-        user_ids, found = _ids(manifest, files, "users")
+        user_ids, found = _ids(manifest, files, "users", progress)
         findings += found
     events = judgments = None
     if manifest.events is not None:
-        events, found = _events(manifest, manifest.events, files["events"], item_ids, user_ids)
+        events, found = _events(manifest, manifest.events, files["events"], item_ids, user_ids, progress)
         findings += found
     if manifest.judgments is not None:
-        judgments, found = _judgments(manifest, manifest.judgments, files["judgments"], item_ids)
+        judgments, found = _judgments(manifest, manifest.judgments, files["judgments"], item_ids, progress)
         findings += found
+    progress.clear()
     report = Report(
         name=manifest.name,
         num_items=len(item_ids),
@@ -76,7 +79,11 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
 
 
 def normalised_batches(
-    manifest: Manifest, table: str, files: list[str], queries: QueryTexts | None = None
+    manifest: Manifest,
+    table: str,
+    files: list[str],
+    queries: QueryTexts | None = None,
+    on_bytes: OnBytes | None = None,
 ) -> Iterator[tuple[str, Normalised]]:
     """A table's canonical batches, each with its file.
 
@@ -85,12 +92,17 @@ def normalised_batches(
         table: ``items``, ``users``, ``events`` or ``judgments``.
         files: Its files.
         queries: The texts of the queries, for ``judgments``.
+        on_bytes: Told of each read, see `files.open_file`.
     """
     described = getattr(manifest, table)
     extra = (queries,) if table == "judgments" else ()
     for file in files:
         batches = read_batches(
-            file, columns=described.columns, batch_rows=_BATCH_ROWS, format=described.format
+            file,
+            columns=described.columns,
+            batch_rows=_BATCH_ROWS,
+            format=described.format,
+            on_bytes=on_bytes,
         )
         for first_row, batch in batches:
             yield file, _NORMALISE[table](batch, described, Where(file=file, first_row=first_row), *extra)
@@ -116,10 +128,12 @@ def _require_rows(table: str, files: list[str], num_rows: int) -> None:
         )
 
 
-def _ids(manifest: Manifest, files: dict[str, list[str]], table: str) -> tuple[pa.StringArray, Findings]:
+def _ids(
+    manifest: Manifest, files: dict[str, list[str]], table: str, progress: Progress
+) -> tuple[pa.StringArray, Findings]:
     """The distinct ids of items or users, and what is wrong with that table, repeated ids included."""
     ids, rows, origins, findings = [], [], [], Findings()
-    for file, normal in normalised_batches(manifest, table, files[table]):
+    for file, normal in normalised_batches(manifest, table, files[table], on_bytes=progress.add):
         ids.append(normal.batch.column(0))
         rows.append(normal.rows)
         origins.append(np.full(len(normal.rows), files[table].index(file), np.int32))
@@ -172,12 +186,13 @@ def _events(
     files: list[str],
     item_ids: pa.StringArray,
     user_ids: pa.StringArray | None,
+    progress: Progress,
 ) -> tuple[EventSummary | None, Findings]:
     _require_kind_is_no_column(table, files)
     findings, kinds, users = Findings(), Counter[str](), set[str]()
     has_event = np.zeros(len(item_ids), bool)
     clock = _Clock(manifest.split.events)
-    for file, normal in normalised_batches(manifest, "events", files):
+    for file, normal in normalised_batches(manifest, "events", files, on_bytes=progress.add):
         positions, orphans = _orphans(
             file, normal, "events", "item_id", table.item, item_ids, "orphan_events"
         )
@@ -248,12 +263,12 @@ def _require_kind_is_no_column(table: EventsTable, files: list[str]) -> None:
 
 
 def _judgments(
-    manifest: Manifest, table: JudgmentsTable, files: list[str], item_ids: pa.StringArray
+    manifest: Manifest, table: JudgmentsTable, files: list[str], item_ids: pa.StringArray, progress: Progress
 ) -> tuple[JudgmentSummary | None, Findings]:
     queries, findings = columns.read_queries(manifest)
     split_of: dict[str, str] = {}
     judged = np.zeros(len(item_ids), bool)
-    for file, normal in normalised_batches(manifest, "judgments", files, queries):
+    for file, normal in normalised_batches(manifest, "judgments", files, queries, progress.add):
         positions, orphans = _orphans(
             file, normal, "judgments", "item_id", table.item, item_ids, "orphan_judgments"
         )

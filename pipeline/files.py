@@ -6,11 +6,15 @@ import glob
 import io
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from pipeline.errors import DataError
+
+OnBytes = Callable[[int], None]
 
 
 def is_remote(path: str) -> bool:
@@ -62,19 +66,33 @@ def match_files(path: str) -> list[str]:
     return sorted(found for found in glob.glob(path, recursive=True) if Path(found).is_file())
 
 
-def open_file(path: str) -> pa.NativeFile:
-    """The raw bytes of a file, able to seek."""
+def open_file(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
+    """The raw bytes of a file, able to seek.
+
+    Args:
+        path: The file.
+        on_bytes: Told the number of bytes of each read, as they are in the file.
+    """
     if is_remote(path):
         from apache_beam.io.filesystem import CompressionTypes
         from apache_beam.io.filesystems import FileSystems
 
-        return pa.PythonFile(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="r")
-    return pa.OSFile(path, "rb")
+        stream = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    else:
+        stream = pa.OSFile(path, "rb")
+    if on_bytes is not None:
+        stream = _Counted(stream, on_bytes)
+    return stream if isinstance(stream, pa.NativeFile) else pa.PythonFile(stream, mode="r")
 
 
-def open_text(path: str) -> pa.NativeFile:
+def num_bytes(path: str) -> int:
+    """The size of a file; 0 where it cannot be known cheaply."""
+    return 0 if is_remote(path) else Path(path).stat().st_size
+
+
+def open_text(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
     """The bytes of a plain or gzip file, unpacked."""
-    stream = open_file(path)
+    stream = open_file(path, on_bytes)
     return pa.CompressedInputStream(stream, "gzip") if path.endswith(".gz") else stream
 
 
@@ -83,6 +101,21 @@ def damaged(path: str, error: Exception) -> DataError:
     return DataError(f"{shown(path)} must be whole and what its name says. Got: {str(error).rstrip('.')}.")
 
 
-def open_lines(path: str) -> io.BufferedReader:
+def open_lines(path: str, on_bytes: OnBytes | None = None) -> io.BufferedReader:
     """The same, with the lines that Python iterates over."""
-    return io.BufferedReader(open_text(path))
+    return io.BufferedReader(open_text(path, on_bytes))
+
+
+class _Counted:
+    """A file that tells how much of it is read."""
+
+    def __init__(self, stream: Any, on_bytes: OnBytes):
+        self._stream, self._on_bytes = stream, on_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        content = bytes(self._stream.read(size))
+        self._on_bytes(len(content))
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -10,17 +10,20 @@ import pyarrow as pa
 import pyarrow.json
 
 from pipeline.errors import DataError
-from pipeline.files import damaged, open_lines, shown
+from pipeline.files import OnBytes, damaged, open_lines, shown
 
 _BLOCK_BYTES = 8 << 20
 
 
-def json_batches(path: str, batch_rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+def json_batches(
+    path: str, batch_rows: int, on_bytes: OnBytes | None = None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
     """All columns of a file; which there are and of what type may differ from batch to batch.
 
     Args:
         path: The file.
         batch_rows: The most rows in a batch.
+        on_bytes: Told of each read, see `files.open_file`.
 
     Yields:
         The number of the batch's first row, counted from 1 without blank lines, and the batch.
@@ -29,17 +32,17 @@ def json_batches(path: str, batch_rows: int) -> Iterator[tuple[int, pa.RecordBat
         DataError: A line is not a JSON object, or the file is damaged.
     """
     first, text_columns = 1, set[str]()
-    for lines in _line_blocks(path, batch_rows):
+    for lines in _line_blocks(path, batch_rows, on_bytes):
         batch = _json_block(path, lines, first, text_columns)
         yield first, batch
         first += batch.num_rows
 
 
-def _line_blocks(path: str, batch_rows: int) -> Iterator[list[bytes]]:
+def _line_blocks(path: str, batch_rows: int, on_bytes: OnBytes | None) -> Iterator[list[bytes]]:
     lines: list[bytes] = []
     num_bytes = 0
     try:
-        with open_lines(path) as stream:
+        with open_lines(path, on_bytes) as stream:
             for line in stream:
                 if not line.strip():
                     continue

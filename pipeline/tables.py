@@ -12,7 +12,17 @@ import pyarrow.parquet
 
 from pipeline.contract import FORMATS
 from pipeline.errors import DataError
-from pipeline.files import damaged, is_remote, join, match_files, open_file, open_lines, open_text, shown
+from pipeline.files import (
+    OnBytes,
+    damaged,
+    is_remote,
+    join,
+    match_files,
+    open_file,
+    open_lines,
+    open_text,
+    shown,
+)
 from pipeline.json_lines import json_batches
 from pipeline.section import nearest
 
@@ -82,7 +92,12 @@ def column_names(path: str, *, format: str | None = None) -> list[str]:
 
 
 def read_batches(
-    path: str, *, columns: Sequence[str] | None = None, batch_rows: int = 65536, format: str | None = None
+    path: str,
+    *,
+    columns: Sequence[str] | None = None,
+    batch_rows: int = 65536,
+    format: str | None = None,
+    on_bytes: OnBytes | None = None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Streams a table.
 
@@ -94,6 +109,7 @@ def read_batches(
         columns: The columns to read, in this order; all when ``None``.
         batch_rows: The most rows in a batch.
         format: Overrides the suffix.
+        on_bytes: Told of each read, see `files.open_file`.
 
     Yields:
         The number of the batch's first row, and the batch. Row 1 is the first row of data, after the header
@@ -104,11 +120,11 @@ def read_batches(
     """
     format_ = table_format(path, format)
     if format_ == "parquet":
-        yield from _parquet_batches(path, columns, batch_rows)
+        yield from _parquet_batches(path, columns, batch_rows, on_bytes)
     elif format_ == "jsonl":
-        yield from _select(path, columns, json_batches(path, batch_rows))
+        yield from _select(path, columns, json_batches(path, batch_rows, on_bytes))
     else:
-        yield from _csv_batches(path, columns, batch_rows, format_)
+        yield from _csv_batches(path, columns, batch_rows, format_, on_bytes)
 
 
 def missing_column(path: str, column: str, names: Iterable[str]) -> DataError:
@@ -131,21 +147,21 @@ def _similar(path: str) -> str:
 # ---- Parquet
 
 
-def _parquet(path: str) -> pa.parquet.ParquetFile:
+def _parquet(path: str, on_bytes: OnBytes | None = None) -> pa.parquet.ParquetFile:
     if path.endswith(".gz"):
         raise DataError(
             f"{shown(path)} must be unpacked: Parquet compresses its columns itself. Got a .gz file."
         )
     try:
-        return pa.parquet.ParquetFile(open_file(path))
+        return pa.parquet.ParquetFile(open_file(path, on_bytes))
     except pa.ArrowInvalid as error:
         raise damaged(path, error) from None
 
 
 def _parquet_batches(
-    path: str, columns: Sequence[str] | None, batch_rows: int
+    path: str, columns: Sequence[str] | None, batch_rows: int, on_bytes: OnBytes | None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    file = _parquet(path)
+    file = _parquet(path, on_bytes)
     names = list(file.schema_arrow.names)
     for column in columns or ():
         if column not in names:
@@ -189,7 +205,7 @@ def _csv_names(path: str, format_: str) -> list[str]:
 
 
 def _csv_batches(
-    path: str, columns: Sequence[str] | None, batch_rows: int, format_: str
+    path: str, columns: Sequence[str] | None, batch_rows: int, format_: str, on_bytes: OnBytes | None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     names = _csv_names(path, format_)
     wanted = names if columns is None else list(columns)
@@ -208,7 +224,7 @@ def _csv_batches(
     first = 1
     try:
         with (
-            open_text(path) as stream,
+            open_text(path, on_bytes) as stream,
             pa.csv.open_csv(stream, convert_options=convert, **_csv_options(format_, bad_row)) as reader,
         ):
             for block in reader:
