@@ -67,6 +67,8 @@ class ItemTower(keras.layers.Layer):
             text_vectors: float32 ``[num_items, text_dim]``.
         """
         width = self.text_projection.units
+        if not self.text_projection.built:
+            self.text_projection.build((None, text_vectors.shape[1]))
         sample = text_vectors[:: max(1, len(text_vectors) // 20_000)]
         components = np.linalg.svd(sample - sample.mean(0), full_matrices=False)[2][:width].T
         kernel = np.array(self.text_projection.kernel)

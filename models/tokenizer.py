@@ -35,7 +35,7 @@ class Tokenizer(tf.Module):
         for piece in (PAD, CLS, SEP):
             if piece not in position:
                 raise ValueError(f"The vocabulary must hold {piece}. Received: {len(vocabulary)} pieces without it.")
-        self.vocabulary = tuple(vocabulary)
+        self.vocabulary, self.lowercase = tuple(vocabulary), lowercase
         self._pad, self._cls, self._sep = position[PAD], position[CLS], position[SEP]
         self._fast = tf_text.FastBertTokenizer(
             list(vocabulary),

@@ -34,10 +34,12 @@ class TwoTower(keras.Model):
         train: Dropout and negatives.
         num_users: Size of the user vocabulary.
         user_category_sizes: Sizes of the vocabularies of the users' categorical columns.
+        num_user_numbers: Width of the users' numeric features.
         item_probabilities: float32 ``[num_items]``, the share of each item among the targets; None for uniform.
 
     Call arguments:
-        inputs: ``query_tokens`` int32 ``[batch, query_len]``, ``history_rows`` int32 ``[batch, length]``,
+        inputs: ``query_tokens`` int32 ``[batch, query_len]`` or, already encoded by a frozen encoder,
+            ``query_vectors`` float32 ``[batch, text_dim]``; ``history_rows`` int32 ``[batch, length]``,
             ``history_counts`` float32 ``[batch, length]`` (0 is padding), ``user_row`` int32 ``[batch]``,
             ``user_categories`` int32 ``[batch, …]``, ``user_numbers`` float32 ``[batch, …]``, and in training
             ``target_rows`` int32 and ``target_weights`` float32, both ``[batch, targets]``.
@@ -55,6 +57,7 @@ class TwoTower(keras.Model):
         train: TrainConfig,
         num_users: int,
         user_category_sizes: tuple[int, ...] = (),
+        num_user_numbers: int = 0,
         item_probabilities: np.ndarray | None = None,
         **kwargs: Any,
     ):
@@ -95,6 +98,23 @@ class TwoTower(keras.Model):
         )
         # Keras 3 traces train steps without autograph, which TFRS's task needs.
         self._task = tf.function(task)
+        self._create_weights(config, len(user_category_sizes), num_user_numbers)
+
+    def _create_weights(self, config: ModelConfig, num_categories: int, num_numbers: int) -> None:
+        """Calls every layer once, so that all weights exist in one order, whatever is called first later."""
+        rows = tf.zeros([1], tf.int32)
+        self.item_vectors(rows)
+        self.encode_queries(tf.zeros([1, config.max_query_tokens], tf.int32))
+        self(
+            {
+                features.QUERY_VECTORS: tf.zeros([1, self.encoder.output_dim]),
+                features.HISTORY_ROWS: tf.zeros([1, config.max_history], tf.int32),
+                features.HISTORY_COUNTS: tf.zeros([1, config.max_history]),
+                features.USER_ROW: rows,
+                CATEGORIES: tf.zeros([1, num_categories], tf.int32),
+                NUMBERS: tf.zeros([1, num_numbers]),
+            }
+        )
 
     def item_vectors(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The vectors of items of the catalogue: float32 ``[n, dim]`` for int32 ``[n]`` rows."""
@@ -121,27 +141,15 @@ class TwoTower(keras.Model):
     def encode_queries(self, tokens: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Vectors of texts, zeros for a row of only padding: float32 ``[batch, text_dim]``."""
         asked = ops.cast(ops.any(tokens != 0, axis=1, keepdims=True), "float32")
-        if self.is_frozen:
-            # Most contexts of an event log have no query; those cost nothing.
-            vectors = tf.zeros([tf.shape(tokens)[0], self.encoder.output_dim])
-            where = tf.where(asked[:, 0] > 0)
-            encoded = tf.stop_gradient(self._encode_asked(tf.gather(tokens, where[:, 0])))
-            return tf.ensure_shape(
-                tf.tensor_scatter_nd_update(vectors, where, encoded), [None, self.encoder.output_dim]
-            )
         return self.encoder(tokens, training=training) * asked
 
-    def _encode_asked(self, tokens: tf.Tensor) -> tf.Tensor:
-        return tf.cond(
-            tf.shape(tokens)[0] > 0,
-            lambda: self.encoder(tokens),
-            lambda: tf.zeros([0, self.encoder.output_dim]),
-        )
-
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        query_vectors = inputs.get(features.QUERY_VECTORS)
+        if query_vectors is None:
+            query_vectors = self.encode_queries(inputs[features.QUERY_TOKENS], training)
         rows = tf.maximum(inputs[features.HISTORY_ROWS], 0)
         return self.query_tower(
-            self.encode_queries(inputs[features.QUERY_TOKENS], training),
+            query_vectors,
             self.history_values(rows),
             inputs[features.HISTORY_COUNTS],
             inputs[features.USER_ROW],

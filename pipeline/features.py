@@ -41,6 +41,7 @@ JUDGMENT_SPLITS: Final = (JUDGED_TRAIN, JUDGED_VALIDATION, JUDGED_TEST)
 # Made by the Transforms.
 TOKENS: Final = "tokens"
 QUERY_TOKENS: Final = "query_tokens"
+QUERY_VECTORS: Final = "query_vectors"
 USER_ROW: Final = "user_row"
 TITLE: Final = "title"
 

@@ -1,0 +1,67 @@
+"""Vectors kept from run to run, found by a hash of the text and the encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+
+import numpy as np
+import tensorflow as tf
+
+_KEY_CHARS = 32
+
+
+def encoder_fingerprint(encoder: str, pooling: str) -> str:
+    """A name that changes when the encoder's weights or its pooling do."""
+    digest = hashlib.sha256(pooling.encode())
+    if tf.io.gfile.isdir(encoder):
+        for name in sorted(tf.io.gfile.listdir(encoder)):
+            if name.endswith((".safetensors", ".h5", "config.json")):
+                with tf.io.gfile.GFile(os.path.join(encoder, name), "rb") as file:
+                    digest.update(file.read())
+    else:
+        digest.update(encoder.encode())
+    return digest.hexdigest()[:16]
+
+
+def text_keys(tokens: np.ndarray) -> np.ndarray:
+    """The key of each text: bytes ``[num_texts]`` of int ``[num_texts, length]`` tokens, padding left out."""
+    rows = np.ascontiguousarray(tokens, np.int32)
+    keys = [hashlib.sha256(row[row != 0].tobytes()).hexdigest()[:_KEY_CHARS] for row in rows]
+    return np.array(keys, f"S{_KEY_CHARS}")
+
+
+class VectorCache:
+    """A folder of immutable shards; a new one appears whole or not at all.
+
+    Args:
+        folder: Where, on any filesystem; made when the first shard is written.
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+
+    def load(self) -> dict[bytes, np.ndarray]:
+        """All vectors by key, float32 ``[dim]`` each."""
+        found: dict[bytes, np.ndarray] = {}
+        for path in sorted(tf.io.gfile.glob(os.path.join(self._folder, "*.npz"))):
+            with tf.io.gfile.GFile(path, "rb") as file:
+                shard = np.load(io.BytesIO(file.read()))
+            found.update(zip(shard["keys"].tolist(), shard["vectors"], strict=True))
+        return found
+
+    def add(self, keys: np.ndarray, vectors: np.ndarray) -> None:
+        """Writes a shard named by its content, so that a repeated write changes nothing.
+
+        Args:
+            keys: ``[n]``, from `text_keys`.
+            vectors: float32 ``[n, dim]``.
+        """
+        tf.io.gfile.makedirs(self._folder)
+        path = os.path.join(self._folder, hashlib.sha256(keys.tobytes()).hexdigest()[:24])
+        buffer = io.BytesIO()
+        np.savez(buffer, keys=keys, vectors=vectors)
+        with tf.io.gfile.GFile(path + ".part", "wb") as file:
+            file.write(buffer.getvalue())
+        tf.io.gfile.rename(path + ".part", path + ".npz", overwrite=True)

@@ -1,0 +1,237 @@
+"""Transformed interactions as batches of the retrieval model, read from disk as they are needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models.encoding import encode_tokens
+from models.text_encoder import TextEncoder
+from models.two_tower import CATEGORIES, NUMBERS
+from pipeline import features
+from pipeline.config import ModelConfig, TrainConfig
+from pipeline.manifest import Manifest
+
+_SHUFFLE = 20_000
+_DAY_S = 86_400.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contexts:
+    """Query contexts of one split, padded.
+
+    Attributes:
+        inputs: What `TwoTower` takes, by name, ``[num_contexts, …]``.
+        user_ids: bytes ``[num_contexts]``.
+        queries: bytes ``[num_contexts]``.
+        histories: One int64 ``[length]`` array a context: the whole of it, most recent first.
+        targets: One int64 ``[num]`` array of item rows a context.
+        weights: float32 ``[num]``, likewise.
+        kinds: bytes ``[num]``, likewise; empty for judgments.
+        values: float32 ``[num]``, likewise.
+    """
+
+    inputs: dict[str, np.ndarray]
+    user_ids: np.ndarray
+    queries: np.ndarray
+    histories: list[np.ndarray]
+    targets: list[np.ndarray]
+    weights: list[np.ndarray]
+    kinds: list[np.ndarray]
+    values: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def take(self, rows: np.ndarray) -> Contexts:
+        """The contexts at int64 ``[n]`` positions."""
+        lists = ("histories", "targets", "weights", "kinds", "values")
+        return Contexts(
+            inputs={name: values[rows] for name, values in self.inputs.items()},
+            user_ids=self.user_ids[rows],
+            queries=self.queries[rows],
+            **{name: [getattr(self, name)[row] for row in rows] for name in lists},
+        )
+
+
+class InteractionSource:
+    """The splits of the interactions, as TFX Transform left them.
+
+    Args:
+        folder: The artifact, with one ``Split-NAME`` folder a split.
+        transform_graph: Folder of TFX Transform's output.
+        manifest: The dataset.
+        model: Lengths of query and history.
+        encoder: Given when it is frozen: each distinct query is then encoded once, here.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        transform_graph: str,
+        manifest: Manifest,
+        model: ModelConfig,
+        encoder: TextEncoder | None = None,
+    ):
+        self._folder, self._manifest, self._model = folder, manifest, model
+        output = tft.TFTransformOutput(transform_graph)
+        self._spec = output.transformed_feature_spec()
+        self._encoder = encoder
+        self._vectors: dict[bytes, np.ndarray] = {}
+        users = manifest.users
+        categorical = [features.user_feature(c) for c in users.categorical] if users else []
+        self._categorical = [features.index_of(name) for name in categorical]
+        self._numeric = [
+            kind(features.user_feature(c))
+            for c in (users.numeric if users else ())
+            for kind in (features.scaled, features.missing)
+        ]
+        self.category_sizes = tuple(output.vocabulary_size_by_name(features.vocabulary_of(c)) + 1 for c in categorical)
+        self.num_user_numbers = len(self._numeric)
+        name = features.vocabulary_of(features.USER_ID)
+        self.num_users = output.vocabulary_size_by_name(name) if manifest.events else 0
+        self.user_ids = output.vocabulary_by_name(name) if manifest.events else []
+
+    def files(self, split: str) -> list[str]:
+        """The split's files, sorted."""
+        return sorted(tf.io.gfile.glob(os.path.join(self._folder, f"Split-{split}", "*")))
+
+    def count(self, split: str) -> int:
+        """Number of contexts in a split."""
+        files = self.files(split)
+        return int(tf.data.TFRecordDataset(files, "GZIP").reduce(np.int64(0), lambda n, _: n + 1)) if files else 0
+
+    def load(self, split: str) -> Contexts:
+        """Reads a whole split: the contexts of an evaluation, one a user or query, in order of user and query."""
+        files = self.files(split)
+        self._encode_queries(files)
+        records = tf.data.TFRecordDataset(files, "GZIP").batch(1024) if files else []
+        batches = [tf.io.parse_example(batch, self._spec) for batch in records]
+        if not batches:
+            return Contexts(
+                inputs={}, user_ids=np.zeros(0, object), queries=np.zeros(0, object),
+                histories=[], targets=[], weights=[], kinds=[], values=[],
+            )  # fmt: skip
+        inputs = [{n: v.numpy() for n, v in self._inputs(batch).items()} for batch in batches]
+        lists = {
+            name: [row for batch in batches for row in _rows(batch[name])]
+            for name in (
+                features.HISTORY_ROWS,
+                features.TARGET_ROWS,
+                features.TARGET_WEIGHTS,
+                features.KIND,
+                features.VALUE,
+            )
+        }
+        contexts = Contexts(
+            inputs={name: np.concatenate([part[name] for part in inputs]) for name in inputs[0]},
+            user_ids=np.concatenate([batch[features.USER_ID].numpy() for batch in batches]),
+            queries=np.concatenate([batch[features.QUERY].numpy() for batch in batches]),
+            histories=lists[features.HISTORY_ROWS],
+            targets=lists[features.TARGET_ROWS],
+            weights=lists[features.TARGET_WEIGHTS],
+            kinds=lists[features.KIND],
+            values=lists[features.VALUE],
+        )
+        return contexts.take(np.lexsort((contexts.queries.astype("S"), contexts.user_ids.astype("S"))))
+
+    def dataset(self, splits: list[str], train: TrainConfig, *, end_time: int) -> tf.data.Dataset:
+        """Endless shuffled training batches.
+
+        Args:
+            splits: Whose contexts; those without a target of positive weight are left out.
+            train: Batch size, targets a context, half-life of an interaction and seed.
+            end_time: Epoch seconds from which ages are counted.
+
+        Returns:
+            Batches as `TwoTower` takes them in training.
+        """
+        files = [file for split in splits for file in self.files(split)]
+        data = tf.data.TFRecordDataset(files, "GZIP")
+        data = data.shuffle(_SHUFFLE, seed=train.seed).repeat().batch(train.batch_size, drop_remainder=True)
+
+        def prepare(records: tf.Tensor) -> dict[str, tf.Tensor]:
+            parsed = tf.io.parse_example(records, self._spec)
+            return self._inputs(parsed) | _targets(parsed, train, end_time)
+
+        self._encode_queries(files)
+        return data.map(prepare, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _inputs(self, parsed: dict[str, Any]) -> dict[str, tf.Tensor]:
+        length = self._model.max_history
+        # A column of padding, so that a batch of empty histories still has one.
+        rows, counts = (
+            tf.pad(tf.sparse.to_dense(parsed[name], default), [[0, 0], [0, length]], constant_values=default)[:, :length]
+            for name, default in ((features.HISTORY_ROWS, -1), (features.HISTORY_COUNTS, 0))
+        )
+        batch = tf.shape(rows)[0]
+        categories = [parsed[name] for name in self._categorical]
+        numbers = [parsed[name] for name in self._numeric]
+        inputs = {
+            features.QUERY_TOKENS: tf.cast(parsed[features.QUERY_TOKENS], tf.int32),
+            features.HISTORY_ROWS: tf.cast(rows, tf.int32),
+            features.HISTORY_COUNTS: tf.cast(counts, tf.float32),
+            features.USER_ROW: tf.cast(parsed[features.USER_ROW], tf.int32),
+            CATEGORIES: tf.cast(tf.stack(categories, 1), tf.int32) if categories else tf.zeros([batch, 0], tf.int32),
+            NUMBERS: tf.stack(numbers, 1) if numbers else tf.zeros([batch, 0]),
+        }
+        if self._encoder is not None:
+            inputs[features.QUERY_VECTORS] = self._lookup(parsed[features.QUERY])
+        return inputs
+
+    def _lookup(self, queries: tf.Tensor) -> tf.Tensor:
+        keys, vectors = tf.constant(list(self._vectors)), np.stack(list(self._vectors.values()))
+        initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(vectors)))
+        return tf.gather(vectors, tf.lookup.StaticHashTable(initializer, 0).lookup(queries))
+
+    def _encode_queries(self, files: list[str]) -> None:
+        """Encodes each distinct query of some files once."""
+        if self._encoder is None:
+            return
+        self._vectors.setdefault(b"", np.zeros(self._encoder.output_dim, np.float32))
+        spec = {name: self._spec[name] for name in (features.QUERY, features.QUERY_TOKENS)}
+        new: dict[bytes, np.ndarray] = {}
+        for records in tf.data.TFRecordDataset(files, "GZIP").batch(4096):
+            batch = tf.io.parse_example(records, spec)
+            pairs = zip(batch[features.QUERY].numpy(), batch[features.QUERY_TOKENS].numpy(), strict=True)
+            new.update((query, tokens) for query, tokens in pairs if query not in self._vectors)
+        if new:
+            vectors = encode_tokens(self._encoder, np.stack(list(new.values())).astype(np.int32))
+            self._vectors.update(zip(new, vectors, strict=True))
+
+
+def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[str, tf.Tensor]:
+    """Some targets of each context, drawn anew every time.
+
+    A context with fewer repeats them at weight zero. A context's weight is the square root of its number of targets,
+    halved for every half-life of its age, and spread over them by their own weights.
+    """
+    rows = tf.sparse.to_dense(parsed[features.TARGET_ROWS])
+    weights = tf.sparse.to_dense(parsed[features.TARGET_WEIGHTS])
+    is_target = weights > 0
+    num_targets = tf.reduce_sum(tf.cast(is_target, tf.int32), axis=1)
+    drawn = tf.where(is_target, tf.random.uniform(tf.shape(weights), seed=train.seed), 2.0)
+    order = tf.argsort(drawn, axis=1, stable=True)
+    slots = tf.range(train.targets_per_query)[None]
+    chosen = tf.gather(order, slots % tf.maximum(num_targets[:, None], 1), batch_dims=1)
+    shown = tf.minimum(num_targets, train.targets_per_query)[:, None]
+    age_days = tf.cast(end_time - parsed[features.TIME], tf.float32) / _DAY_S
+    recency = tf.where(parsed[features.TIME] > 0, 0.5 ** (age_days / train.recency_half_life_days), 1.0)
+    context = recency * tf.sqrt(tf.cast(num_targets, tf.float32)) / tf.maximum(tf.cast(shown[:, 0], tf.float32), 1.0)
+    weight = tf.gather(weights, chosen, batch_dims=1) * context[:, None]
+    return {
+        features.TARGET_ROWS: tf.cast(tf.gather(rows, chosen, batch_dims=1), tf.int32),
+        features.TARGET_WEIGHTS: tf.where(slots < shown, weight, 0.0),
+    }
+
+
+def _rows(values: tf.SparseTensor) -> list[np.ndarray]:
+    ragged = tf.RaggedTensor.from_sparse(values)
+    flat, splits = ragged.flat_values.numpy(), ragged.row_splits.numpy()
+    return np.split(flat, splits[1:-1])

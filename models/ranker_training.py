@@ -1,0 +1,182 @@
+"""Fits the ranker on what retrieval returned, for users and queries that retrieval was not trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.candidate_features import CandidateFeatures
+from models.interactions import Contexts
+from models.ranker import RATING, RELEVANCE, Heads, Ranker
+from models.retriever import Retriever
+from pipeline import features
+from pipeline.config import Config
+
+_BATCH = 32
+_HOLDOUT = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """Retrieved candidates of query contexts, with their labels.
+
+    Attributes:
+        arrays: By name: ``query_vectors`` float32 ``[n, dim]``, ``rows`` int32 and ``is_valid`` bool ``[n, k]``,
+            ``history_rows`` int32 and ``history_counts`` float32 ``[n, length]``, and for each head float32 ``[n, k]``.
+    """
+
+    arrays: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.arrays["rows"])
+
+    def take(self, keep: np.ndarray) -> Candidates:
+        """The contexts where bool ``[n]`` or int ``[m]`` `keep` says."""
+        return Candidates(arrays={name: values[keep] for name, values in self.arrays.items()})
+
+    def __add__(self, other: Candidates) -> Candidates:
+        return Candidates(
+            arrays={name: np.concatenate([values, other.arrays[name]]) for name, values in self.arrays.items()}
+        )
+
+
+def retrieve_candidates(
+    contexts: Contexts, query_vectors: np.ndarray, retriever: Retriever, heads: Heads, *, k: int, judged: bool
+) -> Candidates:
+    """Retrieves for each context and labels what comes back.
+
+    An item that nobody chose or judged is a negative: it was retrieved, so it is a hard one. Ratings exist only where
+    somebody rated.
+
+    Args:
+        contexts: Users at the start of a window, or judged queries.
+        query_vectors: float32 ``[num_contexts, dim]``.
+        retriever: The dense channel.
+        heads: The labels.
+        k: Candidates of each context.
+        judged: Whether the targets are judgments.
+    """
+    num_items = retriever.item_vectors.shape[0]
+    everything = tf.ones([1, num_items], tf.bool)
+    parts = [
+        retriever.top(tf.constant(query_vectors[s : s + 256]), everything, tf.constant(k))
+        for s in range(0, len(contexts), 256)
+    ]
+    rows = np.concatenate([part[0].numpy() for part in parts])
+    is_valid = np.concatenate([part[2].numpy() for part in parts])
+    labels = {name: np.full(rows.shape, np.nan, np.float32) for name in heads.names}
+    for i in range(len(contexts)):
+        _label(labels, i, rows[i], contexts, heads, num_items, judged)
+    arrays = {
+        "query_vectors": query_vectors,
+        "rows": rows,
+        "is_valid": is_valid,
+        "history_rows": contexts.inputs[features.HISTORY_ROWS],
+        "history_counts": contexts.inputs[features.HISTORY_COUNTS],
+    }
+    return Candidates(arrays=arrays | labels)
+
+
+def _label(
+    labels: dict[str, np.ndarray], i: int, rows: np.ndarray, contexts: Contexts, heads: Heads, num_items: int, judged: bool
+) -> None:
+    targets, kinds = contexts.targets[i], contexts.kinds[i]
+    if judged:
+        grades = np.zeros(num_items, np.float32)
+        grades[targets] = contexts.weights[i]
+        labels[RELEVANCE][i] = np.minimum(grades[rows], 1.0)
+        return
+    for position, kind in enumerate(heads.kinds):
+        chosen = np.zeros(num_items, np.float32)
+        # The first stage of a funnel is passed by whoever reached a later one.
+        chosen[targets if position == 0 else targets[kinds == kind.encode()]] = 1.0
+        labels[kind][i] = chosen[rows]
+    if heads.has_rating:
+        values = np.full(num_items, np.nan, np.float32)
+        values[targets] = contexts.values[i]
+        labels[RATING][i] = values[rows]
+
+
+class RankerModel(keras.Model):
+    """The ranker behind its features, so that features are computed a batch at a time."""
+
+    def __init__(self, ranker: Ranker, candidate_features: CandidateFeatures):
+        super().__init__()
+        self.ranker, self._features = ranker, candidate_features
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
+        return self.ranker(
+            self._features(
+                inputs["query_vectors"],
+                inputs["rows"],
+                inputs["is_valid"],
+                inputs["history_rows"],
+                inputs["history_counts"],
+            ),
+            training=training,
+        )
+
+    def compute_loss(self, x: Any = None, **kwargs: Any) -> tf.Tensor:
+        """`Ranker.compute_loss`."""
+        return self.ranker.compute_loss(x=x, **kwargs)
+
+
+def fit_ranker(
+    candidates: Candidates, heads: Heads, candidate_features: CandidateFeatures, config: Config
+) -> tuple[Ranker, list[dict[str, Any]]]:
+    """Fits on four fifths of the contexts and keeps the epoch whose order is best on the last fifth.
+
+    Returns:
+        The ranker and its learning curves.
+    """
+    keras.utils.set_random_seed(config.train.seed)
+    model = RankerModel(
+        Ranker(heads, num_cross_layers=config.model.num_cross_layers, seed=config.train.seed), candidate_features
+    )
+    order = np.random.default_rng(config.train.seed).permutation(len(candidates))
+    held_out = candidates.take(np.sort(order[::_HOLDOUT]))
+    training = candidates.take(np.sort(np.delete(order, np.s_[::_HOLDOUT])))
+    data = tf.data.Dataset.from_tensor_slices(training.arrays).shuffle(4096, seed=config.train.seed).batch(_BATCH)
+    model.compile(optimizer=keras.optimizers.Adam(config.train.learning_rate), jit_compile=False)
+    best, best_weights, points, losses = -1.0, [], [], []
+    for epoch in range(config.train.ranker_epochs + 1):
+        if epoch:
+            losses.append([epoch, float(model.fit(data, epochs=1, verbose=0).history["loss"][0])])
+        value = _order_quality(model, held_out, heads)
+        points.append([epoch, value])
+        # Epoch 0 only shows where retrieval's order stood: its probabilities mean nothing yet.
+        if value > best and (epoch or not config.train.ranker_epochs):
+            best, best_weights = value, [v.numpy() for v in model.ranker.variables]
+    for variable, value in zip(model.ranker.variables, best_weights, strict=True):
+        variable.assign(value)
+    curves = [
+        {"phase": "ranker", "metric": "val_ndcg@10", "points": points},
+        {"phase": "ranker", "metric": "loss", "points": losses},
+    ]
+    return model.ranker, curves
+
+
+def _order_quality(model: RankerModel, held_out: Candidates, heads: Heads) -> float:
+    """Mean nDCG@10 among the candidates, of each context's own ordering head."""
+    predictions = model.predict(held_out.arrays, batch_size=_BATCH, verbose=0)
+    values = []
+    for name in (heads.behaviour, RELEVANCE if heads.has_relevance else None):
+        if name is None:
+            continue
+        labels = held_out.arrays[name]
+        counts = np.isfinite(labels).all(axis=1) & (np.nan_to_num(labels).max(axis=1) > 0)
+        values.append(_ndcg(np.where(held_out.arrays["is_valid"], predictions[name], -1.0)[counts], labels[counts]))
+    finite = np.concatenate(values) if values else np.zeros(0)
+    return float(finite.mean()) if len(finite) else 0.0
+
+
+def _ndcg(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    discount = 1.0 / np.log2(np.arange(2, 12))
+    width = min(10, labels.shape[1])
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
+    gained = np.take_along_axis(labels, order, axis=1) @ discount[:width]
+    return gained / (-np.sort(-labels, axis=1)[:, :width] @ discount[:width])

@@ -1,0 +1,19 @@
+"""Which devices train, as the environment says."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+
+def training_strategy() -> tf.distribute.Strategy:
+    """A TPU if ``TPU_NAME`` names one, workers if ``TF_CONFIG`` lists some, several GPUs if there are, else one device."""
+    if os.environ.get("TPU_NAME"):
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ["TPU_NAME"])
+        return tf.distribute.TPUStrategy(resolver)
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()

@@ -1,0 +1,153 @@
+"""A trained model as files: what Trainer writes and IndexBuilder reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.candidate_features import CandidateFeatures
+from models.item_table import ItemTable
+from models.ranker import Heads, Ranker
+from models.retriever import Retriever
+from models.text_encoder import TextEncoder
+from models.tokenizer import VOCABULARY_FILE, Tokenizer
+from models.two_tower import TwoTower
+from models.validation import item_matrix
+from pipeline.config import Config
+
+_DESCRIPTION, _TOWERS, _RANKER, _SHARES = "model.json", "two_tower.npz", "ranker.npz", "item_shares.npy"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """Everything the servable is made of, but for the catalogue.
+
+    Attributes:
+        two_tower: The retrieval model.
+        ranker: The ranker.
+        tokenizer: The encoder's own.
+        item_shares: float32 ``[num_items]``, each item's share of the training interactions.
+        num_user_numbers: Width of the users' numeric features.
+    """
+
+    two_tower: TwoTower
+    ranker: Ranker
+    tokenizer: Tokenizer
+    item_shares: np.ndarray
+    num_user_numbers: int
+
+    def save(self, folder: str, config: Config) -> None:
+        """Writes weights, vocabulary, architecture and configuration."""
+        tf.io.gfile.makedirs(folder)
+        description = {
+            "config": config.to_json(),
+            "num_users": self.two_tower.query_tower.num_users,
+            "user_category_sizes": [e.input_dim for e in self.two_tower.query_tower.category_embeddings],
+            "num_user_numbers": self.num_user_numbers,
+            "heads": dataclasses.asdict(self.ranker.heads),
+            "lowercase": self.tokenizer.lowercase,
+        }
+        _write(folder, _DESCRIPTION, json.dumps(description).encode())
+        _write(folder, VOCABULARY_FILE, "\n".join(self.tokenizer.vocabulary).encode())
+        self.two_tower.encoder.save_architecture(folder)
+        _write(folder, _TOWERS, _weights(self.two_tower))
+        _write(folder, _RANKER, _weights(self.ranker))
+        _write(folder, _SHARES, _array(self.item_shares))
+
+    @classmethod
+    def load(cls, folder: str, items: ItemTable) -> TrainedModel:
+        """Reads a model and ties it to the catalogue it was trained on."""
+        description = json.loads(_read(folder, _DESCRIPTION))
+        config = Config.from_json(description["config"])
+        two_tower = TwoTower(
+            items,
+            TextEncoder.from_architecture(folder, **encoder_settings(config)),
+            config=config.model,
+            train=config.train,
+            num_users=description["num_users"],
+            user_category_sizes=tuple(description["user_category_sizes"]),
+            num_user_numbers=description["num_user_numbers"],
+        )
+        heads = description["heads"]
+        ranker = Ranker(
+            Heads(**heads | {"kinds": tuple(heads["kinds"])}), num_cross_layers=config.model.num_cross_layers
+        )
+        _assign(two_tower, _read(folder, _TOWERS))
+        shares = np.load(io.BytesIO(_read(folder, _SHARES)))
+        model = cls(
+            two_tower=two_tower,
+            ranker=ranker,
+            tokenizer=Tokenizer(
+                _read(folder, VOCABULARY_FILE).decode().split("\n"), lowercase=description["lowercase"]
+            ),
+            item_shares=shares,
+            num_user_numbers=description["num_user_numbers"],
+        )
+        model.create_ranker_weights(items)
+        _assign(ranker, _read(folder, _RANKER))
+        return model
+
+    def retriever(self) -> Retriever:
+        """The dense channel over the whole catalogue, encoded now."""
+        return Retriever(
+            tf.constant(item_matrix(self.two_tower, self.two_tower.num_items)),
+            text_dim=self.two_tower.encoder.output_dim,
+        )
+
+    def create_ranker_weights(self, items: ItemTable) -> None:
+        """Calls the ranker once on nothing, so that its weights exist."""
+        tower = self.two_tower
+        vector = tower.item_vectors(tf.zeros([1], tf.int32))
+        retriever = Retriever(vector, text_dim=tower.encoder.output_dim)
+        candidate_features = CandidateFeatures(
+            retriever, item_numbers=items.numbers[:1], item_shares=self.item_shares[:1]
+        )
+        rows = tf.zeros([1, 1], tf.int32)
+        self.ranker(candidate_features(vector, rows, rows == 0, rows, tf.zeros([1, 1])))
+
+
+def encoder_settings(config: Config) -> dict[str, Any]:
+    """How the encoder pools and how much of it learns."""
+    return {
+        "pooling": config.model.pooling,
+        "trainable_part": config.model.trainable,
+        "lora_rank": config.model.lora_rank,
+        "num_top_layers": config.model.num_top_layers,
+    }
+
+
+def _weights(model: keras.Model) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f"{i:05d}": variable.numpy() for i, variable in enumerate(model.weights)})
+    return buffer.getvalue()
+
+
+def _assign(model: keras.Model, content: bytes) -> None:
+    saved = np.load(io.BytesIO(content))
+    if len(saved.files) != len(model.weights):
+        raise ValueError(f"The model must have {len(saved.files)} weights. Received: {len(model.weights)}.")
+    for variable, name in zip(model.weights, sorted(saved.files), strict=True):
+        variable.assign(saved[name])
+
+
+def _array(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+def _write(folder: str, name: str, content: bytes) -> None:
+    with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
+        file.write(content)
+
+
+def _read(folder: str, name: str) -> bytes:
+    with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
+        return file.read()

@@ -1,0 +1,159 @@
+"""The `run_fn` of TFX's Trainer: retrieval, then a ranker on what it retrieves, then retrieval once more."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.candidate_features import CandidateFeatures
+from models.interactions import InteractionSource
+from models.item_table import ItemTable, load_item_table, load_text_vectors
+from models.ranker import Heads, Ranker
+from models.ranker_training import Candidates, fit_ranker, retrieve_candidates
+from models.retrieval_training import RetrievalTrainer, phases, with_targets
+from models.strategy import training_strategy
+from models.text_encoder import TextEncoder
+from models.tokenizer import Tokenizer
+from models.trained import TrainedModel, encoder_settings
+from models.two_tower import TwoTower
+from models.validation import query_matrix
+from pipeline import features
+from pipeline.config import Config
+from pipeline.manifest import Manifest
+
+CURVES_FILE = "curves.json"
+
+
+def run_fn(fn_args: Any) -> None:
+    """Trains and saves.
+
+    Args:
+        fn_args: TFX's `FnArgs` with, beside the usual, ``item_examples``, ``item_transform_graph``,
+            ``text_embeddings`` and ``summary`` folders, and ``custom_config`` holding ``manifest`` and ``config`` as
+            JSON and the resolved ``encoder``.
+    """
+    manifest = Manifest.from_json(fn_args.custom_config["manifest"])
+    config = Config.from_json(fn_args.custom_config["config"])
+    encoder_name = fn_args.custom_config["encoder"]
+    keras.utils.set_random_seed(config.train.seed)
+    tf.config.experimental.enable_op_determinism()
+    with training_strategy().scope():
+        _train(fn_args, manifest, config, encoder_name)
+
+
+def _train(fn_args: Any, manifest: Manifest, config: Config, encoder_name: str) -> None:
+    def encoder() -> TextEncoder:
+        return TextEncoder.from_pretrained(encoder_name, **encoder_settings(config))
+
+    items = load_item_table(
+        manifest.items,
+        examples_pattern=os.path.join(fn_args.item_examples, f"Split-{features.ALL}", "*"),
+        transform_graph=fn_args.item_transform_graph,
+        text_vectors=load_text_vectors(fn_args.text_embeddings),
+    )
+    source = InteractionSource(
+        fn_args.interactions,
+        transform_graph=fn_args.transform_graph_path,
+        manifest=manifest,
+        model=config.model,
+        encoder=encoder() if config.model.trainable == "frozen" else None,
+    )
+    counts = _read_counts(fn_args.summary, len(items))
+    trainer = RetrievalTrainer(
+        items=items,
+        source=source,
+        encoder=encoder,
+        config=config,
+        item_counts=counts,
+        starts=_read_starts(fn_args.summary),
+        log_dir=fn_args.model_run_dir,
+    )
+    phase_list = phases(config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None)
+    selected, epochs = trainer.select(phase_list)
+    shares = (counts / max(counts.sum(), 1)).astype(np.float32)
+    ranker, curves = _fit_ranker(selected, source, items, shares, manifest, config)
+    model = TrainedModel(
+        two_tower=trainer.refit(phase_list, epochs) if config.train.refit else selected,
+        ranker=ranker,
+        tokenizer=Tokenizer.from_pretrained(encoder_name),
+        item_shares=shares,
+        num_user_numbers=source.num_user_numbers,
+    )
+    model.save(fn_args.serving_model_dir, config)
+    written = {"curves": trainer.curves + curves, "best_epochs": epochs}
+    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
+        json.dump(written, file)
+
+
+def _fit_ranker(
+    model: TwoTower,
+    source: InteractionSource,
+    items: ItemTable,
+    shares: np.ndarray,
+    manifest: Manifest,
+    config: Config,
+) -> tuple[Ranker, list[dict[str, Any]]]:
+    heads = heads_of(manifest)
+    trained = TrainedModel(
+        two_tower=model,
+        ranker=Ranker(heads, num_cross_layers=0),
+        tokenizer=Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"]),
+        item_shares=shares,
+        num_user_numbers=source.num_user_numbers,
+    )
+    retriever = trained.retriever()
+    sources = [(features.USERS_AT_VALIDATION, False)] * bool(heads.kinds)
+    sources += [(features.JUDGED_TRAIN, True), (features.JUDGED_VALIDATION, True)] * heads.has_relevance
+    found: Candidates | None = None
+    for split, judged in sources:
+        contexts = with_targets(source.load(split))
+        rng = np.random.default_rng(config.train.seed)
+        if not judged and len(contexts) > config.train.ranker_users:
+            contexts = contexts.take(np.sort(rng.permutation(len(contexts))[: config.train.ranker_users]))
+        if len(contexts):
+            part = retrieve_candidates(
+                contexts,
+                query_matrix(model, contexts),
+                retriever,
+                heads,
+                k=config.serve.num_candidates,
+                judged=judged,
+            )
+            found = part if found is None else found + part
+    candidate_features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=shares)
+    if found is None:
+        return trained.ranker, []
+    return fit_ranker(found, heads, candidate_features, config)
+
+
+def heads_of(manifest: Manifest) -> Heads:
+    """The heads that have labels: one a kind of event, rating if events have values, relevance if there are judgments."""
+    kinds: tuple[str, ...] = ()
+    if manifest.events:
+        weights: dict[str, float] = {}
+        for kind in manifest.events.kind.kinds.values():
+            if kind.weight > 0:
+                weights[kind.label] = max(kind.weight, weights.get(kind.label, 0.0))
+        kinds = tuple(sorted(weights, key=lambda label: weights[label]))
+    return Heads(
+        kinds=kinds,
+        has_rating=bool(manifest.events and manifest.events.value),
+        has_relevance=manifest.judgments is not None,
+    )
+
+
+def _read_counts(folder: str, num_items: int) -> np.ndarray:
+    with tf.io.gfile.GFile(os.path.join(folder, "item_counts.npy"), "rb") as file:
+        counts = np.load(file)
+    return counts if len(counts) else np.zeros(num_items, np.int64)
+
+
+def _read_starts(folder: str) -> tuple[int, int]:
+    with tf.io.gfile.GFile(os.path.join(folder, "summary.json")) as file:
+        validation, test = json.load(file)["starts"]
+    return validation, test

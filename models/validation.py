@@ -1,0 +1,73 @@
+"""What training is steered by: the whole catalogue ranked for the users and queries of the validation split."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from components.retrieval_evaluator.metrics import ndcg_at_k, rank_relevant
+from models.interactions import Contexts
+from models.two_tower import TwoTower
+
+_CHUNK = 256
+NDCG_K = 10
+
+
+def item_matrix(model: TwoTower, num_items: int) -> np.ndarray:
+    """The vectors of the whole catalogue: float32 ``[num_items, dim]``."""
+    run = tf.function(model.item_vectors, input_signature=[tf.TensorSpec([None], tf.int32)])
+    size = 4096 if model.is_frozen else 64
+    starts = range(0, num_items, size)
+    return np.concatenate([run(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
+
+
+def query_matrix(model: TwoTower, contexts: Contexts) -> np.ndarray:
+    """The vectors of query contexts: float32 ``[num_contexts, dim]``."""
+    run = tf.function(model)
+    parts = []
+    for start in range(0, len(contexts), _CHUNK):
+        batch = {name: tf.constant(v[start : start + _CHUNK]) for name, v in contexts.inputs.items()}
+        parts.append(run(batch).numpy())
+    return np.concatenate(parts)
+
+
+def gains_of(contexts: Contexts, num_items: int) -> sparse.csr_matrix:
+    """The targets' weights: CSR float ``[num_contexts, num_items]``."""
+    lengths = [len(rows) for rows in contexts.targets]
+    queries = np.repeat(np.arange(len(contexts)), lengths)
+    rows, weights = np.concatenate(contexts.targets), np.concatenate(contexts.weights)
+    return sparse.csr_matrix((weights, (queries, rows)), shape=(len(contexts), num_items))
+
+
+def seen_by(contexts: Contexts, num_items: int) -> sparse.csr_matrix:
+    """Which items are in each whole history: CSR float ``[num_contexts, num_items]`` of ones."""
+    queries = np.repeat(np.arange(len(contexts)), [len(rows) for rows in contexts.histories])
+    rows = np.concatenate(contexts.histories)
+    return sparse.csr_matrix((np.ones(len(rows)), (queries, rows)), shape=(len(contexts), num_items))
+
+
+def novel_ndcg(scores: np.ndarray, contexts: Contexts) -> float:
+    """Mean nDCG@10 of items the user had not chosen before, those chosen before removed from the ranking."""
+    num_items = scores.shape[1]
+    seen = seen_by(contexts, num_items)
+    gains = (gains_of(contexts, num_items) > 0).astype(np.float64)
+    gains = gains - gains.multiply(seen > 0)
+    scores = scores.copy()
+    scores[seen.nonzero()] = -np.inf
+    return _mean_ndcg(scores, sparse.csr_matrix(gains))
+
+
+def graded_ndcg(scores: np.ndarray, contexts: Contexts) -> float:
+    """Mean nDCG@10 with the targets' weights as gains."""
+    return _mean_ndcg(scores, gains_of(contexts, scores.shape[1]))
+
+
+def _mean_ndcg(scores: np.ndarray, gains: sparse.csr_matrix) -> float:
+    values = ndcg_at_k(rank_relevant(scores, gains), NDCG_K)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+
+def dense_scores(model: TwoTower, contexts: Contexts, num_items: int) -> np.ndarray:
+    """The dense channel's scores: float32 ``[num_contexts, num_items]``."""
+    return query_matrix(model, contexts) @ item_matrix(model, num_items).T
