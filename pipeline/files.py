@@ -117,5 +117,16 @@ class _Counted:
         self._on_bytes(len(content))
         return content
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    # Named one by one: Arrow would prefer the stream's own `read_buffer`, which nobody counts.
+    def seek(self, position: int, whence: int = 0) -> int:
+        return int(self._stream.seek(position, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)

@@ -35,7 +35,7 @@ _SUFFIXES = {
     ".parquet": "parquet",
 }
 # A row must fit into one block.
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 4 << 20
 
 
 def expand_paths(paths: Sequence[str], folder: str) -> list[str]:

@@ -91,6 +91,22 @@ def test_paths_are_relative_to_the_folder_unless_they_say_otherwise(path: str, e
     assert join("/d/", path) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["online_retail/items.csv", "online_retail/transactions.csv.gz", "shopping_queries/products.jsonl.gz"],
+)
+def test_reading_a_file_counts_its_bytes(name: str) -> None:
+    path, counted = SAMPLES / name, [0]
+
+    def count(num_bytes: int) -> None:
+        counted[0] += num_bytes
+
+    for _ in read_batches(str(path), on_bytes=count):
+        pass
+
+    assert counted[0] == path.stat().st_size
+
+
 def test_path_below_the_current_folder_is_shown_short(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
