@@ -34,8 +34,8 @@ _SUFFIXES = {
     ".json": "jsonl",
     ".parquet": "parquet",
 }
-# A row must fit into one block.
-_BLOCK_BYTES = 4 << 20
+# A row must fit into one block; Arrow reads some two dozen ahead.
+_BLOCK_BYTES = 2 << 20
 
 
 def expand_paths(paths: Sequence[str], folder: str) -> list[str]:

@@ -59,7 +59,7 @@ def _numbers(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, An
 
 
 def _strings(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    # Arrow is ten times as fast, but knows no zones, fractions or numbers, and is slow to tell: try a few first.
+    # Arrow is ten times as fast, but knows no zones, fractions or numbers and is slow to say so: try a few.
     for part in (column.drop_null()[:16], column):
         try:
             seconds = part.cast(pa.timestamp("s"))
