@@ -1,0 +1,104 @@
+import dataclasses
+import itertools
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pipeline.report.data import Gate, ReportData
+from pipeline.report.html import render
+from tests.pipeline.report.small_report import OURS, small_report
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
+
+
+class Page(HTMLParser):
+    """Collects what a page holds, and checks that its elements nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.texts = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def named(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="module")
+def text():
+    return render(small_report())
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_every_number_of_the_main_table_is_shown(page):
+    shown = " ".join(page.texts)
+    for row in small_report().rows:
+        if not row.slice:
+            assert f"{row.value:.3f}" in shown
+            assert row.low is None or f"{row.low:.3f} – {row.high:.3f}" in shown
+
+
+def test_the_page_is_one_file_without_scripts(text, page):
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert page.named("script") == page.named("link") == page.named("img") == []
+
+
+def test_titles_are_escaped(text):
+    assert "&lt;script&gt;alert(" in text
+
+
+def test_screen_readers_get_captions_scopes_and_texts_for_plots(page):
+    assert len(page.named("caption")) == len(page.named("table"))
+    assert all("scope" in attributes for attributes in page.named("th"))
+    plots = [attributes for attributes in page.named("svg") if "aria-hidden" not in attributes]
+    assert plots
+    assert all(plot["role"] == "img" and plot["aria-label"] for plot in plots)
+    assert page.named("html")[0]["lang"] == "en"
+
+
+def test_headings_skip_no_level(page):
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_links_lead_to_sections_that_are_there(page):
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    targets = {attributes["href"].removeprefix("#") for attributes in page.named("a")}
+    assert targets <= ids
+
+
+def test_the_decision_and_its_reasons_are_told():
+    gate = Gate(is_blessed=False, reasons=("It is 0.02 below the last blessed model.",))
+    text = render(dataclasses.replace(small_report(), gate=gate))
+    assert "Not blessed" in text
+    assert "It is 0.02 below the last blessed model." in text
+
+
+def test_a_report_with_nothing_but_rows_is_a_page_too():
+    report = small_report()
+    rows = tuple(row for row in report.rows if row.task == "search" and not row.slice)
+    bare = ReportData(
+        dataset="bare", created="2025-01-31", summary={}, ours=OURS, rows=rows, gate=report.gate
+    )
+    Page(render(bare))
