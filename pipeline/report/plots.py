@@ -23,7 +23,7 @@ def interval_plot(title: str, rows: Sequence[MetricRow], ours: str) -> str:
     ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
     axis = _Axis.around(0.0, max(ends, default=1.0), _LABEL_WIDTH, _WIDTH - _RIGHT)
     bottom = _TOP + _ROW * len(rows)
-    parts = [_gridline_x(axis, tick, _TOP, bottom) for tick in axis.ticks]
+    parts = [_tick_x(axis, tick, _TOP, bottom) for tick in axis.ticks]
     for position, row in enumerate(rows):
         y = _TOP + _ROW * (position + 0.5)
         mark = "ours" if row.system == ours else "theirs"
@@ -115,20 +115,17 @@ def _frame(x: _Axis, y: _Axis) -> list[str]:
         f'<text class="tick" x="{_LEFT - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">{_number(t)}</text>'
         for t in y.ticks
     ]
-    return parts + [_gridline_x(x, tick, None, bottom) for tick in x.ticks]
+    return parts + [_tick_x(x, tick, None, bottom) for tick in x.ticks]
 
 
-def _gridline_x(axis: _Axis, tick: float, top: float | None, bottom: float) -> str:
+def _tick_x(axis: _Axis, tick: float, top: float | None, bottom: float) -> str:
     place = axis.at(tick)
-    line = (
-        ""
-        if top is None
-        else (f'<line class="grid" x1="{place:.1f}" x2="{place:.1f}" y1="{top:g}" y2="{bottom:g}"/>')
-    )
-    label = (
+    tag = (
         f'<text class="tick" x="{place:.1f}" y="{bottom + 17:g}" text-anchor="middle">{_number(tick)}</text>'
     )
-    return line + label
+    if top is None:
+        return tag
+    return f'<line class="grid" x1="{place:.1f}" x2="{place:.1f}" y1="{top:g}" y2="{bottom:g}"/>{tag}'
 
 
 def _svg(title: str, text: str, height: float, parts: Sequence[str]) -> str:
