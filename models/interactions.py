@@ -28,6 +28,7 @@ class Contexts:
     Attributes:
         inputs: What `TwoTower` takes, by name, ``[num_contexts, …]``.
         user_ids: bytes ``[num_contexts]``.
+        times: int64 ``[num_contexts]``, epoch seconds.
         queries: bytes ``[num_contexts]``.
         histories: One int64 ``[length]`` array a context: the whole of it, most recent first.
         targets: One int64 ``[num]`` array of item rows a context.
@@ -38,6 +39,7 @@ class Contexts:
 
     inputs: dict[str, np.ndarray]
     user_ids: np.ndarray
+    times: np.ndarray
     queries: np.ndarray
     histories: list[np.ndarray]
     targets: list[np.ndarray]
@@ -54,6 +56,7 @@ class Contexts:
         return Contexts(
             inputs={name: values[rows] for name, values in self.inputs.items()},
             user_ids=self.user_ids[rows],
+            times=self.times[rows],
             queries=self.queries[rows],
             **{name: [getattr(self, name)[row] for row in rows] for name in lists},
         )
@@ -115,7 +118,7 @@ class InteractionSource:
         batches = [tf.io.parse_example(batch, self._spec) for batch in records]
         if not batches:
             return Contexts(
-                inputs={}, user_ids=np.zeros(0, object), queries=np.zeros(0, object),
+                inputs={}, user_ids=np.zeros(0, object), times=np.zeros(0, np.int64), queries=np.zeros(0, object),
                 histories=[], targets=[], weights=[], kinds=[], values=[],
             )  # fmt: skip
         inputs = [{n: v.numpy() for n, v in self._inputs(batch).items()} for batch in batches]
@@ -132,6 +135,7 @@ class InteractionSource:
         contexts = Contexts(
             inputs={name: np.concatenate([part[name] for part in inputs]) for name in inputs[0]},
             user_ids=np.concatenate([batch[features.USER_ID].numpy() for batch in batches]),
+            times=np.concatenate([batch[features.TIME].numpy() for batch in batches]),
             queries=np.concatenate([batch[features.QUERY].numpy() for batch in batches]),
             histories=lists[features.HISTORY_ROWS],
             targets=lists[features.TARGET_ROWS],

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from pipeline import features
-from pipeline.manifest import ItemsTable
+from pipeline.contract import ItemsTable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

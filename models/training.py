@@ -139,7 +139,8 @@ def heads_of(manifest: Manifest) -> Heads:
         for kind in manifest.events.kind.kinds.values():
             if kind.weight > 0:
                 weights[kind.label] = max(kind.weight, weights.get(kind.label, 0.0))
-        kinds = tuple(sorted(weights, key=lambda label: weights[label]))
+        # Kinds that only the data knows share one head, "event".
+        kinds = tuple(sorted(weights, key=lambda label: weights[label])) or ("event",)
     return Heads(
         kinds=kinds,
         has_rating=bool(manifest.events and manifest.events.value),

@@ -85,6 +85,7 @@ class TwoTower(keras.Model):
             seed=train.seed,
         )
         self.num_items, self.num_negatives = len(items), train.uniform_negatives
+        self.num_item_numbers = items.numbers.shape[1]
         self._tokens = tf.constant(items.tokens)
         self._text_vectors = tf.constant(items.text_vectors)
         self._categories, self._numbers = tf.constant(items.categories), tf.constant(items.numbers)

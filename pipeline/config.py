@@ -115,19 +115,16 @@ class ServeConfig:
     """The servable and its check.
 
     Attributes:
-        model_name: The name requests ask for.
         num_candidates: Items retrieved for the ranker.
         max_users: Users whose latest history the servable carries, most recently active first.
         max_latency_ms: Median latency of one search above which the servable is refused.
     """
 
-    model_name: str = "tandem"
     num_candidates: int = 200
     max_users: int = 1_000_000
     max_latency_ms: float = 1000.0
 
     def __post_init__(self) -> None:
-        _require(bool(self.model_name), "serve.model_name must not be empty", self.model_name)
         _require(self.num_candidates >= 1, "serve.num_candidates must be at least 1", self.num_candidates)
         _require(self.max_users >= 0, "serve.max_users must be at least 0", self.max_users)
         _require(self.max_latency_ms > 0, "serve.max_latency_ms must be above 0", self.max_latency_ms)

@@ -1,0 +1,134 @@
+"""IndexBuilder: encodes the catalogue with the trained item tower and writes the one servable."""
+
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+
+from components.artifacts import TextEmbeddings
+from models.interactions import Contexts, InteractionSource
+from models.item_table import ItemTable, load_item_table, load_text_vectors
+from models.trained import TrainedModel
+from models.two_tower import CATEGORIES, NUMBERS
+from pipeline import features
+from pipeline.config import Config
+from pipeline.manifest import Manifest
+from serving.histories import UserTable
+from serving.servable import Servable
+from serving.warmup_requests import write_warmup_requests
+
+EXAMPLES_FILE = "examples.json"
+_NUM_EXAMPLES = 20
+
+
+@component
+def IndexBuilder(  # noqa: N802 (a component is named like a class)
+    model: InputArtifact[standard_artifacts.Model],
+    item_examples: InputArtifact[standard_artifacts.Examples],
+    item_transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    text_embeddings: InputArtifact[TextEmbeddings],
+    interactions: InputArtifact[standard_artifacts.Examples],
+    transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    servable: OutputArtifact[standard_artifacts.Model],
+    manifest: Parameter[str],
+    config: Parameter[str],
+):
+    """Writes the SavedModel with its warm-up requests and examples of what can be asked.
+
+    Args:
+        model: From Trainer.
+        item_examples: Transformed items.
+        item_transform_graph: What transformed them.
+        text_embeddings: From TextEmbedder.
+        interactions: Transformed interactions; the histories as of the end of the log are taken from them.
+        transform_graph: What transformed them.
+        servable: Where to.
+        manifest: The dataset as JSON.
+        config: The configuration as JSON.
+    """
+    dataset, settings = Manifest.from_json(manifest), Config.from_json(config)
+    items = load_item_table(
+        dataset.items,
+        examples_pattern=os.path.join(artifact_utils.get_split_uri([item_examples], features.ALL), "*"),
+        transform_graph=item_transform_graph.uri,
+        text_vectors=load_text_vectors(text_embeddings.uri),
+    )
+    trained = TrainedModel.load(path_utils.serving_model_path(model.uri), items)
+    source = InteractionSource(
+        interactions.uri, transform_graph=transform_graph.uri, manifest=dataset, model=settings.model
+    )
+    users = source.load(features.USERS_AT_END)
+    if len(users) > settings.serve.max_users:
+        last_seen = np.argsort(-users.times, kind="stable")[: settings.serve.max_users]
+        users = users.take(np.sort(last_seen))
+    module = Servable(
+        trained,
+        items,
+        _user_table(users, source, settings),
+        max_history=settings.model.max_history,
+        max_query_tokens=settings.model.max_query_tokens,
+        max_text_tokens=settings.model.max_text_tokens,
+        num_candidates=settings.serve.num_candidates,
+    )
+    folder = path_utils.serving_model_dir(servable.uri)
+    tf.saved_model.save(module, folder, signatures=module.signatures())
+    extra = os.path.join(folder, "assets.extra")
+    tf.io.gfile.makedirs(extra)
+    examples = _examples(items, users, source)
+    with tf.io.gfile.GFile(os.path.join(extra, EXAMPLES_FILE), "w") as file:
+        json.dump(examples, file)
+    write_warmup_requests(extra, examples)
+
+
+def _user_table(users: Contexts, source: InteractionSource, config: Config) -> UserTable:
+    length = config.model.max_history
+    unknown = np.array([size - 1 for size in source.category_sizes], np.int32)
+    if not len(users):
+        return UserTable(
+            ids=np.zeros(0, object),
+            history_rows=np.zeros((0, length), np.int32),
+            history_counts=np.zeros((0, length), np.float32),
+            seen=[],
+            user_rows=np.zeros(0, np.int32),
+            categories=np.zeros((0, len(unknown)), np.int32),
+            numbers=np.zeros((0, source.num_user_numbers), np.float32),
+            unknown_row=source.num_users,
+            unknown_categories=unknown,
+        )
+    return UserTable(
+        ids=users.user_ids,
+        history_rows=users.inputs[features.HISTORY_ROWS],
+        history_counts=users.inputs[features.HISTORY_COUNTS],
+        seen=users.histories,
+        user_rows=users.inputs[features.USER_ROW],
+        categories=users.inputs[CATEGORIES],
+        numbers=users.inputs[NUMBERS],
+        unknown_row=source.num_users,
+        unknown_categories=unknown,
+    )
+
+
+def _examples(items: ItemTable, users: Contexts, source: InteractionSource) -> dict[str, list]:
+    """Queries, users and items of the dataset itself, for the demo, the warm-up and the validator."""
+
+    def named(row: int) -> dict[str, str]:
+        return {"item_id": items.ids[row].decode(), "title": items.titles[row].decode()}
+
+    histories = [(user.decode(), rows) for user, rows in zip(users.user_ids, users.histories, strict=True)]
+    active = [(user, rows) for user, rows in histories if len(rows) >= 5] or histories
+    step = max(1, len(active) // _NUM_EXAMPLES)
+    shown_users = [
+        {"user_id": user, "history": [named(row) for row in rows[:5]]} for user, rows in active[::step][:_NUM_EXAMPLES]
+    ]
+    queries = [query.decode() for query in source.load(features.JUDGED_TEST).queries[:_NUM_EXAMPLES] if query]
+    titled = [row for row in range(len(items)) if items.titles[row]]
+    step = max(1, len(titled) // _NUM_EXAMPLES)
+    shown_items = [named(row) for row in titled[::step][:_NUM_EXAMPLES]]
+    if not queries:
+        # Without judgments, words of titles are what people may search for.
+        queries = [" ".join(item["title"].lower().split()[:3]) for item in shown_items]
+    return {"queries": queries, "users": shown_users, "items": shown_items}

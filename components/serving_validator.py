@@ -1,0 +1,124 @@
+"""ServingValidator: starts the server as production does, asks it, and blesses the servable or not."""
+
+import json
+import os
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401 (registers the ops of the servable)
+from tensorflow.python.framework import op_def_registry
+from tensorflow.core.protobuf import saved_model_pb2
+from tfx.dsl.io import fileio
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils, path_utils
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+
+from serving.client import Client
+from serving.process import ServerProcess
+from serving.warmup_requests import example_inputs
+
+REASON_FILE = "reason.txt"
+_NUM_TIMED = 20
+# What stock TF Serving links beside TensorFlow's own ops, in every version since 2.16.
+_TEXT_PREFIX = "TFText>"
+_TEXT_OPS_SINCE_2_20 = ("TFText>RoundRobinTrim", "TFText>RoundRobinGenerateMasks", "TFText>Utf8Binarize")
+
+
+@component
+def ServingValidator(  # noqa: N802 (a component is named like a class)
+    model: InputArtifact[standard_artifacts.Model],
+    blessing: OutputArtifact[standard_artifacts.InfraBlessing],
+    max_latency_ms: Parameter[float],
+):
+    """Compares what the server answers with what the model says in process, and measures it.
+
+    Args:
+        model: The servable.
+        blessing: Standard InfraBlessing, and the reason in words.
+        max_latency_ms: Median latency of one search above which the servable is refused.
+    """
+    folder = path_utils.serving_model_path(model.uri)
+    reasons, facts = validate_servable(folder, max_latency_ms)
+    is_blessed = not reasons
+    blessing.set_int_custom_property("blessed", int(is_blessed))
+    fileio.makedirs(blessing.uri)
+    name = "INFRA_BLESSED" if is_blessed else "INFRA_NOT_BLESSED"
+    io_utils.write_string_file(os.path.join(blessing.uri, name), "")
+    io_utils.write_string_file(
+        os.path.join(blessing.uri, REASON_FILE), json.dumps({"reasons": reasons, "facts": facts}, indent=1)
+    )
+
+
+def validate_servable(folder: str, max_latency_ms: float) -> tuple[list[str], list[str]]:
+    """Checks a SavedModel.
+
+    Args:
+        folder: The SavedModel.
+        max_latency_ms: As above.
+
+    Returns:
+        Reasons to refuse it, and facts for the report, as sentences.
+    """
+    reasons = [f"Stock TF Serving does not link the op {op}." for op in foreign_ops(folder)]
+    with fileio.open(os.path.join(folder, "assets.extra", "examples.json")) as file:
+        examples = json.loads(file.read())
+    with tempfile.TemporaryDirectory() as base:
+        # The server wants a folder of versions on its own disk.
+        version = os.path.join(base, "tandem", "1")
+        io_utils.copy_dir(folder, version)
+        started = time.monotonic()
+        with ServerProcess(os.path.dirname(version)) as server, Client(server.address, timeout_s=60) as client:
+            facts = [f"The server was ready after {time.monotonic() - started:.1f} s."]
+            reasons += _compare(tf.saved_model.load(folder), client, examples)
+            latency_ms = _median_latency_ms(client, examples)
+    facts.append(f"One search took {latency_ms:.1f} ms at the median of {_NUM_TIMED}, over gRPC.")
+    if latency_ms > max_latency_ms:
+        reasons.append(f"One search must take at most {max_latency_ms:g} ms. Got {latency_ms:.1f} ms.")
+    return reasons, facts
+
+
+def foreign_ops(folder: str) -> list[str]:
+    """The ops of a SavedModel that are neither TensorFlow's own nor in every TF-Text that servers link."""
+    saved = saved_model_pb2.SavedModel()
+    with fileio.open(os.path.join(folder, "saved_model.pb"), "rb") as file:
+        saved.ParseFromString(file.read())
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    used = {node.op for graph in graphs for node in graph.node}
+    used |= {node.op for graph in graphs for function in graph.library.function for node in function.node_def}
+    functions = {function.signature.name for graph in graphs for function in graph.library.function}
+    own = {op for op in used if ">" not in op and op_def_registry.get(op) is not None}
+    text = {op for op in used if op.startswith(_TEXT_PREFIX) and op not in _TEXT_OPS_SINCE_2_20}
+    return sorted(used - functions - own - text)
+
+
+def _compare(loaded: tf.Module, client: Client, examples: dict) -> list[str]:
+    reasons = []
+    for num_rows in (1, 3):
+        for signature, inputs in example_inputs(examples, num_rows).items():
+            expected = {k: v.numpy() for k, v in loaded.signatures[signature](**inputs).items()}
+            answered = client.predict(signature, {name: value.numpy() for name, value in inputs.items()})
+            for name, value in expected.items():
+                if not _equal(value, np.asarray(answered[name])):
+                    reasons.append(f"{signature}, {num_rows} rows: {name} from the server must equal the model's own.")
+            if "scores" in expected and not np.isfinite(expected["scores"]).all():
+                reasons.append(f"{signature}: scores must be finite.")
+    return reasons
+
+
+def _equal(expected: np.ndarray, answered: np.ndarray) -> bool:
+    if expected.shape != answered.shape:
+        return False
+    if expected.dtype == object:
+        return bool((expected == answered).all())
+    return bool(np.allclose(expected, answered, rtol=1e-4, atol=1e-5))
+
+
+def _median_latency_ms(client: Client, examples: dict) -> float:
+    queries, times = examples["queries"], []
+    for i in range(_NUM_TIMED):
+        started = time.perf_counter()
+        client.search([queries[i % len(queries)]], k=10)
+        times.append((time.perf_counter() - started) * 1000)
+    return float(np.median(times))

@@ -1,0 +1,214 @@
+"""The pipeline, top to bottom as in the diagram of the README."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.types import Channel, standard_artifacts
+
+from components.example_validator import ExampleValidator
+from components.index_builder import IndexBuilder
+from components.interaction_builder.component import InteractionBuilder
+from components.latest_blessed import LatestOtherBlessedModel
+from components.pusher import Pusher
+from components.retrieval_evaluator.component import RetrievalEvaluator
+from components.serving_validator import ServingValidator
+from components.table_example_gen.component import TableExampleGen
+from components.text_embedder.component import TextEmbedder
+from components.trainer import Trainer
+from pipeline import features
+from pipeline.config import Config
+from pipeline.manifest import Manifest
+from serving.pushed_model import MODEL_NAME
+
+TABLES = ("items", "users", "events", "judgments")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Locations:
+    """Where a pipeline keeps its things; local paths or any filesystem TFX opens.
+
+    Attributes:
+        root: Artifacts.
+        serving: The folder that holds one folder a model, which TF Serving watches.
+        cache: Text vectors, kept from run to run.
+        schemas: The dataset's folder of curated schemas, ``NAME.pbtxt``; those win over inferred ones.
+    """
+
+    root: str
+    serving: str
+    cache: str
+    schemas: str
+
+
+def create_pipeline(
+    manifest: Manifest,
+    config: Config,
+    *,
+    encoder: str,
+    locations: Locations,
+    metadata_connection_config: Any = None,
+) -> tfx.dsl.Pipeline:
+    """Builds the pipeline of a dataset.
+
+    Args:
+        manifest: The dataset.
+        config: Everything else.
+        encoder: The text encoder, resolved to a folder or a preset.
+        locations: Where to put what.
+        metadata_connection_config: Of ML Metadata; None where the orchestrator brings its own.
+    """
+    settings = {"manifest": manifest.to_json(), "config": config.to_json(), "encoder": encoder}
+    dataset, configuration = settings["manifest"], settings["config"]
+
+    # Every table: read, measured, compared with its schema.
+    tables = [name for name in TABLES if getattr(manifest, name) is not None]
+    raw, nodes, schemas = {}, [], {}
+    for name in tables:
+        example_gen = TableExampleGen(manifest, table=name).with_id(f"ExampleGen.{name}")
+        statistics = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"]).with_id(
+            f"StatisticsGen.{name}"
+        )
+        schema = _schema(name, statistics, locations)
+        validator = ExampleValidator(
+            statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+        ).with_id(f"ExampleValidator.{name}")
+        raw[name], schemas[name] = example_gen.outputs["examples"], schema.outputs["schema"]
+        nodes += [example_gen, statistics, schema, validator]
+    validators = [node for node in nodes if isinstance(node, ExampleValidator)]
+
+    # Items: tokenised, then encoded once each.
+    item_transform = tfx.components.Transform(
+        examples=raw["items"],
+        schema=schemas["items"],
+        preprocessing_fn="models.preprocessing.preprocess_items",
+        splits_config=tfx.proto.SplitsConfig(analyze=[features.ALL], transform=[features.ALL]),
+        custom_config=settings,
+    ).with_id("Transform.items")
+    embedder = TextEmbedder(
+        examples=item_transform.outputs["transformed_examples"],
+        transform_graph=item_transform.outputs["transform_graph"],
+        encoder=encoder,
+        pooling=config.model.pooling,
+        cache_dir=locations.cache,
+    )
+
+    # Events, users and judgments: joined, split, tokenised.
+    builder = InteractionBuilder(raw, manifest=dataset, max_history=config.model.max_history)
+    for gate in (item_transform, builder):
+        gate.add_upstream_nodes(validators)
+    splits = (features.EVENT_SPLITS if manifest.events else ()) + (
+        features.JUDGMENT_SPLITS if manifest.judgments else ()
+    )
+    # Vocabularies and scales come from the training splits alone.
+    analyse = [features.TRAIN] * bool(manifest.events) + [features.JUDGED_TRAIN] * bool(manifest.judgments)
+    transform = tfx.components.Transform(
+        examples=builder.outputs["examples"],
+        schema=builder.outputs["schema"],
+        preprocessing_fn="models.preprocessing.preprocess_interactions",
+        splits_config=tfx.proto.SplitsConfig(analyze=analyse, transform=list(splits)),
+        custom_config=settings,
+    ).with_id("Transform.interactions")
+
+    # MlmPretrainer's place is here: it would hand the Trainer, the TextEmbedder and the servable an encoder adapted to
+    # the catalogue's text. Tuner's is beside it: it would hand the Trainer its best hyperparameters.
+    trainer = Trainer(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        run_fn="models.training.run_fn",
+        custom_config=settings,
+        further={
+            "item_examples": item_transform.outputs["transformed_examples"],
+            "item_transform_graph": item_transform.outputs["transform_graph"],
+            "text_embeddings": embedder.outputs["embeddings"],
+            "summary": builder.outputs["summary"],
+        },
+    )
+    index = IndexBuilder(
+        model=trainer.outputs["model"],
+        item_examples=item_transform.outputs["transformed_examples"],
+        item_transform_graph=item_transform.outputs["transform_graph"],
+        text_embeddings=embedder.outputs["embeddings"],
+        interactions=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        manifest=dataset,
+        config=configuration,
+    )
+
+    # The gate: against baselines and the last blessed model, then behind a real server.
+    servable = index.outputs["servable"]
+    blessed = tfx.dsl.Resolver(
+        strategy_class=LatestOtherBlessedModel,
+        current=servable,
+        model=Channel(type=standard_artifacts.Model),
+        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("Resolver.latest_blessed")
+    retrieval_evaluator = RetrievalEvaluator(
+        {
+            "model": servable,
+            "baseline_model": blessed.outputs["model"],
+            **{name: raw[name] for name in ("items", "users", "events") if name in raw},
+            "interactions": builder.outputs["examples"],
+            "summary": builder.outputs["summary"],
+            "text_embeddings": embedder.outputs["embeddings"],
+        },
+        manifest=dataset,
+        config=configuration,
+        encoder=encoder,
+    )
+    evaluator = tfx.components.Evaluator(
+        examples=retrieval_evaluator.outputs["candidates"],
+        example_splits=[features.ALL],
+        eval_config=_ranking_metrics(),
+    )
+    serving_validator = ServingValidator(model=servable, max_latency_ms=config.serve.max_latency_ms)
+    pusher = Pusher(
+        model=servable,
+        model_blessing=retrieval_evaluator.outputs["blessing"],
+        infra_blessing=serving_validator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=os.path.join(locations.serving, MODEL_NAME)
+            )
+        ),
+    )
+    nodes += [item_transform, embedder, builder, transform, trainer, index, blessed]
+    nodes += [retrieval_evaluator, evaluator, serving_validator, pusher]
+    return tfx.dsl.Pipeline(
+        pipeline_name=manifest.name,
+        pipeline_root=locations.root,
+        components=nodes,
+        enable_cache=True,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=config.beam.args(),
+    )
+
+
+def _schema(table: str, statistics: Any, locations: Locations) -> Any:
+    """The dataset's own schema of a table if there is one, else what the statistics say."""
+    curated = os.path.join(locations.schemas, f"{table}.pbtxt")
+    if tfx.dsl.io.fileio.exists(curated):
+        return tfx.components.ImportSchemaGen(schema_file=curated).with_id(f"SchemaGen.{table}")
+    return tfx.components.SchemaGen(
+        statistics=statistics.outputs["statistics"], infer_feature_shape=False
+    ).with_id(f"SchemaGen.{table}")
+
+
+def _ranking_metrics() -> tfma.EvalConfig:
+    """How good the ranker's probabilities are over the candidates it really ranks, by head and by slice."""
+    names = ("AUC", "Calibration", "MeanLabel", "MeanPrediction", "ExampleCount", "BinaryCrossEntropy")
+    slices = [["head"], ["head", "item_popularity"], ["head", "is_repeat"], ["head", "is_cold_user"]]
+    return tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(label_key="label", prediction_key="prediction")],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[tfma.MetricConfig(class_name=name) for name in names]
+                + [tfma.MetricConfig(class_name="CalibrationPlot", config='"num_buckets": 10')]
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=keys) for keys in slices)],
+    )

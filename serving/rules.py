@@ -1,0 +1,70 @@
+"""Hard rules: what must never be returned is masked before anything is ranked."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from models.item_table import ItemTable
+
+
+class Rules(tf.Module):
+    """Availability, exclusions and filters.
+
+    A filter is ``column=value`` with a categorical column of the items. Several values of one column are alternatives;
+    several columns must all hold. A value no item has, or a column there is not, leaves nothing.
+
+    Args:
+        items: The catalogue.
+    """
+
+    def __init__(self, items: ItemTable):
+        super().__init__(name="rules")
+        self._available = tf.constant(items.available)
+        names = [name.encode() for name in items.category_names]
+        pairs = [np.char.add(name + b"=", column.astype("S")) for name, column in zip(names, items.category_values.T, strict=True)]
+        # An item without a value has the pair "column=", which is a value like any other.
+        vocabulary, codes = np.unique(np.concatenate(pairs) if pairs else np.zeros(0, "S1"), return_inverse=True)
+        self._codes = tf.constant(codes.reshape(len(names), len(items)).T.astype(np.int32))
+        self._pairs = _table(vocabulary.astype(object).tolist())
+        self._columns = _table(names)
+        self._num_columns = len(names)
+
+    def allowed(self, excluded: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+        """What may be returned.
+
+        Args:
+            excluded: int32 ``[batch, e]``, item rows, -1 for none.
+            filters: string ``[batch, f]``, "" for none.
+
+        Returns:
+            bool ``[batch, num_items]``.
+        """
+        num_items = tf.shape(self._available, out_type=tf.int64)[0]
+        batch = tf.shape(excluded, out_type=tf.int64)[0]
+        where = tf.where(excluded >= 0)
+        rows = tf.cast(tf.gather_nd(excluded, where), tf.int64)
+        hits = tf.scatter_nd(tf.stack([where[:, 0], rows], 1), tf.ones_like(rows), tf.stack([batch, num_items]))
+        return self._available[None] & (hits == 0) & self._pass_filters(filters)
+
+    def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
+        given = tf.strings.length(filters) > 0
+        column = self._columns.lookup(tf.strings.regex_replace(filters, "=.*", "", replace_global=False))
+        pair = tf.where(given, self._pairs.lookup(filters), -1)
+        passes = tf.reduce_all(~given | (column >= 0), axis=1)[:, None] & tf.ones_like(self._available)[None]
+        for c in range(self._num_columns):
+            mine = given & (column == c)
+            # A Python loop over columns, of which there are few, and not over items or filters.
+            found = tf.reduce_any(
+                mine[:, :, None] & (pair[:, :, None] == self._codes[None, None, :, c]), axis=1
+            )
+            passes &= found | ~tf.reduce_any(mine, axis=1)[:, None]
+        return passes
+
+
+def _table(keys: list[bytes]) -> tf.lookup.StaticHashTable:
+    # A table of nothing cannot be made, and no request can hold this key.
+    keys = keys or [b"\x00"]
+    return tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.range(len(keys))), -1
+    )

@@ -1,0 +1,276 @@
+"""The servable: one SavedModel that tokenises, encodes, retrieves, ranks and applies the caller's rules."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from models.candidate_features import CandidateFeatures
+from models.item_table import ItemTable
+from models.ranker import RELEVANCE
+from models.trained import TrainedModel
+from models.two_tower import CATEGORIES, NUMBERS
+from pipeline import features
+from serving.histories import RequestHistory, UserTable
+from serving.rules import Rules
+
+# A request's history may be longer than the model looks at; beyond this it is cut.
+MAX_REQUEST_HISTORY = 1024
+LOWEST = float(np.finfo(np.float32).min)
+
+_STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Who asks, as the model takes it.
+
+    Attributes:
+        history_rows: int32 ``[batch, max_history]``, -1 is padding.
+        history_counts: float32 ``[batch, max_history]``.
+        user_row: int32 ``[batch]``.
+        categories: int32 ``[batch, num_categorical]``.
+        numbers: float32 ``[batch, num_numbers]``.
+        seen: bool ``[batch, num_items]``, everything chosen before.
+    """
+
+    history_rows: tf.Tensor
+    history_counts: tf.Tensor
+    user_row: tf.Tensor
+    categories: tf.Tensor
+    numbers: tf.Tensor
+    seen: tf.Tensor
+
+
+class Servable(tf.Module):
+    """The signatures over one model, one catalogue and the latest histories.
+
+    Inputs and outputs are batch-major, so that a server may batch requests of several callers. Ops are TensorFlow's and
+    TF-Text's own.
+
+    Args:
+        model: The trained model.
+        items: The catalogue.
+        users: What is known of users.
+        max_history: Distinct items of a history the model looks at.
+        max_query_tokens: Length of a tokenised query.
+        max_text_tokens: Length of a tokenised item text.
+        num_candidates: Items retrieved for the ranker.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        items: ItemTable,
+        users: UserTable,
+        *,
+        max_history: int,
+        max_query_tokens: int,
+        max_text_tokens: int,
+        num_candidates: int,
+    ):
+        super().__init__(name="tandem")
+        self._towers, self._ranker, self._tokenizer = model.two_tower, model.ranker, model.tokenizer
+        self._retriever = model.retriever()
+        self._features = CandidateFeatures(
+            self._retriever, item_numbers=items.numbers, item_shares=model.item_shares
+        )
+        self._num_items = len(items)
+        self._ids, self._titles = tf.constant(items.ids.tolist()), tf.constant(items.titles.tolist())
+        self._item_rows = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(self._ids, tf.range(self._num_items)), -1
+        )
+        rows = tf.range(self._num_items)
+        # One more row, zeros: what padding contributes.
+        self._history_values = tf.Variable(tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False)
+        self._users = users
+        self._histories = RequestHistory(self._item_rows, max_history=max_history)
+        self._rules = Rules(items)
+        self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
+        self._num_candidates = num_candidates
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The signatures by name, ready for `tf.saved_model.save`."""
+
+        def text(name: str) -> tf.TensorSpec:
+            return tf.TensorSpec([None], _STRING, name=name)
+
+        def texts(name: str) -> tf.TensorSpec:
+            return tf.TensorSpec([None, None], _STRING, name=name)
+
+        asker = [text("user_id"), texts("history")]
+        listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
+        seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
+        specs = {
+            "search": (self._search, [text("query"), *asker, *listed, seen]),
+            "recommend": (self._recommend, [*asker, *listed, seen]),
+            "similar": (self._similar, [text("item_id"), *listed]),
+            "rank": (self._rank, [text("query"), *asker, texts("candidates")]),
+            "embed_query": (self._embed_query, [text("query"), *asker]),
+            "embed_item": (self._embed_item, [text("item_id"), text("text")]),
+        }
+        made = {
+            name: tf.function(function, autograph=False).get_concrete_function(*inputs)
+            for name, (function, inputs) in specs.items()
+        }
+        return made | {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: made["search"]}
+
+    # Each of the following is one signature; `signatures` says what goes in.
+
+    def _search(self, query, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
+        asker = self._asker(user_id, history)
+        vectors = self._query_vectors(self._encode(query), asker)
+        return self._answer(vectors, asker, self._allowed(exclude, filters, asker, exclude_seen), k)
+
+    def _recommend(self, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
+        asker = self._asker(user_id, history)
+        vectors = self._query_vectors(self._no_query(user_id), asker)
+        return self._answer(vectors, asker, self._allowed(exclude, filters, asker, exclude_seen), k)
+
+    def _similar(self, item_id, exclude, filters, k):  # type: ignore[no-untyped-def]
+        rows = self._item_rows.lookup(item_id)
+        known = rows >= 0
+        vectors = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
+        # Likeness is of what an item is, not of how popular: the last column is left out.
+        vectors = vectors * tf.concat([tf.ones([tf.shape(vectors)[1] - 1]), [0.0]], axis=0)
+        allowed = self._rules.allowed(self._item_rows.lookup(exclude), filters) & known[:, None]
+        allowed &= tf.range(self._num_items)[None] != rows[:, None]
+        found, scores, is_valid = self._retriever.top(vectors, allowed, tf.reduce_max(tf.pad(k, [[0, 1]])))
+        return self._outputs(found, scores, is_valid, self._retriever.parts(vectors, found), k)
+
+    def _rank(self, query, user_id, history, candidates):  # type: ignore[no-untyped-def]
+        asker = self._asker(user_id, history)
+        vectors = self._query_vectors(self._encode(query), asker)
+        rows = self._item_rows.lookup(candidates)
+        is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
+        safe = tf.maximum(rows, 0)
+        scores, _ = self._score(vectors, safe, is_known, asker)
+        scores = tf.where(is_known, scores, LOWEST)
+        # Known first, then unknown, then padding; equal ones stay in the caller's order.
+        group = tf.where(is_known, 2, tf.where(is_given, 1, 0))
+        order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
+        group = tf.gather(group, order, batch_dims=1)
+        order = tf.gather(order, tf.argsort(group, axis=1, direction="DESCENDING", stable=True), batch_dims=1)
+
+        def ordered(values: tf.Tensor) -> tf.Tensor:
+            return tf.gather(values, order, batch_dims=1)
+
+        parts = tf.where(is_known[..., None], self._retriever.parts(vectors, safe), 0.0)
+        titles = tf.where(is_known, tf.gather(self._titles, safe), "")
+        return {
+            "item_ids": ordered(candidates),
+            "scores": ordered(tf.where(is_given, scores, 0.0)),
+            "titles": ordered(titles),
+            "num_results": tf.reduce_sum(tf.cast(is_known, tf.int32), axis=1),
+            "channel_scores": ordered(parts),
+        }
+
+    def _embed_query(self, query, user_id, history):  # type: ignore[no-untyped-def]
+        return {"embedding": self._query_vectors(self._encode(query), self._asker(user_id, history))}
+
+    def _embed_item(self, item_id, text):  # type: ignore[no-untyped-def]
+        rows = self._item_rows.lookup(item_id)
+        known = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
+        tokens = self._tokenizer(tf.strings.strip(text), length=self._max_text_tokens)
+        tower = self._towers.item_tower
+        batch = tf.shape(text)[0]
+        # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary.
+        categories = [tf.fill([batch], e.input_dim - 1) for e in tower.category_embeddings]
+        new = tower(
+            tf.fill([batch], -1),
+            self._towers.encode_queries(tokens),
+            tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
+            tf.zeros([batch, self._towers.num_item_numbers]),
+        )
+        is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
+        return {"embedding": tf.where(is_stored[:, None], known, new)}
+
+    def _encode(self, query: tf.Tensor) -> tf.Tensor:
+        stripped = tf.strings.strip(query)
+        tokens = self._tokenizer(stripped, length=self._max_query_tokens)
+        # Only as long as the longest query of the batch: padding costs as much as words.
+        longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
+        asked = tf.cast(tf.strings.length(stripped) > 0, tf.float32)[:, None]
+        return self._towers.encode_queries(tokens[:, : tf.maximum(longest, 1)]) * asked
+
+    def _no_query(self, like: tf.Tensor) -> tf.Tensor:
+        return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
+
+    def _asker(self, user_id: tf.Tensor, history: tf.Tensor) -> Asker:
+        known = self._users.lookup(user_id)
+        sent_rows, sent_counts, sent_all = self._histories(history[:, :MAX_REQUEST_HISTORY])
+        sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
+        seen = _members(tf.where(sent[:, None], sent_all, -1), self._num_items)
+        stored = self._users.seen(known.position, self._num_items) & ~sent[:, None]
+        return Asker(
+            history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),
+            history_counts=tf.where(sent[:, None], sent_counts, known.history_counts),
+            user_row=known.user_row,
+            categories=known.categories,
+            numbers=known.numbers,
+            seen=seen | stored,
+        )
+
+    def _query_vectors(self, text: tf.Tensor, asker: Asker) -> tf.Tensor:
+        rows = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
+        return self._towers.query_tower(
+            text,
+            tf.gather(self._history_values, rows),
+            asker.history_counts,
+            asker.user_row,
+            asker.categories,
+            asker.numbers,
+        )
+
+    def _allowed(self, exclude: tf.Tensor, filters: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor) -> tf.Tensor:
+        return self._rules.allowed(self._item_rows.lookup(exclude), filters) & ~(asker.seen & exclude_seen[:, None])
+
+    def _answer(self, vectors: tf.Tensor, asker: Asker, allowed: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
+        rows, _, is_valid = self._retriever.top(vectors, allowed, most)
+        scores, parts = self._score(vectors, rows, is_valid, asker)
+        order = tf.argsort(tf.where(is_valid, scores, LOWEST), axis=1, direction="DESCENDING", stable=True)
+        rows, scores, is_valid, parts = (
+            tf.gather(values, order, batch_dims=1) for values in (rows, scores, is_valid, parts)
+        )
+        return self._outputs(rows, scores, is_valid, parts, k)
+
+    def _score(
+        self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The final score of candidates: the head's probability, of relevance for a query, of a choice without."""
+        inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
+        heads = self._ranker(inputs)
+        by_retrieval = tf.sigmoid(inputs["score"])
+        relevance = heads.get(RELEVANCE, by_retrieval)
+        choice = heads[self._ranker.heads.behaviour] if self._ranker.heads.behaviour else by_retrieval
+        asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
+        scores = tf.where(asked, relevance, choice)
+        return scores, self._retriever.parts(vectors, rows)
+
+    def _outputs(
+        self, rows: tf.Tensor, scores: tf.Tensor, is_valid: tf.Tensor, parts: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(rows)[1])
+        shown = (is_valid & (tf.range(tf.shape(rows)[1])[None] < k[:, None]))[:, :width]
+        rows = rows[:, :width]
+        missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
+        return {
+            "item_ids": tf.pad(tf.where(shown, tf.gather(self._ids, rows), ""), missing),
+            "scores": tf.pad(tf.where(shown, scores[:, :width], 0.0), missing),
+            "titles": tf.pad(tf.where(shown, tf.gather(self._titles, rows), ""), missing),
+            "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
+            "channel_scores": tf.pad(tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]),
+        }
+
+
+def _members(rows: tf.Tensor, num_items: int) -> tf.Tensor:
+    """Which items are among some rows: bool ``[batch, num_items]`` for int32 ``[batch, n]``, -1 for none."""
+    batch = tf.shape(rows)[0]
+    where = tf.where(rows >= 0)
+    columns = tf.gather_nd(rows, where)
+    positions = tf.stack([where[:, 0], tf.cast(columns, tf.int64)], axis=1)
+    shape = tf.stack([tf.cast(batch, tf.int64), tf.constant(num_items, tf.int64)])
+    return tf.scatter_nd(positions, tf.ones_like(columns), shape) > 0

@@ -1,0 +1,61 @@
+"""The warm-up file of a servable: a server replays it before it says that the version is available."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+WARMUP_FILE = "tf_serving_warmup_requests"
+
+
+def write_warmup_requests(folder: str, examples: dict[str, list[Any]]) -> None:
+    """Writes a request for each signature, with one row and with several.
+
+    Args:
+        folder: The servable's ``assets.extra``.
+        examples: ``queries``, ``users`` and ``items`` of the dataset.
+    """
+    with tf.io.TFRecordWriter(os.path.join(folder, WARMUP_FILE)) as writer:
+        for num_rows in (1, 4):
+            for signature, inputs in example_inputs(examples, num_rows).items():
+                request = predict_pb2.PredictRequest()
+                request.model_spec.name = "tandem"
+                request.model_spec.signature_name = signature
+                for name, values in inputs.items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+                log = prediction_log_pb2.PredictionLog(
+                    predict_log=prediction_log_pb2.PredictLog(request=request)
+                )
+                writer.write(log.SerializeToString())
+
+
+def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, dict[str, tf.Tensor]]:
+    """Inputs of every signature, by its name, made of a dataset's own queries, users and items.
+
+    Args:
+        examples: ``queries``, ``users`` and ``items``; users may be empty.
+        num_rows: Rows of each request.
+    """
+
+    def rows(values: list[str]) -> tf.Tensor:
+        return tf.constant([(values or [""])[i % max(len(values), 1)] for i in range(num_rows)])
+
+    ids = [item["item_id"] for item in examples["items"]]
+    histories = [[item["item_id"] for item in user["history"]][:2] for user in examples["users"]] or [ids[:2]]
+    history = [(histories[i % len(histories)] + ["", ""])[:2] for i in range(num_rows)]
+    empty = tf.zeros([num_rows, 0], tf.string)
+    asker = {"user_id": rows([user["user_id"] for user in examples["users"]]), "history": empty}
+    listed = {"exclude": empty, "filters": empty, "k": tf.fill([num_rows], 10)}
+    seen = {"exclude_seen": tf.fill([num_rows], True)}
+    query = {"query": rows(examples["queries"])}
+    return {
+        "search": query | {"user_id": rows([]), "history": empty} | listed | {"exclude_seen": tf.fill([num_rows], False)},
+        "recommend": {"user_id": rows([]), "history": tf.constant(history)} | listed | seen,
+        "similar": {"item_id": rows(ids)} | listed,
+        "rank": query | asker | {"candidates": tf.constant([ids[:5]] * num_rows)},
+        "embed_query": query | asker,
+        "embed_item": {"item_id": rows(ids), "text": rows([])},
+    }
