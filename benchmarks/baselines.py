@@ -47,13 +47,27 @@ def recommendation_baselines(events: Events) -> Evaluation:
     )
 
 
-def search_baselines(judgments: Judgments, texts: tuple[tuple[str, ...], ...]) -> Evaluation:
-    """BM25 on the first text column, and on all of them with the first one three more times."""
-    indexes = {
-        "lexical, first column": Lexical().fit([columns[0] for columns in texts]),
-        "lexical": Lexical().fit([document(columns) for columns in texts]),
-    }
-    listed = {name: as_listed(_whole_catalogue(index)) for name, index in indexes.items()}
+def search_baselines(
+    judgments: Judgments, texts: tuple[tuple[str, ...], ...], *, encoder: str | None = None
+) -> Evaluation:
+    """BM25 on the first text column, and on all of them with the first one three more times.
+
+    With an encoder, also its cosine on the first column, and the two fusions of it with BM25.
+    """
+    first = [columns[0] for columns in texts]
+    lexical = _whole_catalogue(Lexical().fit([document(columns) for columns in texts]))
+    systems = {"lexical, first column": _whole_catalogue(Lexical().fit(first)), "lexical": lexical}
+    if encoder is not None:
+        # TensorFlow takes seconds to import, and everything else does without it.
+        from benchmarks.zero_shot import ZeroShot, reciprocal_rank_fusion, sum_of_shares
+
+        dense = ZeroShot(encoder, first).score
+        systems |= {
+            encoder: dense,
+            f"lexical, {encoder}: RRF": reciprocal_rank_fusion(lexical, dense),
+            f"lexical, {encoder}: sum": sum_of_shares(lexical, dense),
+        }
+    listed = {name: as_listed(score) for name, score in systems.items()}
     return evaluate_search(queries=judgments.queries, gains=judgments.gains, systems=listed)
 
 
@@ -62,13 +76,13 @@ def _whole_catalogue(index: Lexical) -> ScoreFunction:
     return lambda queries: np.maximum(index.score(queries), 0.0)
 
 
-def measure(dataset: Dataset) -> dict[str, Evaluation]:
+def measure(dataset: Dataset, *, encoder: str | None = None) -> dict[str, Evaluation]:
     """Every baseline the dataset has data for, by task."""
     measured = {}
     if dataset.events is not None:
         measured[NOVEL] = measured[ALL] = recommendation_baselines(dataset.events)
     if dataset.judgments is not None:
-        measured[SEARCH] = search_baselines(dataset.judgments, dataset.texts)
+        measured[SEARCH] = search_baselines(dataset.judgments, dataset.texts, encoder=encoder)
     return measured
 
 
@@ -76,10 +90,10 @@ def print_table(evaluation: Evaluation, task: str) -> None:
     """One task's systems as an aligned table, with 95 % intervals."""
     rows = [row for row in evaluation.rows if row.task == task and not row.slice]
     print(f"\n{task}, {len(evaluation.units[task]):,} {'queries' if task == SEARCH else 'users'}")
-    print(f"{'':24}" + "".join(f"{metric:>22}" for metric in _COLUMNS[task]))
+    print(f"{'':26}" + "".join(f"{metric:>22}" for metric in _COLUMNS[task]))
     for system in dict.fromkeys(row.system for row in rows):
         cells = {row.metric: row for row in rows if row.system == system}
-        line = f"{system:24}"
+        line = f"{system:26}"
         for metric in _COLUMNS[task]:
             row = cells[metric]
             interval = "" if row.low is None else f" [{row.low:.3f}, {row.high:.3f}]"
@@ -90,6 +104,7 @@ def print_table(evaluation: Evaluation, task: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a data set")
+    parser.add_argument("--encoder", help="also measure this encoder without training, such as minilm")
     options = parser.parse_args(arguments)
     for folder in options.folders:
         started = time.monotonic()
@@ -98,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         except DataError as error:
             print(error, file=sys.stderr)
             return 2
-        measured = measure(dataset)
+        measured = measure(dataset, encoder=options.encoder)
         print(f"\n# {dataset.name} ({time.monotonic() - started:.0f} s)")
         for task, evaluation in measured.items():
             print_table(evaluation, task)

@@ -1,0 +1,61 @@
+"""A pretrained encoder that was never trained on the catalogue, alone and fused with BM25."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+# TensorFlow Recommenders and TF-Text want Keras 2 behind `tf.keras`, decided before TensorFlow is imported.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+import numpy as np
+import tensorflow as tf
+
+from components.retrieval_evaluator.evaluation import Array, ScoreFunction
+from models.channels.base import Queries
+from models.encoding import encode_tokens
+from models.pretrained import resolve_encoder
+from models.text_encoder import TextEncoder
+from models.tokenizer import Tokenizer
+
+_MAX_TOKENS = 32
+# Cormack et al., "Reciprocal Rank Fusion", SIGIR 2009.
+_RRF_K = 60
+
+
+class ZeroShot:
+    """Exact cosine between a query's and every item's vector."""
+
+    def __init__(self, encoder: str, texts: Sequence[str]):
+        folder = resolve_encoder(encoder)
+        self._tokenizer = Tokenizer.from_pretrained(folder)
+        self._encoder = TextEncoder.from_pretrained(folder)
+        self._item_vectors = self._encode(texts)
+
+    def score(self, queries: Queries) -> Array:
+        """Cosines: float32 `[num_queries, num_items]`."""
+        return self._encode(queries.texts) @ self._item_vectors.T
+
+    def _encode(self, texts: Sequence[str]) -> Array:
+        tokens = self._tokenizer(tf.constant(list(texts)), length=_MAX_TOKENS)
+        return encode_tokens(self._encoder, tokens.numpy())
+
+
+def reciprocal_rank_fusion(*systems: ScoreFunction) -> ScoreFunction:
+    """The sum over systems of 1 / (60 + 1-based rank); equal scores are ranked in the order of the items."""
+
+    def score(queries: Queries) -> Array:
+        orders = [np.argsort(-system(queries), axis=1, kind="stable") for system in systems]
+        return np.sum([1.0 / (_RRF_K + 1 + np.argsort(order, axis=1)) for order in orders], axis=0)
+
+    return score
+
+
+def sum_of_shares(*systems: ScoreFunction) -> ScoreFunction:
+    """The sum over systems of the scores, each divided by its maximum for the query."""
+
+    def score(queries: Queries) -> Array:
+        parts = [system(queries) for system in systems]
+        return np.sum([part / np.maximum(part.max(axis=1, keepdims=True), 1e-9) for part in parts], axis=0)
+
+    return score
