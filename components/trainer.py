@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfx.components.trainer.component import Trainer as TfxTrainer
+from tfx import types
 from tfx.components.trainer.executor import GenericExecutor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.types.standard_component_specs import TrainerSpec as TfxTrainerSpec
+from tfx.utils import json_utils
 
 from components.artifacts import InteractionSummary, TextEmbeddings
 
@@ -39,19 +41,40 @@ class Executor(GenericExecutor):
         return fn_args
 
 
-class Trainer(TfxTrainer):
-    """Trains by ``models.training.run_fn``.
+class Trainer(base_component.BaseComponent):
+    """Trains by ``models.training.run_fn``, on TFX's generic executor.
 
     Args:
+        examples: Transformed interactions.
+        transform_graph: What transformed them.
+        splits: Those trained on.
         further: Channels for ``item_examples``, ``item_transform_graph``, ``text_embeddings`` and ``summary``.
-        arguments: As for TFX's Trainer.
+        custom_config: What `run_fn` is told.
     """
 
+    # TFX's own Trainer makes its specification itself, which leaves no place for further inputs.
     SPEC_CLASS = TrainerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, *, further: dict[str, Any], **arguments: Any):
-        super().__init__(**arguments)
-        # TFX's constructor builds its own specification, without the further inputs.
-        parameters = {**self.spec.inputs, **self.spec.outputs, **self.spec.exec_properties}
-        self.spec = TrainerSpec(**parameters, **further)
+    def __init__(
+        self,
+        *,
+        examples: Any,
+        transform_graph: Any,
+        splits: list[str],
+        further: dict[str, Any],
+        custom_config: dict[str, Any],
+    ):
+        super().__init__(
+            spec=TrainerSpec(
+                examples=examples,
+                transform_graph=transform_graph,
+                train_args=trainer_pb2.TrainArgs(splits=splits),
+                eval_args=trainer_pb2.EvalArgs(splits=splits),
+                run_fn="models.training.run_fn",
+                custom_config=json_utils.dumps(custom_config),
+                model=types.Channel(type=standard_artifacts.Model),
+                model_run=types.Channel(type=standard_artifacts.ModelRun),
+                **further,
+            )
+        )

@@ -120,9 +120,11 @@ class RankerModel(keras.Model):
             training=training,
         )
 
-    def compute_loss(self, x: Any = None, **kwargs: Any) -> tf.Tensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
         """`Ranker.compute_loss`."""
-        return self.ranker.compute_loss(x=x, **kwargs)
+        return self.ranker.compute_loss(x, y, y_pred, sample_weight, training)
 
 
 def fit_ranker(

@@ -94,13 +94,6 @@ class TrainedModel:
         _assign(ranker, _read(folder, _RANKER))
         return model
 
-    def retriever(self) -> Retriever:
-        """The dense channel over the whole catalogue, encoded now."""
-        return Retriever(
-            tf.constant(item_matrix(self.two_tower, self.two_tower.num_items)),
-            text_dim=self.two_tower.encoder.output_dim,
-        )
-
     def create_ranker_weights(self, items: ItemTable) -> None:
         """Calls the ranker once on nothing, so that its weights exist."""
         tower = self.two_tower
@@ -111,6 +104,12 @@ class TrainedModel:
         )
         rows = tf.zeros([1, 1], tf.int32)
         self.ranker(candidate_features(vector, rows, rows == 0, rows, tf.zeros([1, 1])))
+
+
+def build_retriever(two_tower: TwoTower) -> Retriever:
+    """The dense channel over the whole catalogue, encoded now."""
+    vectors = item_matrix(two_tower, two_tower.num_items)
+    return Retriever(tf.constant(vectors), text_dim=two_tower.encoder.output_dim)
 
 
 def encoder_settings(config: Config) -> dict[str, Any]:

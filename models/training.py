@@ -19,11 +19,12 @@ from models.retrieval_training import RetrievalTrainer, phases, with_targets
 from models.strategy import training_strategy
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
-from models.trained import TrainedModel, encoder_settings
+from models.trained import TrainedModel, build_retriever, encoder_settings
 from models.two_tower import TwoTower
 from models.validation import query_matrix
 from pipeline import features
 from pipeline.config import Config
+from pipeline.errors import DataError
 from pipeline.manifest import Manifest
 
 CURVES_FILE = "curves.json"
@@ -99,14 +100,7 @@ def _fit_ranker(
     config: Config,
 ) -> tuple[Ranker, list[dict[str, Any]]]:
     heads = heads_of(manifest)
-    trained = TrainedModel(
-        two_tower=model,
-        ranker=Ranker(heads, num_cross_layers=0),
-        tokenizer=Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"]),
-        item_shares=shares,
-        num_user_numbers=source.num_user_numbers,
-    )
-    retriever = trained.retriever()
+    retriever = build_retriever(model)
     sources = [(features.USERS_AT_VALIDATION, False)] * bool(heads.kinds)
     sources += [(features.JUDGED_TRAIN, True), (features.JUDGED_VALIDATION, True)] * heads.has_relevance
     found: Candidates | None = None
@@ -127,7 +121,7 @@ def _fit_ranker(
             found = part if found is None else found + part
     candidate_features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=shares)
     if found is None:
-        return trained.ranker, []
+        raise DataError("The validation split must hold a user with a past or a judged query. Got none.")
     return fit_ranker(found, heads, candidate_features, config)
 
 

@@ -135,21 +135,20 @@ class EvaluationConfig:
     """The gate.
 
     Attributes:
-        bootstrap_samples: Resamples behind each interval.
         min_ratio_to_popularity: Recommendation nDCG@10 (NOVEL) over that of popularity, at least.
         min_ratio_to_zero_shot: Search nDCG@10 over that of the encoder as it came, at least.
         max_loss_to_blessed: Relative loss of nDCG@10 against the last blessed model, at most.
         max_ease_items: Catalogue size above which EASE, which inverts an items-by-items matrix, is left out.
     """
 
-    bootstrap_samples: int = 1000
     min_ratio_to_popularity: float = 1.0
     min_ratio_to_zero_shot: float = 0.9
     max_loss_to_blessed: float = 0.05
     max_ease_items: int = 20_000
 
     def __post_init__(self) -> None:
-        _require(self.bootstrap_samples >= 1, "evaluation.bootstrap_samples must be at least 1", self.bootstrap_samples)
+        for name in ("min_ratio_to_popularity", "min_ratio_to_zero_shot", "max_loss_to_blessed"):
+            _require(getattr(self, name) >= 0, f"evaluation.{name} must be at least 0", getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -119,7 +119,7 @@ def create_pipeline(
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        run_fn="models.training.run_fn",
+        splits=analyse,
         custom_config=settings,
         further={
             "item_examples": item_transform.outputs["transformed_examples"],

@@ -10,7 +10,7 @@ import tensorflow as tf
 from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
 from models.ranker import RELEVANCE
-from models.trained import TrainedModel
+from models.trained import TrainedModel, build_retriever
 from models.two_tower import CATEGORIES, NUMBERS
 from pipeline import features
 from serving.histories import RequestHistory, UserTable
@@ -73,7 +73,7 @@ class Servable(tf.Module):
     ):
         super().__init__(name="tandem")
         self._towers, self._ranker, self._tokenizer = model.two_tower, model.ranker, model.tokenizer
-        self._retriever = model.retriever()
+        self._retriever = build_retriever(model.two_tower)
         self._features = CandidateFeatures(
             self._retriever, item_numbers=items.numbers, item_shares=model.item_shares
         )

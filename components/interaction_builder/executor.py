@@ -72,7 +72,7 @@ class Executor(BaseBeamExecutor):
             return event_starts(manifest.split.events, 0, 0)
         # Shares of the time the log covers need its ends first.
         with self._make_beam_pipeline() as pipeline:
-            target = os.path.join(self._get_tmp_dir("span"), "span.json")
+            target = os.path.join(self._get_tmp_dir(), "span.json")
             _ = pipeline | stages.TimeSpan(pattern) | beam.io.WriteToText(target, shard_name_template="")
         first, last = json.loads(io_utils.read_string_file(target))
         return event_starts(manifest.split.events, first, last)
@@ -80,7 +80,7 @@ class Executor(BaseBeamExecutor):
 
 def _summarise(manifest: Manifest, uri: str, starts: tuple[int, int]) -> None:
     """Gathers what the stages wrote into one file, and stops the run past a limit."""
-    findings, written = Findings(), {"starts": list(starts)}
+    findings, written = Findings(), dict[str, Any](starts=list(starts))
     counts = np.zeros(0, np.int64)
     for name in fileio.listdir(uri):
         part = json.loads(io_utils.read_string_file(os.path.join(uri, name)))
@@ -88,7 +88,7 @@ def _summarise(manifest: Manifest, uri: str, starts: tuple[int, int]) -> None:
         if "item_counts" in part:
             counts = np.asarray(part["item_counts"], np.int64)
         fileio.remove(os.path.join(uri, name))
-    written["findings"] = json.loads(findings.to_json())
+    written["findings"] = findings.to_json()
     io_utils.write_string_file(os.path.join(uri, SUMMARY_FILE), json.dumps(written))
     with fileio.open(os.path.join(uri, ITEM_COUNTS_FILE), "wb") as file:
         np.save(file, counts)

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
-from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components.frames import BYTES, FLOAT, INT, FrameDecoder
 from components.interaction_builder.contexts import Context, Events, contexts
 from pipeline import features
 from pipeline.findings import Example, Finding, Findings
@@ -22,22 +21,21 @@ from pipeline.manifest import Manifest
 from pipeline.splits import judgment_splits
 
 _BATCH = 4096
-_BYTES, _INT, _FLOAT = schema_pb2.FeatureType.BYTES, schema_pb2.FeatureType.INT, schema_pb2.FeatureType.FLOAT
 _EVENTS = {
-    features.USER_ID: _BYTES,
-    features.ITEM_ID: _BYTES,
-    features.TIME: _INT,
-    features.KIND: _BYTES,
-    features.WEIGHT: _FLOAT,
-    features.VALUE: _FLOAT,
-    features.QUERY: _BYTES,
+    features.USER_ID: BYTES,
+    features.ITEM_ID: BYTES,
+    features.TIME: INT,
+    features.KIND: BYTES,
+    features.WEIGHT: FLOAT,
+    features.VALUE: FLOAT,
+    features.QUERY: BYTES,
 }
 _JUDGMENTS = {
-    features.QUERY_ID: _BYTES,
-    features.QUERY: _BYTES,
-    features.ITEM_ID: _BYTES,
-    features.GRADE: _FLOAT,
-    "split": _BYTES,
+    features.QUERY_ID: BYTES,
+    features.QUERY: BYTES,
+    features.ITEM_ID: BYTES,
+    features.GRADE: FLOAT,
+    "split": BYTES,
 }
 
 
@@ -46,38 +44,26 @@ class ReadFrames(beam.PTransform):
 
     def __init__(self, pattern: str, columns: dict[str, Any]):
         super().__init__()
-        schema = schema_pb2.Schema()
-        for name, kind in columns.items():
-            schema.feature.add(name=name, type=kind)
-        self._pattern, self._schema = pattern, schema.SerializeToString()
+        self._pattern, self._columns = pattern, columns
 
     def expand(self, pipeline: Any) -> Any:
         return (
             pipeline
             | "Read" >> beam.io.ReadFromTFRecord(self._pattern)
             | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
-            | "Decode" >> beam.ParDo(_Decode(self._schema))
+            | "Decode" >> beam.ParDo(_Decode(self._columns))
         )
 
 
 class _Decode(beam.DoFn):
-    def __init__(self, schema: bytes):
-        self._schema = schema
+    def __init__(self, columns: dict[str, Any]):
+        self._columns = columns
 
     def setup(self) -> None:
-        self._decoder = ExamplesToRecordBatchDecoder(self._schema)
+        self._decoder = FrameDecoder(self._columns)
 
     def process(self, batch: list[bytes]) -> Iterator[pd.DataFrame]:
-        decoded = self._decoder.decode(batch)
-        columns = {}
-        for name, column in zip(decoded.schema.names, decoded.columns, strict=True):
-            values = column.flatten()
-            indices = np.full(len(column), -1, np.int64)
-            lengths = np.asarray(column.value_lengths().fill_null(0))
-            indices[lengths > 0] = np.arange(len(values))
-            taken = values.take(pa.array(np.where(indices < 0, None, indices)) if (indices < 0).any() else indices)
-            columns[name] = taken.to_pandas()
-        yield pd.DataFrame(columns)
+        yield self._decoder.decode(batch)
 
 
 class ItemRows(beam.PTransform):
@@ -90,7 +76,7 @@ class ItemRows(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         return (
             pipeline
-            | "ReadItems" >> ReadFrames(self._pattern, {features.ITEM_ID: _BYTES})
+            | "ReadItems" >> ReadFrames(self._pattern, {features.ITEM_ID: BYTES})
             | "Ids" >> beam.Map(lambda frame: frame[features.ITEM_ID].tolist())
             | "Gather" >> beam.CombineGlobally(lambda lists: [i for ids in lists for i in ids])
             | "Rank" >> beam.Map(lambda ids: {item: row for row, item in enumerate(sorted(set(ids)))})
@@ -107,7 +93,7 @@ class TimeSpan(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         return (
             pipeline
-            | "ReadTimes" >> ReadFrames(self._pattern, {features.TIME: _INT})
+            | "ReadTimes" >> ReadFrames(self._pattern, {features.TIME: INT})
             | "Ends" >> beam.Map(lambda f: (int(f[features.TIME].min()), int(f[features.TIME].max())))
             | "Span" >> beam.CombineGlobally(_span)
             | "Json" >> beam.Map(json.dumps)
@@ -158,8 +144,8 @@ class EventContexts(beam.PTransform):
         if "users" not in self._patterns:
             return beam.Create([])
         users = self._manifest.users
-        columns = {features.USER_ID: _BYTES} | dict.fromkeys(users.categorical, _BYTES)
-        columns |= dict.fromkeys(users.numeric, _FLOAT)
+        columns = {features.USER_ID: BYTES} | dict.fromkeys(users.categorical, BYTES)
+        columns |= dict.fromkeys(users.numeric, FLOAT)
         return _ReadUsers(self._patterns["users"], columns)
 
 
@@ -237,7 +223,7 @@ def _sum_summaries(parts: Iterable[tuple[Findings, np.ndarray | None]]) -> tuple
 
 def _summary_json(summary: tuple[Findings, np.ndarray | None]) -> str:
     findings, counts = summary
-    written: dict[str, Any] = {"findings": json.loads(findings.to_json())}
+    written: dict[str, Any] = {"findings": findings.to_json()}
     if counts is not None:
         written["item_counts"] = counts.tolist()
     return json.dumps(written)

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf import any_pb2, json_format, wrappers_pb2
 from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
+from tfx.components.example_gen.write_split import WriteSplit, to_file_format_str
+from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
@@ -37,10 +39,18 @@ class Executor(BaseExampleGenExecutor):
         return {features.ALL: rows}
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Writes the examples and names their split."""
-        super().Do(input_dict, output_dict, exec_properties)
-        for artifact in output_dict["examples"]:
-            artifact.split_names = artifact_utils.encode_split_names([features.ALL])
+        """Writes the examples.
+
+        TFX's own names the output's splits after the input's, of which a table with several files has several.
+        """
+        artifact = artifact_utils.get_single_instance(output_dict["examples"])
+        artifact.split_names = artifact_utils.encode_split_names([features.ALL])
+        folder = artifact_utils.get_split_uri([artifact], features.ALL)
+        with self._make_beam_pipeline() as pipeline:
+            rows = self.GenerateExamplesByBeam(pipeline, exec_properties)[features.ALL]
+            _ = rows | "Write" >> WriteSplit(folder, exec_properties["output_file_format"], exec_properties)
+        examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
+        examples_utils.set_file_format(artifact, to_file_format_str(exec_properties["output_file_format"]))
 
 
 def _unpack(value: any_pb2.Any) -> str:
@@ -79,5 +89,8 @@ def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
     for column in batch.columns:
         lengths = column.is_valid().to_numpy(zero_copy_only=False)
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-        columns.append(pa.ListArray.from_arrays(offsets, column.drop_null()))
+        values = column.drop_null()
+        # The encoder knows bytes, and not Arrow's strings, which are bytes too.
+        values = values.cast(pa.binary()) if pa.types.is_string(values.type) else values
+        columns.append(pa.ListArray.from_arrays(offsets, values))
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -29,7 +29,8 @@ class Executor(BaseBeamExecutor):
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 (TFX's name)
         """Encodes what is new, takes the rest from the cache, and sorts by item id."""
         uri = artifact_utils.get_single_uri(output_dict["embeddings"])
-        parts = self._get_tmp_dir("parts")
+        parts = os.path.join(self._get_tmp_dir(), "parts")
+        fileio.makedirs(parts)
         encoder, pooling = exec_properties["encoder"], exec_properties["pooling"]
         folder = os.path.join(exec_properties["cache_dir"], encoder_fingerprint(encoder, pooling))
         graph = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))

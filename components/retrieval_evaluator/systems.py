@@ -1,0 +1,194 @@
+"""Our model and the baselines beside it, measured on the same users and queries."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.retrieval_evaluator.data import EvaluationData, Judged, Log
+from components.retrieval_evaluator.evaluation import (
+    Difference,
+    Evaluation,
+    MetricRow,
+    ScoreFunction,
+    as_listed,
+)
+from components.retrieval_evaluator.recommendation import ALL, NOVEL, evaluate_recommendation
+from components.retrieval_evaluator.search import SEARCH, evaluate_search
+from components.retrieval_evaluator.served import ServedModel
+from models.channels.base import Queries
+from models.channels.ease import Ease
+from models.channels.item_knn import ItemKnn
+from models.channels.lexical import Lexical, document
+from models.channels.popular import RecentPopularity
+from models.channels.repeat import Repeat
+from pipeline.config import Config
+
+Array = np.ndarray[Any, Any]
+
+OURS = "tandem"
+DENSE = "dense channel"
+BLESSED = "last blessed"
+POPULAR = "popular"
+ZERO_SHOT = "zero-shot encoder"
+# Requests with long histories are compared pairwise inside the graph, so few at a time.
+_CHUNK = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Everything measured.
+
+    Attributes:
+        rows: Every number.
+        differences: Ours against each other system, on the metric the gate looks at.
+        listed: Score functions for the example lists of the report, by task: ours and the strongest baselines.
+    """
+
+    rows: tuple[MetricRow, ...]
+    differences: tuple[Difference, ...]
+    listed: dict[str, dict[str, ScoreFunction]]
+
+    def value(self, system: str, task: str, metric: str) -> float | None:
+        """One number over all users or queries; ``None`` if it was not measured."""
+        for row in self.rows:
+            if (row.system, row.task, row.metric, row.slice) == (system, task, metric, ""):
+                return row.value
+        return None
+
+
+def measure(
+    data: EvaluationData, served: ServedModel, last: ServedModel | None, config: Config, encoder: str
+) -> Measured:
+    """Measures the servable, its dense channel alone, the last blessed servable and the baselines.
+
+    Args:
+        data: The test window and the test queries.
+        served: The candidate.
+        last: The last blessed model, if there is one.
+        config: Bootstrap and limits.
+        encoder: The encoder as it came, for the zero-shot baseline.
+    """
+    parts: list[tuple[Evaluation, tuple[str, ...]]] = []
+    listed: dict[str, dict[str, ScoreFunction]] = {}
+    if data.log is not None:
+        recommendation, listed[NOVEL] = _recommendation(data, data.log, served, last, config)
+        parts += [(recommendation, (NOVEL, ALL))]
+    if data.judged is not None and len(data.judged.queries):
+        search, listed[SEARCH] = _search(data, data.judged, served, last, config, encoder)
+        parts += [(search, (SEARCH,))]
+    rows = tuple(row for evaluation, _ in parts for row in evaluation.rows)
+    differences = tuple(
+        evaluation.difference(OURS, system, task, "ndcg@10", seed=config.train.seed)
+        for evaluation, tasks in parts
+        for task in tasks
+        for system in dict.fromkeys(row.system for row in evaluation.rows)
+        if system != OURS and (system, task, "ndcg@10") in evaluation.values
+    )
+    return Measured(rows=rows, differences=differences, listed=listed)
+
+
+def _recommendation(
+    data: EvaluationData, log: Log, served: ServedModel, last: ServedModel | None, config: Config
+) -> tuple[Evaluation, dict[str, ScoreFunction]]:
+    num_items = len(data.items.ids)
+
+    def users_of(queries: Queries) -> list[str]:
+        return [log.user_ids[row] for row in queries.user_rows]
+
+    def answers(model: ServedModel, *, exclude_seen: bool) -> ScoreFunction:
+        return lambda queries: model.recommend(
+            queries, exclude_seen=exclude_seen, user_ids=users_of(queries)
+        ).as_scores(num_items)
+
+    item_vectors = served.item_vectors()
+    popular = RecentPopularity().fit(log.past, now=log.test_start)
+    baselines: dict[str, ScoreFunction] = {
+        DENSE: lambda queries: served.query_vectors(queries, users_of(queries)) @ item_vectors.T,
+        POPULAR: popular.score,
+        "item-kNN": ItemKnn().fit(log.past).score,
+        "own purchase count": Repeat().fit(popular.item_scores).score,
+    }
+    if num_items <= config.evaluation.max_ease_items:
+        baselines["EASE"] = Ease(max_items=config.evaluation.max_ease_items).fit(log.past).score
+    listed = {name: as_listed(score) for name, score in baselines.items()}
+    models = {OURS: served} | ({BLESSED: last} if last else {})
+
+    def evaluate(systems: dict[str, ScoreFunction]) -> Evaluation:
+        return evaluate_recommendation(
+            past=log.past,
+            future=log.future,
+            systems=systems,
+            item_vectors=data.items.text_vectors,
+            user_groups=log.groups,
+            chunk_size=_CHUNK,
+            seed=config.train.seed,
+        )
+
+    # A caller who wants discovery says so in the request; one who wants a reorder page does not.
+    novel = evaluate({name: answers(model, exclude_seen=True) for name, model in models.items()})
+    repeats = evaluate({name: answers(model, exclude_seen=False) for name, model in models.items()})
+    others = evaluate(listed)
+    merged = Evaluation(
+        rows=(
+            *(row for row in novel.rows if row.task == NOVEL),
+            *(row for row in repeats.rows if row.task == ALL),
+            *others.rows,
+        ),
+        values={key: v for key, v in novel.values.items() if key[1] == NOVEL}
+        | {key: v for key, v in repeats.values.items() if key[1] == ALL}
+        | dict(others.values),
+        units=others.units,
+    )
+    return merged, {OURS: answers(served, exclude_seen=True), **listed}
+
+
+def _search(
+    data: EvaluationData,
+    judged: Judged,
+    served: ServedModel,
+    last: ServedModel | None,
+    config: Config,
+    encoder: str,
+) -> tuple[Evaluation, dict[str, ScoreFunction]]:
+    num_items = len(data.items.ids)
+
+    def answers(model: ServedModel) -> ScoreFunction:
+        return lambda queries: model.search(list(queries.texts)).as_scores(num_items)
+
+    item_vectors = served.item_vectors()
+    lexical = Lexical().fit([document(columns) for columns in data.items.texts])
+    listed = {
+        DENSE: lambda queries: served.query_vectors(queries, [""] * len(queries)) @ item_vectors.T,
+        # What no word matches is ranked too, last.
+        "BM25": lambda queries: np.maximum(lexical.score(queries), 0.0),
+        ZERO_SHOT: _zero_shot(encoder, config, data.items.text_vectors),
+    }
+    systems = {OURS: answers(served)} | ({BLESSED: answers(last)} if last else {})
+    systems |= {name: as_listed(score) for name, score in listed.items()}
+    evaluation = evaluate_search(
+        queries=judged.queries,
+        gains=judged.gains,
+        systems=systems,
+        seed=config.train.seed,
+    )
+    return evaluation, systems
+
+
+def _zero_shot(encoder_name: str, config: Config, text_vectors: Array) -> ScoreFunction:
+    """Cosine of query and item text by the encoder as it came."""
+    from models.encoding import encode_tokens
+    from models.text_encoder import TextEncoder
+    from models.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.from_pretrained(encoder_name)
+    encoder = TextEncoder.from_pretrained(encoder_name, pooling=config.model.pooling)
+
+    def score(queries: Queries) -> Array:
+        tokens = tokenizer(tf.constant(list(queries.texts)), length=config.model.max_query_tokens)
+        return encode_tokens(encoder, tokens.numpy()) @ text_vectors.T
+
+    return score

@@ -1,0 +1,151 @@
+"""Runs the pipeline on this machine: check the data, run every node, write the report."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.config import Config, load_config
+from pipeline.errors import DataError
+from pipeline.manifest import Manifest
+
+# Below this a run fails half way, with an error of whatever library writes next.
+_MIN_FREE_BYTES = 1 << 30
+_CURATED_SCHEMAS = "schema"
+
+
+def run(
+    manifest: Manifest,
+    *,
+    workdir: Path | None = None,
+    config_path: str | None = None,
+    overrides: Sequence[str] = (),
+) -> int:
+    """Runs a dataset through the pipeline; nodes whose inputs did not change are taken from the last run.
+
+    Args:
+        manifest: The dataset.
+        workdir: Where everything goes; ``runs/NAME`` if it is left out.
+        config_path: A TOML file.
+        overrides: ``section.key=value``, over the file.
+
+    Returns:
+        Exit code: 0, or 1 when the model was not blessed and so not pushed.
+
+    Raises:
+        DataError: The data, the configuration or the environment is not fit for a run.
+    """
+    config = load_config(config_path, overrides)
+    workdir = (workdir or Path("runs") / manifest.name).resolve()
+    with _held(workdir), _logged_to(workdir):
+        from pipeline.check import check_dataset
+
+        started = time.monotonic()
+        check_dataset(manifest, stream=sys.stdout)
+        return _run(manifest, config, workdir, started)
+
+
+def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> int:
+    from models.pretrained import resolve_encoder
+
+    encoder = resolve_encoder(config.model.encoder)
+    print("Starting TFX …", flush=True)
+    # TFX and TensorFlow take many seconds to import, and mistakes in the data should not wait for them.
+    from tfx import v1 as tfx
+
+    from pipeline.nodes import NodeMonitor, run_nodes
+    from pipeline.pipeline import Locations, create_pipeline
+    from pipeline.results import build_report
+
+    metadata_path = workdir / "metadata.sqlite"
+    pipeline = create_pipeline(
+        manifest,
+        config,
+        encoder=encoder,
+        locations=Locations(
+            root=str(workdir / "artifacts"),
+            serving=str(workdir / "serving"),
+            cache=str(workdir / "cache" / "text"),
+            schemas=os.path.join(manifest.folder, _CURATED_SCHEMAS),
+        ),
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(metadata_path)),
+    )
+    monitor = NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / "durations.json")
+    run_nodes(pipeline, monitor)
+    report = build_report(manifest, config, workdir, metadata_path, monitor.costs)
+
+    from pipeline.report.html import write_report
+    from pipeline.report.terminal import print_report
+
+    write_report(report, workdir)
+    print(f"Finished in {time.monotonic() - started:.0f} s.\n")
+    print_report(workdir)
+    return 0 if report.gate.is_blessed else 1
+
+
+@contextlib.contextmanager
+def _held(workdir: Path) -> Iterator[None]:
+    """Holds the working folder against a second run."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = (workdir / ".lock").open("a+")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise DataError(
+            f"The working folder {workdir} must be writable. Got: {error.strerror}; choose another with --workdir."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise DataError(
+                f"{workdir} must not be in use by another run. Got one by {lock.read().strip() or 'a process'}; "
+                "wait for it, or choose another folder with --workdir."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        lock.flush()
+        free = shutil.disk_usage(workdir).free
+        if free < _MIN_FREE_BYTES:
+            raise DataError(
+                f"The disk of {workdir} must have {_MIN_FREE_BYTES >> 20:,} MB free. Got {free >> 20:,} MB; make room, "
+                "or choose another folder with --workdir."
+            )
+        yield
+
+
+@contextlib.contextmanager
+def _logged_to(workdir: Path) -> Iterator[None]:
+    """Sends what the libraries say to a file; the terminal is for people."""
+    import logging
+    import warnings
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    folder = workdir / "logs"
+    folder.mkdir(exist_ok=True)
+    handler = logging.FileHandler(folder / time.strftime("%Y%m%d-%H%M%S.log"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:] = before
+        root.setLevel(level)
+        handler.close()
