@@ -18,7 +18,8 @@ class Executor(TfxExecutor):
     def _Validate(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> Any:  # noqa: N802 (TFX's name)
         anomalies = super()._Validate(inputs, outputs)
         self._found = getattr(self, "_found", []) + [
-            f'"{name}": {info.description.rstrip(".")}' for name, info in sorted(anomalies.anomaly_info.items())
+            f'"{name}": {info.description.rstrip(".")}'
+            for name, info in sorted(anomalies.anomaly_info.items())
         ]
         if anomalies.HasField("dataset_anomaly_info"):
             self._found.append(anomalies.dataset_anomaly_info.description.rstrip("."))

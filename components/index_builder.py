@@ -122,7 +122,8 @@ def _examples(items: ItemTable, users: Contexts, source: InteractionSource) -> d
     active = [(user, rows) for user, rows in histories if len(rows) >= 5] or histories
     step = max(1, len(active) // _NUM_EXAMPLES)
     shown_users = [
-        {"user_id": user, "history": [named(row) for row in rows[:5]]} for user, rows in active[::step][:_NUM_EXAMPLES]
+        {"user_id": user, "history": [named(row) for row in rows[:5]]}
+        for user, rows in active[::step][:_NUM_EXAMPLES]
     ]
     queries = [query.decode() for query in source.load(features.JUDGED_TEST).queries[:_NUM_EXAMPLES] if query]
     titled = [row for row in range(len(items)) if items.titles[row]]

@@ -27,9 +27,7 @@ class Executor(TfxExecutor):
         destination = json.loads(exec_properties["push_destination"])["filesystem"]
         base = destination.get("base_directory") or destination["baseDirectory"]
         version_dir = push_version(self.GetModelPath(input_dict), base)
-        self._MarkPushed(
-            pushed, pushed_destination=version_dir, pushed_version=os.path.basename(version_dir)
-        )
+        self._MarkPushed(pushed, pushed_destination=version_dir, pushed_version=os.path.basename(version_dir))
 
 
 def push_version(source: str, base: str) -> str:

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the servable)
-from tensorflow.python.framework import op_def_registry
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework import op_def_registry
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils, path_utils
@@ -69,7 +69,10 @@ def validate_servable(folder: str, max_latency_ms: float) -> tuple[list[str], li
         version = os.path.join(base, "tandem", "1")
         io_utils.copy_dir(folder, version)
         started = time.monotonic()
-        with ServerProcess(os.path.dirname(version)) as server, Client(server.address, timeout_s=60) as client:
+        with (
+            ServerProcess(os.path.dirname(version)) as server,
+            Client(server.address, timeout_s=60) as client,
+        ):
             facts = [f"The server was ready after {time.monotonic() - started:.1f} s."]
             reasons += _compare(tf.saved_model.load(folder), client, examples)
             latency_ms = _median_latency_ms(client, examples)
@@ -101,7 +104,9 @@ def _compare(loaded: tf.Module, client: Client, examples: dict) -> list[str]:
             answered = client.predict(signature, {name: value.numpy() for name, value in inputs.items()})
             for name, value in expected.items():
                 if not _equal(value, np.asarray(answered[name])):
-                    reasons.append(f"{signature}, {num_rows} rows: {name} from the server must equal the model's own.")
+                    reasons.append(
+                        f"{signature}, {num_rows} rows: {name} from the server must equal the model's own."
+                    )
             if "scores" in expected and not np.isfinite(expected["scores"]).all():
                 reasons.append(f"{signature}: scores must be finite.")
     return reasons

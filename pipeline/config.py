@@ -52,13 +52,28 @@ class ModelConfig:
     num_cross_layers: int = 2
 
     def __post_init__(self) -> None:
-        _require(self.trainable in TRAINABLE, f"model.trainable must be one of {', '.join(TRAINABLE)}", self.trainable)
+        _require(
+            self.trainable in TRAINABLE,
+            f"model.trainable must be one of {', '.join(TRAINABLE)}",
+            self.trainable,
+        )
         _require(self.pooling in ("mean", "cls"), "model.pooling must be mean or cls", self.pooling)
         for name in ("max_text_tokens", "max_query_tokens"):
-            _require(3 <= getattr(self, name) <= 512, f"model.{name} must be from 3 to 512", getattr(self, name))
-        for name in ("lora_rank", "num_top_layers", "behaviour_dim", "history_dim", "history_heads", "max_history"):
+            _require(
+                3 <= getattr(self, name) <= 512, f"model.{name} must be from 3 to 512", getattr(self, name)
+            )
+        for name in (
+            "lora_rank",
+            "num_top_layers",
+            "behaviour_dim",
+            "history_dim",
+            "history_heads",
+            "max_history",
+        ):
             _require(getattr(self, name) >= 1, f"model.{name} must be at least 1", getattr(self, name))
-        _require(self.num_cross_layers >= 0, "model.num_cross_layers must be at least 0", self.num_cross_layers)
+        _require(
+            self.num_cross_layers >= 0, "model.num_cross_layers must be at least 0", self.num_cross_layers
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,7 +120,9 @@ class TrainConfig:
         for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs"):
             _require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
         for name in ("item_dropout", "history_dropout", "user_dropout"):
-            _require(0 <= getattr(self, name) < 1, f"train.{name} must be from 0 to below 1", getattr(self, name))
+            _require(
+                0 <= getattr(self, name) < 1, f"train.{name} must be from 0 to below 1", getattr(self, name)
+            )
         for name in ("learning_rate", "clip_norm", "recency_half_life_days"):
             _require(getattr(self, name) > 0, f"train.{name} must be above 0", getattr(self, name))
 
@@ -213,7 +230,9 @@ def _typed(kind: Any, key: str, value: Any) -> Any:
         return float(value)
     if kind == tuple[str, ...] and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    if kind is int and isinstance(value, bool) or kind in (str, int, float, bool) and not isinstance(value, kind):
+    if (kind is int and isinstance(value, bool)) or (
+        kind in (str, int, float, bool) and not isinstance(value, kind)
+    ):
         raise DataError(f"configuration: {key} must be {kind.__name__}. Got {value!r}.")
     return value
 

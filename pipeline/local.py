@@ -75,7 +75,9 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
             cache=str(workdir / "cache" / "text"),
             schemas=os.path.join(manifest.folder, _CURATED_SCHEMAS),
         ),
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(metadata_path)),
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            str(metadata_path)
+        ),
     )
     monitor = NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / "durations.json")
     run_nodes(pipeline, monitor)

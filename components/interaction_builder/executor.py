@@ -57,10 +57,14 @@ class Executor(BaseBeamExecutor):
                     manifest, patterns, item_rows, starts, exec_properties["max_history"], summary_uri
                 )
             if "judgments" in patterns:
-                outputs |= pipeline | stages.JudgedQueries(manifest, patterns["judgments"], item_rows, summary_uri)
+                outputs |= pipeline | stages.JudgedQueries(
+                    manifest, patterns["judgments"], item_rows, summary_uri
+                )
             for split in splits:
                 prefix = os.path.join(artifact_utils.get_split_uri([examples], split), "data_tfrecord")
-                _ = outputs[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
+                _ = outputs[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(
+                    prefix, file_name_suffix=".gz"
+                )
 
         schema_uri = artifact_utils.get_single_uri(output_dict["schema"])
         schema = text_format.MessageToString(interaction_schema(manifest))

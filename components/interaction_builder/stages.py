@@ -126,9 +126,9 @@ class EventContexts(beam.PTransform):
             pipeline
             | "ReadEvents" >> ReadFrames(self._patterns["events"], _EVENTS)
             | "JoinItems"
-            >> beam.FlatMap(_join_events, self._item_rows, self._starts[0], self._manifest.events.item).with_outputs(
-                "summary", main="events"
-            )
+            >> beam.FlatMap(
+                _join_events, self._item_rows, self._starts[0], self._manifest.events.item
+            ).with_outputs("summary", main="events")
         )
         _ = joined.summary | "Summary" >> _WriteSummary(os.path.join(self._summary_uri, "events.json"))
         tables = {"events": joined.events, "users": pipeline | "Users" >> self._users()}
@@ -136,7 +136,9 @@ class EventContexts(beam.PTransform):
             tables
             | "ByUser" >> beam.CoGroupByKey()
             | "Contexts"
-            >> beam.FlatMap(_user_examples, self._starts, self._max_history).with_outputs(*features.EVENT_SPLITS)
+            >> beam.FlatMap(_user_examples, self._starts, self._max_history).with_outputs(
+                *features.EVENT_SPLITS
+            )
         )
         return {split: made[split] for split in features.EVENT_SPLITS}
 
@@ -163,7 +165,9 @@ def _keyed_users(frame: pd.DataFrame) -> Iterator[tuple[bytes, dict[str, Any]]]:
     yield from zip(ids, frame.to_dict("records"), strict=True)
 
 
-def _join_events(frame: pd.DataFrame, item_rows: dict[bytes, int], validation_start: int, column: str) -> Iterator[Any]:
+def _join_events(
+    frame: pd.DataFrame, item_rows: dict[bytes, int], validation_start: int, column: str
+) -> Iterator[Any]:
     rows = frame[features.ITEM_ID].map(item_rows)
     known = rows.notna()
     orphans = frame.loc[~known, features.ITEM_ID]
@@ -304,7 +308,9 @@ class JudgedQueries(beam.PTransform):
                 _join_judgments, self._item_rows, self._manifest.split.judgments, self._manifest.judgments
             ).with_outputs("summary", main="judgments")
         )
-        _ = joined.summary | "JudgedSummary" >> _WriteSummary(os.path.join(self._summary_uri, "judgments.json"))
+        _ = joined.summary | "JudgedSummary" >> _WriteSummary(
+            os.path.join(self._summary_uri, "judgments.json")
+        )
         made = (
             joined.judgments
             | "ByQuery" >> beam.GroupByKey()
@@ -313,7 +319,9 @@ class JudgedQueries(beam.PTransform):
         return {split: made[split] for split in features.JUDGMENT_SPLITS}
 
 
-def _join_judgments(frame: pd.DataFrame, item_rows: dict[bytes, int], split: Any, table: Any) -> Iterator[Any]:
+def _join_judgments(
+    frame: pd.DataFrame, item_rows: dict[bytes, int], split: Any, table: Any
+) -> Iterator[Any]:
     rows = frame[features.ITEM_ID].map(item_rows)
     known = rows.notna()
     findings = _orphans("judgments", table.item, len(known), frame.loc[~known, features.ITEM_ID])
@@ -327,7 +335,9 @@ def _join_judgments(frame: pd.DataFrame, item_rows: dict[bytes, int], split: Any
         yield key, part[["item_row", features.GRADE]].to_numpy(np.float64)
 
 
-def _judged_example(grouped: tuple[tuple[bytes, bytes, str], Iterable[np.ndarray]]) -> beam.pvalue.TaggedOutput:
+def _judged_example(
+    grouped: tuple[tuple[bytes, bytes, str], Iterable[np.ndarray]],
+) -> beam.pvalue.TaggedOutput:
     (query_id, query, split), parts = grouped
     judged = np.concatenate(list(parts))
     judged = judged[np.lexsort((judged[:, 1], judged[:, 0]))]

@@ -91,7 +91,9 @@ def load_evaluation_data(manifest: Manifest, *, uris: dict[str, str], text_vecto
     table = table.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
     columns = [_texts(table[name]) for name in manifest.items.text]
     items = Items(
-        ids=tuple(_texts(table[features.ITEM_ID])), texts=tuple(zip(*columns, strict=True)), text_vectors=text_vectors
+        ids=tuple(_texts(table[features.ITEM_ID])),
+        texts=tuple(zip(*columns, strict=True)),
+        text_vectors=text_vectors,
     )
     with tf.io.gfile.GFile(os.path.join(uris["summary"], "summary.json")) as file:
         test_start = json.load(file)["starts"][1]

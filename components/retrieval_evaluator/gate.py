@@ -30,4 +30,6 @@ def decide(measured: Measured, config: EvaluationConfig) -> Gate:
                 f"{_NAMES[task]}: nDCG@10 is {ours:.3f}, {'at least' if passes else 'below'} {least:g} × {theirs:.3f} "
                 f"({other})."
             )
-    return Gate(is_blessed=is_blessed, reasons=tuple(reasons or ["There was nothing to measure in the test split."]))
+    return Gate(
+        is_blessed=is_blessed, reasons=tuple(reasons or ["There was nothing to measure in the test split."])
+    )

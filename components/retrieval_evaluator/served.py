@@ -47,7 +47,9 @@ class ServedModel:
         self._items = items
         self._ids = np.array([item.encode() for item in items.ids], object)
 
-    def recommend(self, queries: Queries, *, exclude_seen: bool, user_ids: list[str], k: int = LIST_LENGTH) -> Answers:
+    def recommend(
+        self, queries: Queries, *, exclude_seen: bool, user_ids: list[str], k: int = LIST_LENGTH
+    ) -> Answers:
         """Recommends with the histories that `queries` hold, not with those the servable carries."""
         asker = {"user_id": tf.constant(user_ids), "history": self._histories(queries)}
         return self._list("recommend", asker | {"exclude_seen": tf.fill([len(queries)], exclude_seen)}, k)
@@ -61,7 +63,9 @@ class ServedModel:
     def query_vectors(self, queries: Queries, user_ids: list[str]) -> Array:
         """The query tower's vectors: float32 `[batch, dim]`."""
         answer = self._signatures["embed_query"](
-            query=tf.constant(list(queries.texts)), user_id=tf.constant(user_ids), history=self._histories(queries)
+            query=tf.constant(list(queries.texts)),
+            user_id=tf.constant(user_ids),
+            history=self._histories(queries),
         )
         return answer["embedding"].numpy()
 
@@ -69,7 +73,9 @@ class ServedModel:
         """The item tower's vectors of the catalogue: float32 `[num_items, dim]`; zeros for items it does not have."""
         ids, texts = tf.constant(self._ids.tolist()), tf.fill([len(self._ids)], "")
         parts = [
-            self._signatures["embed_item"](item_id=ids[s : s + 1024], text=texts[s : s + 1024])["embedding"].numpy()
+            self._signatures["embed_item"](item_id=ids[s : s + 1024], text=texts[s : s + 1024])[
+                "embedding"
+            ].numpy()
             for s in range(0, len(self._ids), 1024)
         ]
         return np.concatenate(parts)

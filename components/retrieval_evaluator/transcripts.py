@@ -78,7 +78,9 @@ def _write(writer: tf.io.TFRecordWriter, answers: Answers, *, head: str, **colum
     keep = answers.rows >= 0
     scores = answers.scores[keep]
     flat = {name: values[keep].tolist() for name, values in columns.items()}
-    rows = zip(scores.tolist(), *(flat[n] for n in ("labels", "is_head", "is_repeat", "is_cold")), strict=True)
+    rows = zip(
+        scores.tolist(), *(flat[n] for n in ("labels", "is_head", "is_repeat", "is_cold")), strict=True
+    )
     for score, label, is_head, is_repeat, is_cold in rows:
         feature = {
             "prediction": tf.train.Feature(float_list=tf.train.FloatList(value=[score])),

@@ -34,7 +34,9 @@ class TableExampleGen(FileBasedExampleGen):
             # Not rows of their own, but the driver fingerprints the files of every split.
             patterns |= {f"{QUERIES_SPLIT}_{i}": path for i, path in enumerate(described.queries)}
         custom = any_pb2.Any()
-        custom.Pack(wrappers_pb2.StringValue(value=json.dumps({"table": table, "manifest": manifest.to_json()})))
+        custom.Pack(
+            wrappers_pb2.StringValue(value=json.dumps({"table": table, "manifest": manifest.to_json()}))
+        )
         super().__init__(
             input_base=manifest.folder,
             input_config=example_gen_pb2.Input(

@@ -40,7 +40,8 @@ class Executor(BaseBeamExecutor):
                 pipeline
                 | "Read" >> beam.io.ReadFromTFRecord(pattern)
                 | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
-                | "Encode" >> beam.ParDo(_Encode(encoder, pooling, folder, graph.transformed_feature_spec(), parts))
+                | "Encode"
+                >> beam.ParDo(_Encode(encoder, pooling, folder, graph.transformed_feature_spec(), parts))
             )
         _gather(parts, uri)
 
