@@ -10,8 +10,8 @@ from tfx.dsl.components.common.resolver import ResolverStrategy
 class LatestOtherBlessedModel(ResolverStrategy):
     """Resolves ``model`` to the newest blessed model besides ``current``.
 
-    TFX's `LatestBlessedModelStrategy` would return the current model itself when nothing changed since the last run,
-    and so have it evaluated again, against itself.
+    TFX's `LatestBlessedModelStrategy` would return the current model itself when nothing changed since the
+    last run, and so have it evaluated again, against itself.
     """
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:

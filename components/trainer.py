@@ -48,7 +48,8 @@ class Trainer(base_component.BaseComponent):
         examples: Transformed interactions.
         transform_graph: What transformed them.
         splits: Those trained on.
-        further: Channels for ``item_examples``, ``item_transform_graph``, ``text_embeddings`` and ``summary``.
+        further: Channels for ``item_examples``, ``item_transform_graph``, ``text_embeddings`` and
+            ``summary``.
         custom_config: What `run_fn` is told.
     """
 

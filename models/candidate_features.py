@@ -41,17 +41,22 @@ class CandidateFeatures(tf.Module):
             history_counts: float32 ``[batch, length]``.
 
         Returns:
-            ``score`` float32 ``[batch, n]``, the retrieval score below that of the best candidate; ``dense`` float32
-            ``[batch, n, num_features]``; ``product`` float32 ``[batch, n, dim]``, query times item.
+            ``score`` float32 ``[batch, n]``, the retrieval score below that of the best candidate; ``dense``
+            float32 ``[batch, n, num_features]``; ``product`` float32 ``[batch, n, dim]``, query times item.
         """
         parts = self._retriever.parts(query_vectors, rows)
         total = tf.reduce_sum(parts, axis=-1)
         best = tf.reduce_max(tf.where(is_valid, total, -1e9), axis=1, keepdims=True)
         score = tf.where(is_valid, total - best, -30.0)
-        order = tf.argsort(tf.argsort(score, axis=1, direction="DESCENDING", stable=True), axis=1, stable=True)
+        order = tf.argsort(
+            tf.argsort(score, axis=1, direction="DESCENDING", stable=True), axis=1, stable=True
+        )
         count, recency = _in_history(rows, history_rows, history_counts)
         length = tf.reduce_sum(tf.cast(history_counts > 0, tf.float32), axis=1, keepdims=True)
-        asked = tf.cast(tf.reduce_any(query_vectors[:, : self._retriever.text_dim] != 0, axis=1, keepdims=True), tf.float32)
+        asked = tf.cast(
+            tf.reduce_any(query_vectors[:, : self._retriever.text_dim] != 0, axis=1, keepdims=True),
+            tf.float32,
+        )
         spread = tf.zeros_like(score)
         dense = [
             score,
@@ -74,7 +79,7 @@ class CandidateFeatures(tf.Module):
 
 
 def _in_history(rows: tf.Tensor, history_rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How often, and how recently, each candidate was chosen before: float32 ``[batch, n]`` each, 0 for never."""
+    """How often and how recently each candidate was chosen: float32 ``[batch, n]`` each, 0 for never."""
     length = tf.shape(history_rows)[1]
     recency = 1.0 / (1.0 + tf.cast(tf.range(length), tf.float32) / 8.0)
     same = tf.cast(rows[:, :, None] == history_rows[:, None, :], tf.float32)

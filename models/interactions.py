@@ -95,7 +95,9 @@ class InteractionSource:
             for c in (users.numeric if users else ())
             for kind in (features.scaled, features.missing)
         ]
-        self.category_sizes = tuple(output.vocabulary_size_by_name(features.vocabulary_of(c)) + 1 for c in categorical)
+        self.category_sizes = tuple(
+            output.vocabulary_size_by_name(features.vocabulary_of(c)) + 1 for c in categorical
+        )
         self.num_user_numbers = len(self._numeric)
         name = features.vocabulary_of(features.USER_ID)
         self.num_users = output.vocabulary_size_by_name(name) if manifest.events else 0
@@ -108,18 +110,22 @@ class InteractionSource:
     def count(self, split: str) -> int:
         """Number of contexts in a split."""
         files = self.files(split)
-        return int(tf.data.TFRecordDataset(files, "GZIP").reduce(np.int64(0), lambda n, _: n + 1)) if files else 0
+        return (
+            int(tf.data.TFRecordDataset(files, "GZIP").reduce(np.int64(0), lambda n, _: n + 1))
+            if files
+            else 0
+        )
 
     def load(self, split: str) -> Contexts:
-        """Reads a whole split: the contexts of an evaluation, one a user or query, in order of user and query."""
+        """Reads a whole split of evaluation contexts, one a user or query, in order of user and query."""
         files = self.files(split)
         self._encode_queries(files)
         records = tf.data.TFRecordDataset(files, "GZIP").batch(1024) if files else []
         batches = [tf.io.parse_example(batch, self._spec) for batch in records]
         if not batches:
             return Contexts(
-                inputs={}, user_ids=np.zeros(0, object), times=np.zeros(0, np.int64), queries=np.zeros(0, object),
-                histories=[], targets=[], weights=[], kinds=[], values=[],
+                inputs={}, user_ids=np.zeros(0, object), times=np.zeros(0, np.int64),
+                queries=np.zeros(0, object), histories=[], targets=[], weights=[], kinds=[], values=[],
             )  # fmt: skip
         inputs = [{n: v.numpy() for n, v in self._inputs(batch).items()} for batch in batches]
         lists = {
@@ -171,7 +177,9 @@ class InteractionSource:
         length = self._model.max_history
         # A column of padding, so that a batch of empty histories still has one.
         rows, counts = (
-            tf.pad(tf.sparse.to_dense(parsed[name], default), [[0, 0], [0, length]], constant_values=default)[:, :length]
+            tf.pad(tf.sparse.to_dense(parsed[name], default), [[0, 0], [0, length]], constant_values=default)[
+                :, :length
+            ]
             for name, default in ((features.HISTORY_ROWS, -1), (features.HISTORY_COUNTS, 0))
         )
         batch = tf.shape(rows)[0]
@@ -182,7 +190,9 @@ class InteractionSource:
             features.HISTORY_ROWS: tf.cast(rows, tf.int32),
             features.HISTORY_COUNTS: tf.cast(counts, tf.float32),
             features.USER_ROW: tf.cast(parsed[features.USER_ROW], tf.int32),
-            CATEGORIES: tf.cast(tf.stack(categories, 1), tf.int32) if categories else tf.zeros([batch, 0], tf.int32),
+            CATEGORIES: tf.cast(tf.stack(categories, 1), tf.int32)
+            if categories
+            else tf.zeros([batch, 0], tf.int32),
             NUMBERS: tf.stack(numbers, 1) if numbers else tf.zeros([batch, 0]),
         }
         if self._encoder is not None:
@@ -213,8 +223,8 @@ class InteractionSource:
 def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[str, tf.Tensor]:
     """Some targets of each context, drawn anew every time.
 
-    A context with fewer repeats them at weight zero. A context's weight is the square root of its number of targets,
-    halved for every half-life of its age, and spread over them by their own weights.
+    A context with fewer repeats them at weight zero. A context's weight is the square root of its number of
+    targets, halved for every half-life of its age, and spread over them by their own weights.
     """
     rows = tf.sparse.to_dense(parsed[features.TARGET_ROWS])
     weights = tf.sparse.to_dense(parsed[features.TARGET_WEIGHTS])
@@ -227,7 +237,11 @@ def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[
     shown = tf.minimum(num_targets, train.targets_per_query)[:, None]
     age_days = tf.cast(end_time - parsed[features.TIME], tf.float32) / _DAY_S
     recency = tf.where(parsed[features.TIME] > 0, 0.5 ** (age_days / train.recency_half_life_days), 1.0)
-    context = recency * tf.sqrt(tf.cast(num_targets, tf.float32)) / tf.maximum(tf.cast(shown[:, 0], tf.float32), 1.0)
+    context = (
+        recency
+        * tf.sqrt(tf.cast(num_targets, tf.float32))
+        / tf.maximum(tf.cast(shown[:, 0], tf.float32), 1.0)
+    )
     weight = tf.gather(weights, chosen, batch_dims=1) * context[:, None]
     return {
         features.TARGET_ROWS: tf.cast(tf.gather(rows, chosen, batch_dims=1), tf.int32),

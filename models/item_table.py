@@ -80,7 +80,9 @@ def load_item_table(
         tokens=columns[features.TOKENS].astype(np.int32),
         text_vectors=text_vectors,
         categories=np.stack(indices, 1).astype(np.int32) if indices else empty.astype(np.int32),
-        category_sizes=tuple(output.vocabulary_size_by_name(features.vocabulary_of(name)) + 1 for name in table.categorical),
+        category_sizes=tuple(
+            output.vocabulary_size_by_name(features.vocabulary_of(name)) + 1 for name in table.categorical
+        ),
         category_values=np.stack([columns[name] for name in table.categorical], 1)
         if indices
         else empty.astype(object),

@@ -13,8 +13,8 @@ from keras import ops
 class ItemTower(keras.layers.Layer):
     """Text, id, categories and numbers of items become vectors to be matched by dot product.
 
-    A vector has three parts, side by side: a *text* part, in the encoder's own space, so that a query finds an item it
-    was never trained on; a *behaviour* part, learnt from who chose what; and a *popularity* term.
+    A vector has three parts, side by side: a *text* part, in the encoder's own space, so that a query finds
+    an item it was never trained on; a *behaviour* part, learnt from who chose what; and a *popularity* term.
 
     Args:
         num_items: Size of the catalogue.
@@ -51,10 +51,13 @@ class ItemTower(keras.layers.Layer):
         self.id_embedding = keras.layers.Embedding(num_items + 1, behaviour_dim, embeddings_initializer=small)
         self.popularity = keras.layers.Embedding(num_items + 1, 1, embeddings_initializer="zeros")
         self.category_embeddings = [
-            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small) for size in category_sizes
+            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small)
+            for size in category_sizes
         ]
         orthogonal = keras.initializers.Orthogonal(seed=seed + 1)
-        self.text_projection = keras.layers.Dense(behaviour_dim, use_bias=False, kernel_initializer=orthogonal)
+        self.text_projection = keras.layers.Dense(
+            behaviour_dim, use_bias=False, kernel_initializer=orthogonal
+        )
         self.number_projection = keras.layers.Dense(behaviour_dim, kernel_initializer="zeros")
         # Starts as the identity: before any training, search is the encoder as it came.
         self.text_hidden = keras.layers.Dense(128, activation="gelu")

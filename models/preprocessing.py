@@ -24,9 +24,9 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         custom_config: ``manifest`` and ``config`` as JSON, and ``encoder``, a resolved folder or preset.
 
     Returns:
-        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``. For a categorical
-        column, its value as string ``[batch]`` and its index int64 ``[batch]``; for a numeric one, its scaled value and
-        missing flag, float32 ``[batch]``. ``available``: int64 ``[batch]``.
+        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``. For a
+        categorical column, its value as string ``[batch]`` and its index int64 ``[batch]``; for a numeric
+        one, its scaled value and missing flag, float32 ``[batch]``. ``available``: int64 ``[batch]``.
     """
     manifest = Manifest.from_json(custom_config["manifest"])
     config = Config.from_json(custom_config["config"])
@@ -58,8 +58,8 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
         custom_config: As for `preprocess_items`.
 
     Returns:
-        ``query_tokens``: int64 ``[batch, max_query_tokens]``. ``user_row``: int64 ``[batch]``, the vocabulary's size for
-        an unknown user. ``user/…`` columns as for items. The rest unchanged.
+        ``query_tokens``: int64 ``[batch, max_query_tokens]``. ``user_row``: int64 ``[batch]``, the
+        vocabulary's size for an unknown user. ``user/…`` columns as for items. The rest unchanged.
     """
     manifest = Manifest.from_json(custom_config["manifest"])
     config = Config.from_json(custom_config["config"])
@@ -74,7 +74,9 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
         features.TIME: _dense(inputs[features.TIME], 0),
         # An empty query has no tokens at all, so that "no query" can be told from its tokens.
         features.QUERY_TOKENS: tokens * tf.cast(tf.strings.length(query) > 0, tf.int64)[:, None],
-        features.USER_ROW: _index(user_id, features.vocabulary_of(features.USER_ID)) if manifest.events else tf.zeros_like(tokens[:, 0]),
+        features.USER_ROW: _index(user_id, features.vocabulary_of(features.USER_ID))
+        if manifest.events
+        else tf.zeros_like(tokens[:, 0]),
     }
     for name in (
         features.HISTORY_ROWS,

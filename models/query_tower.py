@@ -14,9 +14,9 @@ from models.history_encoder import HistoryEncoder
 class QueryTower(keras.layers.Layer):
     """Query text, history and user become a vector in the item tower's space; every part may be absent.
 
-    The score of an item is the sum of what each part says: ``text scale * cos(query, item text) + behaviour scale *
-    cos(user and history, item) + popularity gate * popularity``. Sums of logits multiply likelihoods, so a query and a
-    history together ask for items that answer both.
+    The score of an item is the sum of what each part says: ``text scale * cos(query, item text) + behaviour
+    scale * cos(user and history, item) + popularity gate * popularity``. Sums of logits multiply likelihoods,
+    so a query and a history together ask for items that answer both.
 
     Args:
         num_items: Size of the catalogue.
@@ -62,9 +62,12 @@ class QueryTower(keras.layers.Layer):
         self._seed = keras.random.SeedGenerator(seed)
         small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
         self.history = HistoryEncoder(num_items, dim=history_dim, num_heads=history_heads, seed=seed)
-        self.user_embedding = keras.layers.Embedding(num_users + 1, behaviour_dim, embeddings_initializer=small)
+        self.user_embedding = keras.layers.Embedding(
+            num_users + 1, behaviour_dim, embeddings_initializer=small
+        )
         self.category_embeddings = [
-            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small) for size in category_sizes
+            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small)
+            for size in category_sizes
         ]
         self.number_projection = keras.layers.Dense(behaviour_dim, use_bias=False, kernel_initializer="zeros")
         self.hidden = keras.layers.Dense(256, activation="gelu")

@@ -20,8 +20,8 @@ class Heads:
     """Which labels a dataset has.
 
     Attributes:
-        kinds: Kinds of events, the lightest first. With several, the first is the click of ESMM and the last its
-            conversion: the last is predicted as a product of both.
+        kinds: Kinds of events, the lightest first. With several, the first is the click of ESMM and the last
+            its conversion: the last is predicted as a product of both.
         has_rating: Whether events carry a value to be predicted.
         has_relevance: Whether there are judgments.
     """
@@ -45,20 +45,20 @@ class Heads:
 class Ranker(keras.Model):
     """Cross network (DCN-v2, Wang et al. 2021) over query, item, their product and their retrieval scores.
 
-    Every probability starts as a function of the retrieval score alone, so that an untrained ranker keeps retrieval's
-    order and a trained one need only learn where that order is wrong.
+    Every probability starts as a function of the retrieval score alone, so that an untrained ranker keeps
+    retrieval's order and a trained one need only learn where that order is wrong.
 
     Args:
         heads: The labels to predict.
         num_cross_layers: Depth of the cross network.
 
     Call arguments:
-        inputs: From `CandidateFeatures`; in training also a label float32 ``[batch, n]`` for each head, NaN where there
-            is none, and ``is_valid`` bool ``[batch, n]``.
+        inputs: From `CandidateFeatures`; in training also a label float32 ``[batch, n]`` for each head, NaN
+            where there is none, and ``is_valid`` bool ``[batch, n]``.
 
     Returns:
-        float32 ``[batch, n]`` by head: probabilities of kinds and of relevance, and the expected rating. The behaviour
-        head's is that of the whole funnel (pCTCVR = pCTR * pCVR; Ma et al. 2018, ESMM).
+        float32 ``[batch, n]`` by head: probabilities of kinds and of relevance, and the expected rating. The
+        behaviour head's is that of the whole funnel (pCTCVR = pCTR * pCVR; Ma et al. 2018, ESMM).
     """
 
     def __init__(self, heads: Heads, *, num_cross_layers: int, seed: int = 0, **kwargs: Any):
@@ -69,14 +69,17 @@ class Ranker(keras.Model):
         self.project = keras.layers.Dense(16, activation="tanh")
         self.cross = [keras_rs.layers.FeatureCross() for _ in range(num_cross_layers)]
         self.hidden = keras.layers.Dense(64, activation="gelu")
-        self.logits = {name: keras.layers.Dense(1, kernel_initializer="zeros", name=name) for name in heads.names}
+        self.logits = {
+            name: keras.layers.Dense(1, kernel_initializer="zeros", name=name) for name in heads.names
+        }
         self.tasks = {name: tf.function(tfrs.tasks.Ranking(loss=_loss(name))) for name in heads.names}
 
     def build(self, *shapes: Any, **named: Any) -> None:
         """Adds the weight of the retrieval score in each head."""
         ones = keras.initializers.Ones()
         self.score_weights = {
-            name: self.add_weight(shape=(), initializer=ones, name=f"{name}_score_weight") for name in self.heads.names
+            name: self.add_weight(shape=(), initializer=ones, name=f"{name}_score_weight")
+            for name in self.heads.names
         }
         self.built = True
 
@@ -98,7 +101,12 @@ class Ranker(keras.Model):
         return outputs
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> tf.Tensor:
         """The sum of the heads' losses over the labels that exist: float32 ``[]``."""
         losses = []
@@ -108,7 +116,9 @@ class Ranker(keras.Model):
             weights = tf.cast(exists, tf.float32)
             weights = weights / tf.maximum(tf.reduce_mean(weights), 1e-9)
             safe = tf.where(exists, labels, tf.zeros_like(labels))
-            losses.append(task(safe, tf.reshape(y_pred[name], [-1, 1]), sample_weight=weights, compute_metrics=False))
+            losses.append(
+                task(safe, tf.reshape(y_pred[name], [-1, 1]), sample_weight=weights, compute_metrics=False)
+            )
         return tf.add_n(losses)
 
 

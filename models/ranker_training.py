@@ -25,8 +25,9 @@ class Candidates:
     """Retrieved candidates of query contexts, with their labels.
 
     Attributes:
-        arrays: By name: ``query_vectors`` float32 ``[n, dim]``, ``rows`` int32 and ``is_valid`` bool ``[n, k]``,
-            ``history_rows`` int32 and ``history_counts`` float32 ``[n, length]``, and for each head float32 ``[n, k]``.
+        arrays: By name: ``query_vectors`` float32 ``[n, dim]``, ``rows`` int32 and ``is_valid`` bool
+            ``[n, k]``, ``history_rows`` int32 and ``history_counts`` float32 ``[n, length]``, and for each
+            head float32 ``[n, k]``.
     """
 
     arrays: dict[str, np.ndarray]
@@ -40,7 +41,9 @@ class Candidates:
 
     def __add__(self, other: Candidates) -> Candidates:
         return Candidates(
-            arrays={name: np.concatenate([values, other.arrays[name]]) for name, values in self.arrays.items()}
+            arrays={
+                name: np.concatenate([values, other.arrays[name]]) for name, values in self.arrays.items()
+            }
         )
 
 
@@ -49,8 +52,8 @@ def retrieve_candidates(
 ) -> Candidates:
     """Retrieves for each context and labels what comes back.
 
-    An item that nobody chose or judged is a negative: it was retrieved, so it is a hard one. Ratings exist only where
-    somebody rated.
+    An item that nobody chose or judged is a negative: it was retrieved, so it is a hard one. Ratings exist
+    only where somebody rated.
 
     Args:
         contexts: Users at the start of a window, or judged queries.
@@ -82,7 +85,13 @@ def retrieve_candidates(
 
 
 def _label(
-    labels: dict[str, np.ndarray], i: int, rows: np.ndarray, contexts: Contexts, heads: Heads, num_items: int, judged: bool
+    labels: dict[str, np.ndarray],
+    i: int,
+    rows: np.ndarray,
+    contexts: Contexts,
+    heads: Heads,
+    num_items: int,
+    judged: bool,
 ) -> None:
     targets, kinds = contexts.targets[i], contexts.kinds[i]
     if judged:
@@ -121,7 +130,12 @@ class RankerModel(keras.Model):
         )
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> tf.Tensor:
         """`Ranker.compute_loss`."""
         return self.ranker.compute_loss(x, y, y_pred, sample_weight, training)
@@ -137,12 +151,17 @@ def fit_ranker(
     """
     keras.utils.set_random_seed(config.train.seed)
     model = RankerModel(
-        Ranker(heads, num_cross_layers=config.model.num_cross_layers, seed=config.train.seed), candidate_features
+        Ranker(heads, num_cross_layers=config.model.num_cross_layers, seed=config.train.seed),
+        candidate_features,
     )
     order = np.random.default_rng(config.train.seed).permutation(len(candidates))
     held_out = candidates.take(np.sort(order[::_HOLDOUT]))
     training = candidates.take(np.sort(np.delete(order, np.s_[::_HOLDOUT])))
-    data = tf.data.Dataset.from_tensor_slices(training.arrays).shuffle(4096, seed=config.train.seed).batch(_BATCH)
+    data = (
+        tf.data.Dataset.from_tensor_slices(training.arrays)
+        .shuffle(4096, seed=config.train.seed)
+        .batch(_BATCH)
+    )
     model.compile(optimizer=keras.optimizers.Adam(config.train.learning_rate), jit_compile=False)
     best, best_weights, points, losses = -1.0, [], [], []
     for epoch in range(config.train.ranker_epochs + 1):
@@ -171,7 +190,9 @@ def _order_quality(model: RankerModel, held_out: Candidates, heads: Heads) -> fl
             continue
         labels = held_out.arrays[name]
         counts = np.isfinite(labels).all(axis=1) & (np.nan_to_num(labels).max(axis=1) > 0)
-        values.append(_ndcg(np.where(held_out.arrays["is_valid"], predictions[name], -1.0)[counts], labels[counts]))
+        values.append(
+            _ndcg(np.where(held_out.arrays["is_valid"], predictions[name], -1.0)[counts], labels[counts])
+        )
     finite = np.concatenate(values) if values else np.zeros(0)
     return float(finite.mean()) if len(finite) else 0.0
 

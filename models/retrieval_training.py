@@ -67,7 +67,8 @@ class RetrievalTrainer:
     Args:
         items: The catalogue.
         source: The interactions.
-        encoder: Makes a fresh text encoder; a trainable one must not carry over what an earlier fit taught it.
+        encoder: Makes a fresh text encoder; a trainable one must not carry over what an earlier fit taught
+            it.
         config: Everything else.
         item_counts: int64 ``[num_items]``, how often each item is a target in training.
         starts: When validation and test begin, epoch seconds.
@@ -126,11 +127,19 @@ class RetrievalTrainer:
         """Fits anew on training and validation splits, for as long as `select` found best."""
         model = self.build()
         for phase in phase_list:
-            self._fit(model, phase, (*phase.splits, phase.validation_split), epochs[phase.name], None, "refit")
+            self._fit(
+                model, phase, (*phase.splits, phase.validation_split), epochs[phase.name], None, "refit"
+            )
         return model
 
     def _fit(
-        self, model: TwoTower, phase: Phase, splits: tuple[str, ...], epochs: int, watch: _Watch | None, stage: str
+        self,
+        model: TwoTower,
+        phase: Phase,
+        splits: tuple[str, ...],
+        epochs: int,
+        watch: _Watch | None,
+        stage: str,
     ) -> None:
         train = self._config.train
         num_contexts = sum(self._source.count(split) for split in splits)
@@ -144,7 +153,9 @@ class RetrievalTrainer:
         model.compile(
             optimizer=keras.optimizers.Adam(schedule, global_clipnorm=train.clip_norm), jit_compile=False
         )
-        board = keras.callbacks.TensorBoard(os.path.join(self._log_dir, f"{stage}_{phase.name}"), profile_batch=0)
+        board = keras.callbacks.TensorBoard(
+            os.path.join(self._log_dir, f"{stage}_{phase.name}"), profile_batch=0
+        )
         history = model.fit(
             self._source.dataset(list(splits), train, end_time=end_time),
             epochs=epochs,

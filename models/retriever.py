@@ -36,8 +36,8 @@ class Retriever(tf.Module):
             k: int32 ``[]``; more than there are items means all.
 
         Returns:
-            rows int32, scores float32 and is-valid bool, each ``[batch, min(k, num_items)]``, best first. Where fewer
-            are allowed, the rest is not valid.
+            rows int32, scores float32 and is-valid bool, each ``[batch, min(k, num_items)]``, best first.
+            Where fewer are allowed, the rest is not valid.
         """
         scores = tf.where(allowed, self.scores(query_vectors), -float("inf"))
         k = tf.minimum(k, tf.shape(self.item_vectors)[0])

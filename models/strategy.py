@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def training_strategy() -> tf.distribute.Strategy:
-    """A TPU if ``TPU_NAME`` names one, workers if ``TF_CONFIG`` lists some, several GPUs if there are, else one device."""
+    """A TPU by ``TPU_NAME``, workers by ``TF_CONFIG``, several GPUs if there are, else one device."""
     if os.environ.get("TPU_NAME"):
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ["TPU_NAME"])
         return tf.distribute.TPUStrategy(resolver)

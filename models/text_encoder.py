@@ -22,7 +22,8 @@ class TextEncoder(keras.layers.Layer):
         backbone: The network; `from_pretrained` loads one.
         pooling: ``mean`` over the tokens that are not padding, or ``cls``.
         trainable_part: ``frozen``, ``lora``, ``top_layers`` or ``full``.
-        lora_rank: With ``lora``: rank of the update to the attention's query and value projections (Hu et al. 2021).
+        lora_rank: With ``lora``: rank of the update to the attention's query and value projections (Hu et al.
+            2021).
         num_top_layers: With ``top_layers``: how many of the last transformer layers learn.
 
     Call arguments:
@@ -52,7 +53,7 @@ class TextEncoder(keras.layers.Layer):
         """Loads a keras-hub preset by name, a local preset folder, or a local Hugging Face BERT folder."""
         backbone = keras_hub.models.BertBackbone.from_preset(name, load_weights=load_weights)
         if _hidden_activation(name) == _HUGGING_FACE_GELU:
-            # keras-hub's BERT always takes the tanh approximation; these weights were trained with the exact one.
+            # keras-hub's BERT always takes the tanh approximation; these were trained with the exact one.
             _set_exact_gelu(backbone)
         return cls(backbone, **kwargs)
 

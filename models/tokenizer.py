@@ -16,8 +16,8 @@ VOCABULARY_FILE = "vocab.txt"
 class Tokenizer(tf.Module):
     """BERT's uncased tokenisation of one text: ``[CLS] pieces [SEP]``, cut and padded.
 
-    Built on TF-Text's `FastBertTokenizer`, whose ops every stock TF Serving since 2.16 links; keras-hub's packer needs
-    2.20 (its round-robin trimmer is an op of its own).
+    Built on TF-Text's `FastBertTokenizer`, whose ops every stock TF Serving since 2.16 links; keras-hub's
+    packer needs 2.20 (its round-robin trimmer is an op of its own).
 
     Args:
         vocabulary: WordPieces, in the order of their ids.
@@ -34,7 +34,9 @@ class Tokenizer(tf.Module):
         position = {piece: i for i, piece in enumerate(vocabulary)}
         for piece in (PAD, CLS, SEP):
             if piece not in position:
-                raise ValueError(f"The vocabulary must hold {piece}. Received: {len(vocabulary)} pieces without it.")
+                raise ValueError(
+                    f"The vocabulary must hold {piece}. Received: {len(vocabulary)} pieces without it."
+                )
         self.vocabulary, self.lowercase = tuple(vocabulary), lowercase
         self._pad, self._cls, self._sep = position[PAD], position[CLS], position[SEP]
         self._fast = tf_text.FastBertTokenizer(

@@ -35,8 +35,8 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: TFX's `FnArgs` with, beside the usual, ``item_examples``, ``item_transform_graph``,
-            ``text_embeddings`` and ``summary`` folders, and ``custom_config`` holding ``manifest`` and ``config`` as
-            JSON and the resolved ``encoder``.
+            ``text_embeddings`` and ``summary`` folders, and ``custom_config`` holding ``manifest`` and
+            ``config`` as JSON and the resolved ``encoder``.
     """
     manifest = Manifest.from_json(fn_args.custom_config["manifest"])
     config = Config.from_json(fn_args.custom_config["config"])
@@ -74,7 +74,9 @@ def _train(fn_args: Any, manifest: Manifest, config: Config, encoder_name: str) 
         starts=_read_starts(fn_args.summary),
         log_dir=fn_args.model_run_dir,
     )
-    phase_list = phases(config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None)
+    phase_list = phases(
+        config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
+    )
     selected, epochs = trainer.select(phase_list)
     shares = (counts / max(counts.sum(), 1)).astype(np.float32)
     ranker, curves = _fit_ranker(selected, source, items, shares, manifest, config)
@@ -126,7 +128,7 @@ def _fit_ranker(
 
 
 def heads_of(manifest: Manifest) -> Heads:
-    """The heads that have labels: one a kind of event, rating if events have values, relevance if there are judgments."""
+    """The heads that have labels: one a kind of event, rating for values, relevance for judgments."""
     kinds: tuple[str, ...] = ()
     if manifest.events:
         weights: dict[str, float] = {}

@@ -23,9 +23,9 @@ CATEGORIES, NUMBERS = "user_categories", "user_numbers"
 class TwoTower(keras.Model):
     """Both towers over one text encoder, trained with TFRS `Retrieval`.
 
-    The loss is the softmax over the batch's own items and items drawn uniformly from the catalogue (mixed negative
-    sampling, Yang et al. 2020), corrected by the logarithm of the probability of each to be drawn (logQ; Bengio &
-    Senécal 2008, Yi et al. 2019), without accidental hits.
+    The loss is the softmax over the batch's own items and items drawn uniformly from the catalogue (mixed
+    negative sampling, Yang et al. 2020), corrected by the logarithm of the probability of each to be drawn
+    (logQ; Bengio & Senécal 2008, Yi et al. 2019), without accidental hits.
 
     Args:
         items: The catalogue.
@@ -35,7 +35,8 @@ class TwoTower(keras.Model):
         num_users: Size of the user vocabulary.
         user_category_sizes: Sizes of the vocabularies of the users' categorical columns.
         num_user_numbers: Width of the users' numeric features.
-        item_probabilities: float32 ``[num_items]``, the share of each item among the targets; None for uniform.
+        item_probabilities: float32 ``[num_items]``, the share of each item among the targets; None for
+            uniform.
 
     Call arguments:
         inputs: ``query_tokens`` int32 ``[batch, query_len]`` or, already encoded by a frozen encoder,
@@ -135,7 +136,8 @@ class TwoTower(keras.Model):
     def history_values(self, rows: tf.Tensor) -> tf.Tensor:
         """What items contribute to a history: float32 ``[…, history_dim]`` for int32 ``[…]`` rows.
 
-        Their text is that of the encoder as it came: encoding every history anew would cost more than all the rest.
+        Their text is that of the encoder as it came: encoding every history anew would cost more than all the
+        rest.
         """
         return self.query_tower.history.item_values(rows, tf.gather(self._text_vectors, rows))
 
@@ -160,7 +162,12 @@ class TwoTower(keras.Model):
         )
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> tf.Tensor:
         """The weighted mean of the corrected softmax loss: float32 ``[]``."""
         targets = x[features.TARGET_ROWS]

@@ -1,4 +1,4 @@
-"""What training is steered by: the whole catalogue ranked for the users and queries of the validation split."""
+"""What training is steered by: the catalogue ranked for the users and queries of the validation split."""
 
 from __future__ import annotations
 

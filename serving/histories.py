@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class RequestHistory(tf.Module):
-    """Turns the item ids of a request into a history as training saw it: distinct items with counts, recent first.
+    """Turns a request's item ids into a history as training saw it: distinct, counted, recent first.
 
     Args:
         item_rows: Table from item id to row, -1 for unknown.
@@ -27,15 +27,17 @@ class RequestHistory(tf.Module):
             history: string ``[batch, n]``, most recent first, "" is padding.
 
         Returns:
-            rows int32 and counts float32, both ``[batch, max_history]``, padded with -1 and 0, and int32 ``[batch, n]``
-            all rows as they came.
+            rows int32 and counts float32, both ``[batch, max_history]``, padded with -1 and 0, and int32
+            ``[batch, n]`` all rows as they came.
         """
         # Padding keeps the width defined for histories of length zero.
         everything = self._item_rows.lookup(tf.pad(history, [[0, 0], [0, 1]]))
         known = everything >= 0
         same = (everything[:, :, None] == everything[:, None, :]) & known[:, :, None]
         counts = tf.reduce_sum(tf.cast(same, tf.float32), axis=2)
-        earlier = tf.linalg.band_part(tf.ones_like(same[0], tf.int32), -1, 0) - tf.eye(tf.shape(same)[1], dtype=tf.int32)
+        earlier = tf.linalg.band_part(tf.ones_like(same[0], tf.int32), -1, 0) - tf.eye(
+            tf.shape(same)[1], dtype=tf.int32
+        )
         is_first = known & ~tf.reduce_any(same & (earlier[None] > 0), axis=2)
         order = tf.argsort(tf.cast(~is_first, tf.int32), axis=1, stable=True)
         first = tf.gather(is_first, order, batch_dims=1)
@@ -99,7 +101,8 @@ class UserTable(tf.Module):
         # The last row stands for everybody unknown.
         keys = ids.tolist() or [b"\x00"]
         self._positions = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.range(len(keys)) if len(ids) else [-1]), -1
+            tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.range(len(keys)) if len(ids) else [-1]),
+            -1,
         )
         self._num_users = len(ids)
 
@@ -114,7 +117,9 @@ class UserTable(tf.Module):
         self._numbers = with_unknown(numbers, 0.0)
         lengths = [len(rows) for rows in seen] + [0]
         self._seen_rows = tf.Variable(np.concatenate([*seen, []]).astype(np.int32), trainable=False)
-        self._seen_starts = tf.Variable(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), trainable=False)
+        self._seen_starts = tf.Variable(
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), trainable=False
+        )
 
     def lookup(self, user_ids: tf.Tensor) -> KnownUser:
         """Looks up string ``[batch]`` ids; "" is nobody."""
@@ -130,7 +135,7 @@ class UserTable(tf.Module):
         )
 
     def seen(self, position: tf.Tensor, num_items: int) -> tf.Tensor:
-        """Everything chosen before: bool ``[batch, num_items]`` for int32 ``[batch]`` positions of `lookup`."""
+        """Everything chosen before: bool ``[batch, num_items]`` for int32 ``[batch]`` of `lookup`."""
         row = tf.where(position >= 0, position, self._num_users)
         ragged = tf.RaggedTensor.from_row_splits(self._seen_rows, self._seen_starts, validate=False)
         mine = tf.gather(ragged, row)

@@ -11,8 +11,9 @@ from models.item_table import ItemTable
 class Rules(tf.Module):
     """Availability, exclusions and filters.
 
-    A filter is ``column=value`` with a categorical column of the items. Several values of one column are alternatives;
-    several columns must all hold. A value no item has, or a column there is not, leaves nothing.
+    A filter is ``column=value`` with a categorical column of the items. Several values of one column are
+    alternatives; several columns must all hold. A value no item has, or a column there is not, leaves
+    nothing.
 
     Args:
         items: The catalogue.
@@ -22,9 +23,14 @@ class Rules(tf.Module):
         super().__init__(name="rules")
         self._available = tf.constant(items.available)
         names = [name.encode() for name in items.category_names]
-        pairs = [np.char.add(name + b"=", column.astype("S")) for name, column in zip(names, items.category_values.T, strict=True)]
+        pairs = [
+            np.char.add(name + b"=", column.astype("S"))
+            for name, column in zip(names, items.category_values.T, strict=True)
+        ]
         # An item without a value has the pair "column=", which is a value like any other.
-        vocabulary, codes = np.unique(np.concatenate(pairs) if pairs else np.zeros(0, "S1"), return_inverse=True)
+        vocabulary, codes = np.unique(
+            np.concatenate(pairs) if pairs else np.zeros(0, "S1"), return_inverse=True
+        )
         self._codes = tf.constant(codes.reshape(len(names), len(items)).T.astype(np.int32))
         self._pairs = _table(vocabulary.astype(object).tolist())
         self._columns = _table(names)
@@ -44,7 +50,9 @@ class Rules(tf.Module):
         batch = tf.shape(excluded, out_type=tf.int64)[0]
         where = tf.where(excluded >= 0)
         rows = tf.cast(tf.gather_nd(excluded, where), tf.int64)
-        hits = tf.scatter_nd(tf.stack([where[:, 0], rows], 1), tf.ones_like(rows), tf.stack([batch, num_items]))
+        hits = tf.scatter_nd(
+            tf.stack([where[:, 0], rows], 1), tf.ones_like(rows), tf.stack([batch, num_items])
+        )
         return self._available[None] & (hits == 0) & self._pass_filters(filters)
 
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:

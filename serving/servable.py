@@ -11,8 +11,6 @@ from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
 from models.ranker import RELEVANCE
 from models.trained import TrainedModel, build_retriever
-from models.two_tower import CATEGORIES, NUMBERS
-from pipeline import features
 from serving.histories import RequestHistory, UserTable
 from serving.rules import Rules
 
@@ -47,8 +45,8 @@ class Asker:
 class Servable(tf.Module):
     """The signatures over one model, one catalogue and the latest histories.
 
-    Inputs and outputs are batch-major, so that a server may batch requests of several callers. Ops are TensorFlow's and
-    TF-Text's own.
+    Inputs and outputs are batch-major, so that a server may batch requests of several callers. Ops are
+    TensorFlow's and TF-Text's own.
 
     Args:
         model: The trained model.
@@ -84,7 +82,9 @@ class Servable(tf.Module):
         )
         rows = tf.range(self._num_items)
         # One more row, zeros: what padding contributes.
-        self._history_values = tf.Variable(tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False)
+        self._history_values = tf.Variable(
+            tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False
+        )
         self._users = users
         self._histories = RequestHistory(self._item_rows, max_history=max_history)
         self._rules = Rules(items)
@@ -224,10 +224,16 @@ class Servable(tf.Module):
             asker.numbers,
         )
 
-    def _allowed(self, exclude: tf.Tensor, filters: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor) -> tf.Tensor:
-        return self._rules.allowed(self._item_rows.lookup(exclude), filters) & ~(asker.seen & exclude_seen[:, None])
+    def _allowed(
+        self, exclude: tf.Tensor, filters: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor
+    ) -> tf.Tensor:
+        return self._rules.allowed(self._item_rows.lookup(exclude), filters) & ~(
+            asker.seen & exclude_seen[:, None]
+        )
 
-    def _answer(self, vectors: tf.Tensor, asker: Asker, allowed: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _answer(
+        self, vectors: tf.Tensor, asker: Asker, allowed: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
         rows, _, is_valid = self._retriever.top(vectors, allowed, most)
         scores, parts = self._score(vectors, rows, is_valid, asker)
@@ -240,7 +246,7 @@ class Servable(tf.Module):
     def _score(
         self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The final score of candidates: the head's probability, of relevance for a query, of a choice without."""
+        """The score of candidates: the probability of relevance for a query, of a choice without."""
         inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
         heads = self._ranker(inputs)
         by_retrieval = tf.sigmoid(inputs["score"])

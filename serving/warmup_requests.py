@@ -52,7 +52,10 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
     seen = {"exclude_seen": tf.fill([num_rows], True)}
     query = {"query": rows(examples["queries"])}
     return {
-        "search": query | {"user_id": rows([]), "history": empty} | listed | {"exclude_seen": tf.fill([num_rows], False)},
+        "search": query
+        | {"user_id": rows([]), "history": empty}
+        | listed
+        | {"exclude_seen": tf.fill([num_rows], False)},
         "recommend": {"user_id": rows([]), "history": tf.constant(history)} | listed | seen,
         "similar": {"item_id": rows(ids)} | listed,
         "rank": query | asker | {"candidates": tf.constant([ids[:5]] * num_rows)},
