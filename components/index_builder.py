@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,7 @@ def IndexBuilder(  # noqa: N802 (a component is named like a class)
     servable: OutputArtifact[standard_artifacts.Model],
     manifest: Parameter[str],
     config: Parameter[str],
-):
+) -> None:
     """Writes the SavedModel with its warm-up requests and examples of what can be asked.
 
     Args:
@@ -112,7 +113,7 @@ def _user_table(users: Contexts, source: InteractionSource, config: Config) -> U
     )
 
 
-def _examples(items: ItemTable, users: Contexts, source: InteractionSource) -> dict[str, list]:
+def _examples(items: ItemTable, users: Contexts, source: InteractionSource) -> dict[str, list[Any]]:
     """Queries, users and items of the dataset itself, for the demo, the warm-up and the validator."""
 
     def named(row: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +32,7 @@ def ServingValidator(  # noqa: N802 (a component is named like a class)
     model: InputArtifact[standard_artifacts.Model],
     blessing: OutputArtifact[standard_artifacts.InfraBlessing],
     max_latency_ms: Parameter[float],
-):
+) -> None:
     """Compares what the server answers with what the model says in process, and measures it.
 
     Args:
@@ -96,7 +97,7 @@ def foreign_ops(folder: str) -> list[str]:
     return sorted(used - functions - own - text)
 
 
-def _compare(loaded: tf.Module, client: Client, examples: dict) -> list[str]:
+def _compare(loaded: tf.Module, client: Client, examples: dict[str, Any]) -> list[str]:
     reasons = []
     for num_rows in (1, 3):
         for signature, inputs in example_inputs(examples, num_rows).items():
@@ -120,7 +121,7 @@ def _equal(expected: np.ndarray, answered: np.ndarray) -> bool:
     return bool(np.allclose(expected, answered, rtol=1e-4, atol=1e-5))
 
 
-def _median_latency_ms(client: Client, examples: dict) -> float:
+def _median_latency_ms(client: Client, examples: dict[str, Any]) -> float:
     queries, times = examples["queries"], []
     for i in range(_NUM_TIMED):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What can be set about a run besides the data: one frozen dataclass a concern, read from TOML and ``--set``."""
+"""What can be set about a run besides the data: a frozen dataclass a concern, from TOML and ``--set``."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ class TrainConfig:
         judgment_epochs: The same for judgments, which are few.
         batch_size: Query contexts a step, over all replicas.
         targets_per_query: Items of one context (a basket) used in a step.
-        uniform_negatives: Items drawn from the whole catalogue a step, beside the batch's own (mixed negatives).
+        uniform_negatives: Items drawn from the whole catalogue a step, beside the batch's own (mixed
+            negatives).
         learning_rate: Peak of the cosine schedule.
         clip_norm: Global norm at which gradients are clipped.
         item_dropout: Share of items whose id is hidden in a step, so that new items live on their text.
@@ -241,7 +242,8 @@ def load_config(path: str | None, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file and applies ``section.key=value`` overrides, values in TOML or bare text.
 
     Raises:
-        DataError: The file is missing or not TOML, an override has no ``=`` or no dot, or `Config.from_dict` refuses.
+        DataError: The file is missing or not TOML, an override has no ``=`` or no dot, or `Config.from_dict`
+            refuses.
     """
     values: dict[str, Any] = {}
     if path:

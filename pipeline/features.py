@@ -24,8 +24,9 @@ HISTORY_COUNTS: Final = "history_counts"
 TARGET_ROWS: Final = "target_rows"
 TARGET_WEIGHTS: Final = "target_weights"
 
-# Splits of the interactions. The first three are moments in the log and what was chosen then. Those that begin with
-# "users_at" hold one example a user: the whole past before a moment, and what was chosen in the window it opens.
+# Splits of the interactions. The first three are moments in the log and what was chosen then. Those that
+# begin with "users_at" hold one example a user: the whole past before a moment, and what was chosen in the
+# window it opens.
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"

@@ -102,7 +102,8 @@ def _held(workdir: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise
         raise DataError(
-            f"The working folder {workdir} must be writable. Got: {error.strerror}; choose another with --workdir."
+            f"The working folder {workdir} must be writable. Got: {error.strerror}; choose another with "
+            "--workdir."
         ) from None
     with lock:
         try:
@@ -110,8 +111,8 @@ def _held(workdir: Path) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             raise DataError(
-                f"{workdir} must not be in use by another run. Got one by {lock.read().strip() or 'a process'}; "
-                "wait for it, or choose another folder with --workdir."
+                f"{workdir} must not be in use by another run. Got one by "
+                f"{lock.read().strip() or 'a process'}; wait for it, or choose another folder with --workdir."
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
@@ -119,8 +120,8 @@ def _held(workdir: Path) -> Iterator[None]:
         free = shutil.disk_usage(workdir).free
         if free < _MIN_FREE_BYTES:
             raise DataError(
-                f"The disk of {workdir} must have {_MIN_FREE_BYTES >> 20:,} MB free. Got {free >> 20:,} MB; make room, "
-                "or choose another folder with --workdir."
+                f"The disk of {workdir} must have {_MIN_FREE_BYTES >> 20:,} MB free. Got {free >> 20:,} MB; "
+                "make room, or choose another folder with --workdir."
             )
         yield
 

@@ -114,8 +114,8 @@ def create_pipeline(
         custom_config=settings,
     ).with_id("Transform.interactions")
 
-    # MlmPretrainer's place is here: it would hand the Trainer, the TextEmbedder and the servable an encoder adapted to
-    # the catalogue's text. Tuner's is beside it: it would hand the Trainer its best hyperparameters.
+    # MlmPretrainer's place is here: it would hand the Trainer, the TextEmbedder and the servable an encoder
+    # adapted to the catalogue's text. Tuner's is beside it: it would hand the Trainer its best settings.
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],

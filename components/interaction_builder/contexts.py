@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,7 +54,7 @@ class Context:
 
 
 class _History:
-    """Distinct items in order of their last choice. A dict keeps insertion order, so the last is the most recent."""
+    """Distinct items in order of their last choice. A dict keeps insertion order: the last is the latest."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -71,10 +72,11 @@ class _History:
 def contexts(events: Events, starts: tuple[int, int], max_history: int) -> Iterator[Context]:
     """Yields a context for every moment of the log and for the start of each evaluation window.
 
-    Choices at the same second and for the same query form one context (a basket), and none is in another's history, so
-    nothing of the present or the future is in any past.
+    Choices at the same second and for the same query form one context (a basket), and none is in another's
+    history, so nothing of the present or the future is in any past.
 
     Args:
+        events: One user's, sorted by time.
         starts: When validation and test begin, epoch seconds.
         max_history: Items kept of the history of a moment. Those of the windows' starts are kept whole.
     """
@@ -95,7 +97,7 @@ def contexts(events: Events, starts: tuple[int, int], max_history: int) -> Itera
 def _moments(times: np.ndarray) -> Iterator[tuple[int, int]]:
     bounds = np.flatnonzero(np.diff(times)) + 1
     edges = [0, *bounds.tolist(), len(times)] if len(times) else []
-    return zip(edges[:-1], edges[1:], strict=True)
+    return itertools.pairwise(edges)
 
 
 def _moment(

@@ -40,23 +40,29 @@ class Executor(BaseBeamExecutor):
             for table, artifacts in input_dict.items()
             if artifacts
         }
-        splits = (features.EVENT_SPLITS if "events" in patterns else ()) + (
-            features.JUDGMENT_SPLITS if "judgments" in patterns else ()
+        splits = (features.EVENT_SPLITS if manifest.events else ()) + (
+            features.JUDGMENT_SPLITS if manifest.judgments else ()
         )
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         examples.split_names = artifact_utils.encode_split_names(list(splits))
         summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
         fileio.makedirs(summary_uri)
 
-        starts = self._starts(manifest, patterns["events"]) if "events" in patterns else (0, 0)
+        starts = self._starts(manifest, patterns["events"]) if manifest.events else (0, 0)
         with self._make_beam_pipeline() as pipeline:
             item_rows = beam.pvalue.AsSingleton(pipeline | stages.ItemRows(patterns["items"]))
             outputs: dict[str, Any] = {}
-            if "events" in patterns:
+            if manifest.events is not None:
                 outputs |= pipeline | stages.EventContexts(
-                    manifest, patterns, item_rows, starts, exec_properties["max_history"], summary_uri
+                    manifest.events,
+                    manifest.users,
+                    patterns,
+                    item_rows,
+                    starts,
+                    exec_properties["max_history"],
+                    summary_uri,
                 )
-            if "judgments" in patterns:
+            if manifest.judgments is not None:
                 outputs |= pipeline | stages.JudgedQueries(
                     manifest, patterns["judgments"], item_rows, summary_uri
                 )

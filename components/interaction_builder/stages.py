@@ -16,6 +16,7 @@ import tensorflow as tf
 from components.frames import BYTES, FLOAT, INT, FrameDecoder
 from components.interaction_builder.contexts import Context, Events, contexts
 from pipeline import features
+from pipeline.contract import EventsTable, UsersTable
 from pipeline.findings import Example, Finding, Findings
 from pipeline.manifest import Manifest
 from pipeline.splits import judgment_splits
@@ -30,6 +31,8 @@ _EVENTS = {
     features.VALUE: FLOAT,
     features.QUERY: BYTES,
 }
+# Columns by which events of one second, item and kind may still differ.
+_UNORDERED = [features.QUERY, features.VALUE, features.WEIGHT]
 _JUDGMENTS = {
     features.QUERY_ID: BYTES,
     features.QUERY: BYTES,
@@ -106,11 +109,12 @@ def _span(ends: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 class EventContexts(beam.PTransform):
-    """Events and users become contexts, as serialised tf.Examples by split; what was dropped goes to a summary."""
+    """Events and users become contexts, as serialised tf.Examples by split; the dropped goes to a summary."""
 
     def __init__(
         self,
-        manifest: Manifest,
+        events: EventsTable,
+        users: UsersTable | None,
         patterns: dict[str, str],
         item_rows: Any,
         starts: tuple[int, int],
@@ -118,7 +122,8 @@ class EventContexts(beam.PTransform):
         summary_uri: str,
     ):
         super().__init__()
-        self._manifest, self._patterns, self._item_rows = manifest, patterns, item_rows
+        self._events, self._users = events, users
+        self._patterns, self._item_rows = patterns, item_rows
         self._starts, self._max_history, self._summary_uri = starts, max_history, summary_uri
 
     def expand(self, pipeline: Any) -> dict[str, Any]:
@@ -126,12 +131,12 @@ class EventContexts(beam.PTransform):
             pipeline
             | "ReadEvents" >> ReadFrames(self._patterns["events"], _EVENTS)
             | "JoinItems"
-            >> beam.FlatMap(
-                _join_events, self._item_rows, self._starts[0], self._manifest.events.item
-            ).with_outputs("summary", main="events")
+            >> beam.FlatMap(_join_events, self._item_rows, self._starts[0], self._events.item).with_outputs(
+                "summary", main="events"
+            )
         )
         _ = joined.summary | "Summary" >> _WriteSummary(os.path.join(self._summary_uri, "events.json"))
-        tables = {"events": joined.events, "users": pipeline | "Users" >> self._users()}
+        tables = {"events": joined.events, "users": pipeline | "Users" >> self._profiles()}
         made = (
             tables
             | "ByUser" >> beam.CoGroupByKey()
@@ -142,12 +147,11 @@ class EventContexts(beam.PTransform):
         )
         return {split: made[split] for split in features.EVENT_SPLITS}
 
-    def _users(self) -> Any:
-        if "users" not in self._patterns:
+    def _profiles(self) -> Any:
+        if self._users is None:
             return beam.Create([])
-        users = self._manifest.users
-        columns = {features.USER_ID: BYTES} | dict.fromkeys(users.categorical, BYTES)
-        columns |= dict.fromkeys(users.numeric, FLOAT)
+        columns = {features.USER_ID: BYTES} | dict.fromkeys(self._users.categorical, BYTES)
+        columns |= dict.fromkeys(self._users.numeric, FLOAT)
         return _ReadUsers(self._patterns["users"], columns)
 
 
@@ -249,7 +253,7 @@ def _user_examples(
 def _sorted_events(frames: list[pd.DataFrame]) -> Events:
     frame = pd.concat(frames) if frames else pd.DataFrame(columns=["item_row", *_EVENTS])
     # The order of rows that share a second must not depend on how Beam split the file.
-    frame = frame.sort_values([features.TIME, "item_row", features.KIND], kind="stable")
+    frame = frame.sort_values([features.TIME, "item_row", features.KIND, *_UNORDERED], kind="stable")
     return Events(
         item_rows=frame["item_row"].to_numpy(np.int64),
         times=frame[features.TIME].to_numpy(np.int64),

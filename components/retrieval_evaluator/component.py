@@ -1,4 +1,4 @@
-"""RetrievalEvaluator: the whole catalogue ranked for every test user and query, by our model and by the baselines."""
+"""RetrievalEvaluator: the whole catalogue ranked for every test user and query, by us and by baselines."""
 
 from __future__ import annotations
 

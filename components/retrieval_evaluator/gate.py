@@ -27,8 +27,8 @@ def decide(measured: Measured, config: EvaluationConfig) -> Gate:
             passes = ours >= least * theirs
             is_blessed &= passes
             reasons.append(
-                f"{_NAMES[task]}: nDCG@10 is {ours:.3f}, {'at least' if passes else 'below'} {least:g} × {theirs:.3f} "
-                f"({other})."
+                f"{_NAMES[task]}: nDCG@10 is {ours:.3f}, {'at least' if passes else 'below'} {least:g} × "
+                f"{theirs:.3f} ({other})."
             )
     return Gate(
         is_blessed=is_blessed, reasons=tuple(reasons or ["There was nothing to measure in the test split."])

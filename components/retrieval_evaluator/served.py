@@ -21,7 +21,7 @@ _MAX_HISTORY = 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Lists of a batch of requests: item rows int64, -1 where there is none, and scores float32, `[batch, k]`."""
+    """Lists of a batch of requests: item rows int64, -1 for none, and scores float32, `[batch, k]`."""
 
     rows: Array
     scores: Array
@@ -70,7 +70,7 @@ class ServedModel:
         return answer["embedding"].numpy()
 
     def item_vectors(self) -> Array:
-        """The item tower's vectors of the catalogue: float32 `[num_items, dim]`; zeros for items it does not have."""
+        """The item tower's vectors of the catalogue: float32 `[num_items, dim]`, zeros for unknown items."""
         ids, texts = tf.constant(self._ids.tolist()), tf.fill([len(self._ids)], "")
         parts = [
             self._signatures["embed_item"](item_id=ids[s : s + 1024], text=texts[s : s + 1024])[

@@ -45,7 +45,7 @@ class Measured:
     Attributes:
         rows: Every number.
         differences: Ours against each other system, on the metric the gate looks at.
-        listed: Score functions for the example lists of the report, by task: ours and the strongest baselines.
+        listed: Score functions for the example lists of the report, by task: ours and strong baselines.
     """
 
     rows: tuple[MetricRow, ...]

@@ -41,7 +41,7 @@ class Executor(BaseExampleGenExecutor):
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Writes the examples.
 
-        TFX's own names the output's splits after the input's, of which a table with several files has several.
+        TFX's own names the output's splits after the input's, and a table of several files has several.
         """
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         artifact.split_names = artifact_utils.encode_split_names([features.ALL])
@@ -84,7 +84,7 @@ def _read_file(file: str, manifest_json: str, table: str) -> Iterator[bytes]:
 
 
 def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Wraps each value in a list of one, and each null in an empty list: the form tf.Example encoders take."""
+    """Wraps each value in a list of one, and each null in an empty list, as tf.Example encoders want."""
     columns = []
     for column in batch.columns:
         lengths = column.is_valid().to_numpy(zero_copy_only=False)
