@@ -167,6 +167,9 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for name in ("min_ratio_to_popularity", "min_ratio_to_zero_shot", "max_loss_to_blessed"):
             _require(getattr(self, name) >= 0, f"evaluation.{name} must be at least 0", getattr(self, name))
+        _require(
+            self.max_ease_items >= 0, "evaluation.max_ease_items must be at least 0", self.max_ease_items
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,11 +232,11 @@ def _section(cls: type, name: str, table: Any) -> Any:
 def _typed(kind: Any, key: str, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind == tuple[str, ...] and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+            raise DataError(f"configuration: {key} must be a list of text. Got {value!r}.")
         return tuple(value)
-    if (kind is int and isinstance(value, bool)) or (
-        kind in (str, int, float, bool) and not isinstance(value, kind)
-    ):
+    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         raise DataError(f"configuration: {key} must be {kind.__name__}. Got {value!r}.")
     return value
 
@@ -242,8 +245,8 @@ def load_config(path: str | None, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file and applies ``section.key=value`` overrides, values in TOML or bare text.
 
     Raises:
-        DataError: The file is missing or not TOML, an override has no ``=`` or no dot, or `Config.from_dict`
-            refuses.
+        DataError: The file cannot be read or is not TOML, an override has no ``=`` or no dot, or
+            `Config.from_dict` refuses.
     """
     values: dict[str, Any] = {}
     if path:
@@ -252,14 +255,19 @@ def load_config(path: str | None, overrides: Sequence[str] = ()) -> Config:
                 values = tomllib.load(file)
         except FileNotFoundError:
             raise DataError(f"{path}: no such configuration file.") from None
-        except tomllib.TOMLDecodeError as error:
+        except OSError as error:
+            raise DataError(f"{path} must be a file that can be read. Got: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not valid TOML: {error}.") from None
     for override in overrides:
         name, equals, text = override.partition("=")
         section, dot, key = name.strip().partition(".")
         if not (equals and dot and section and key):
             raise DataError(f"--set must be of the form section.key=value. Got {override!r}.")
-        values.setdefault(section, {})[key] = _value(text.strip())
+        table = values.setdefault(section, {})
+        # Of a section that is no table `Config.from_dict` complains.
+        if isinstance(table, dict):
+            table[key] = _value(text.strip())
     return Config.from_dict(values)
 
 
