@@ -59,6 +59,21 @@ class Dataset:
     judgments: Judgments | None
 
 
+def find_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of a folder: its own ``dataset.toml``, or the one in `MANIFESTS` that has its name.
+
+    Raises:
+        DataError: There is neither.
+    """
+    manifest_path = folder / "dataset.toml"
+    if not manifest_path.exists():
+        manifest_path = MANIFESTS / f"{folder.name}.toml"
+    if not manifest_path.exists():
+        known = ", ".join(sorted(path.stem for path in MANIFESTS.glob("*.toml")))
+        raise DataError(f"{folder} must have a dataset.toml, or be one of {known} by its name.")
+    return dataclasses.replace(load_manifest(manifest_path), folder=str(folder.resolve()))
+
+
 def load_dataset(folder: Path) -> Dataset:
     """Reads a folder with a ``dataset.toml``, or one whose name is that of a manifest in `MANIFESTS`.
 
@@ -67,13 +82,7 @@ def load_dataset(folder: Path) -> Dataset:
     Raises:
         DataError: There is no manifest, or the data does not fit it.
     """
-    manifest_path = folder / "dataset.toml"
-    if not manifest_path.exists():
-        manifest_path = MANIFESTS / f"{folder.name}.toml"
-    if not manifest_path.exists():
-        known = ", ".join(sorted(path.stem for path in MANIFESTS.glob("*.toml")))
-        raise DataError(f"{folder} must have a dataset.toml, or be one of {known} by its name.")
-    manifest = dataclasses.replace(load_manifest(manifest_path), folder=str(folder))
+    manifest = find_manifest(folder)
     items = _table(manifest, "items")
     order = np.argsort(np.array([item.encode() for item in items["item_id"].to_pylist()], dtype=object))
     items = items.take(order)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
-from models.ranker import RELEVANCE
+from models.ranker import RELEVANCE, Ranker
 from models.trained import TrainedModel, build_retriever
 from serving.histories import RequestHistory, UserTable
 from serving.rules import Rules
@@ -70,7 +70,10 @@ class Servable(tf.Module):
         num_candidates: int,
     ):
         super().__init__(name="tandem")
-        self._towers, self._ranker, self._tokenizer = model.two_tower, model.ranker, model.tokenizer
+        # A plain object, which SavedModel does not look into: Keras would export signatures of its own beside ours.
+        self._model = model
+        self._weights = [w.value for w in (*model.two_tower.weights, *model.ranker.weights)]
+        self._tokenizer = model.tokenizer
         self._retriever = build_retriever(model.two_tower)
         self._features = CandidateFeatures(
             self._retriever, item_numbers=items.numbers, item_shares=model.item_shares
@@ -90,6 +93,14 @@ class Servable(tf.Module):
         self._rules = Rules(items)
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
         self._num_candidates = num_candidates
+
+    @property
+    def _towers(self) -> TwoTower:
+        return self._model.two_tower
+
+    @property
+    def _ranker(self) -> Ranker:
+        return self._model.ranker
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, ready for `tf.saved_model.save`."""

@@ -1,0 +1,90 @@
+"""Runs the executors of components on small data, with Beam in this process and without a metadata store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.artifacts import InteractionSummary
+from components.interaction_builder.component import InteractionBuilder
+from components.interaction_builder.executor import Executor as InteractionExecutor
+from components.table_example_gen.component import TableExampleGen
+from components.table_example_gen.executor import Executor as TableExecutor
+from pipeline import features
+from pipeline.config import BeamConfig
+from pipeline.manifest import Manifest
+
+Row = dict[str, list[Any]]
+
+
+def context(folder: Path) -> BaseBeamExecutor.Context:
+    """What an executor is given by the orchestrator, with the pipeline's own Beam flags."""
+    return BaseBeamExecutor.Context(
+        beam_pipeline_args=BeamConfig().args(), tmp_dir=str(folder / "tmp"), unique_id="1"
+    )
+
+
+def artifact(kind: Any, uri: Path, splits: list[str] | None = None) -> Any:
+    """An artifact of a type at a place."""
+    made = kind()
+    made.uri = str(uri)
+    if splits is not None:
+        made.split_names = artifact_utils.encode_split_names(splits)
+    return made
+
+
+def read_table(manifest: Manifest, table: str, folder: Path) -> Any:
+    """A table as TableExampleGen writes it."""
+    component = TableExampleGen(manifest, table=table)
+    examples = artifact(standard_artifacts.Examples, folder / table)
+    properties = component.exec_properties | {"span": 0, "version": None}
+    TableExecutor(context(folder)).Do({}, {"examples": [examples]}, properties)
+    return examples
+
+
+def read_tables(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    """All tables of a dataset, by name."""
+    names = [name for name in ("items", "users", "events", "judgments") if getattr(manifest, name)]
+    return {name: read_table(manifest, name, folder) for name in names}
+
+
+def build_interactions(manifest: Manifest, folder: Path, *, max_history: int = 100) -> Path:
+    """Runs every table and InteractionBuilder; examples, schema and summary lie in folders of these names."""
+    tables = read_tables(manifest, folder)
+    outputs = {
+        "examples": [artifact(standard_artifacts.Examples, folder / "examples")],
+        "schema": [artifact(standard_artifacts.Schema, folder / "schema")],
+        "summary": [artifact(InteractionSummary, folder / "summary")],
+    }
+    channels = {name: artifact_channel(examples) for name, examples in tables.items()}
+    component = InteractionBuilder(channels, manifest=manifest.to_json(), max_history=max_history)
+    inputs = {name: [examples] for name, examples in tables.items()}
+    InteractionExecutor(context(folder)).Do(inputs, outputs, component.exec_properties)
+    return folder
+
+
+def artifact_channel(examples: Any) -> Any:
+    """A channel that holds one artifact."""
+    from tfx.types import channel_utils
+
+    return channel_utils.as_channel([examples])
+
+
+def records(folder: Path, split: str = features.ALL) -> list[bytes]:
+    """The serialised examples of a split, in byte order, as Beam promises no other."""
+    files = sorted(str(path) for path in (folder / f"Split-{split}").iterdir())
+    return sorted(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
+
+
+def rows(folder: Path, split: str = features.ALL) -> list[Row]:
+    """The examples of a split as lists of values by feature, in the order of `records`."""
+    return [_row(record) for record in records(folder, split)]
+
+
+def _row(record: bytes) -> Row:
+    found = tf.train.Example.FromString(record).features.feature
+    return {name: list(getattr(value, value.WhichOneof("kind") or "int64_list").value) for name, value in found.items()}

@@ -1,0 +1,211 @@
+"""A catalogue of twelve items, a random encoder that knows thirty word pieces, and models of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from models.encoding import encode_tokens
+from models.item_table import ItemTable
+from models.ranker import Heads, Ranker
+from models.text_encoder import TextEncoder
+from models.tokenizer import Tokenizer
+from models.trained import TrainedModel, encoder_settings
+from models.two_tower import CATEGORIES, NUMBERS, TwoTower
+from pipeline.config import Config, ModelConfig, ServeConfig, TrainConfig
+from serving.histories import UserTable
+
+VOCABULARY = [
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "blue", "green", "tea", "##pot", "cup", "##s", "candle"),
+    *(
+        "lamp",
+        "garden",
+        "gift",
+        "box",
+        "glass",
+        "wood",
+        "##en",
+        "small",
+        "big",
+        "light",
+        "for",
+        "a",
+        "set",
+        "of",
+    ),
+    *("-", ",", "!", "cafe"),
+]
+TITLES = [
+    *(
+        "red teapot",
+        "blue teapot",
+        "set of cups",
+        "candle",
+        "garden lamp",
+        "small glass box",
+        "big glass box",
+    ),
+    *("wooden box", "gift for a garden", "green candle", "red cup", "cafe light"),
+]
+IDS = [f"item-{i:02d}".encode() for i in range(len(TITLES))]
+ROOMS = [
+    "kitchen",
+    "kitchen",
+    "kitchen",
+    "hall",
+    "garden",
+    "hall",
+    "hall",
+    "",
+    "garden",
+    "hall",
+    "kitchen",
+    "",
+]
+COLOURS = ["red", "blue", "blue", "red", "green", "blue", "blue", "red", "green", "green", "red", "red"]
+UNAVAILABLE = 11
+
+CONFIG = Config(
+    model=ModelConfig(
+        max_text_tokens=10,
+        max_query_tokens=8,
+        behaviour_dim=8,
+        history_dim=6,
+        history_heads=2,
+        max_history=4,
+        lora_rank=2,
+        num_top_layers=1,
+    ),
+    train=TrainConfig(batch_size=4, targets_per_query=2, uniform_negatives=5, learning_rate=1e-2),
+    serve=ServeConfig(num_candidates=6),
+)
+HEADS = Heads(kinds=("click", "buy"), has_rating=True, has_relevance=True)
+NUM_USERS = 3
+USER_CATEGORY_SIZES = (3,)
+NUM_USER_NUMBERS = 2
+
+
+def make_tokenizer() -> Tokenizer:
+    return Tokenizer(VOCABULARY)
+
+
+def make_encoder(*, num_layers: int = 2, dropout: float = 0.0, **settings: Any) -> TextEncoder:
+    """A random encoder, the same every time."""
+    keras.utils.set_random_seed(3)
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=len(VOCABULARY),
+        num_layers=num_layers,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        max_sequence_length=16,
+        dropout=dropout,
+    )
+    encoder = TextEncoder(backbone, **settings)
+    randomise(encoder, scale=0.2)
+    return encoder
+
+
+def make_items() -> ItemTable:
+    tokens = make_tokenizer()(tf.constant(TITLES), length=CONFIG.model.max_text_tokens).numpy()
+    values = np.array(
+        [[room.encode(), colour.encode()] for room, colour in zip(ROOMS, COLOURS, strict=True)], object
+    )
+    vocabularies = [[b"hall", b"kitchen", b"garden"], [b"blue", b"red", b"green"]]
+    indices = [
+        [words.index(value) if value in words else len(words) for value in column]
+        for words, column in zip(vocabularies, values.T, strict=True)
+    ]
+    numbers = np.random.default_rng(5).normal(size=(len(IDS), 2)).astype(np.float32)
+    numbers[:, 1] = 0.0
+    numbers[4] = 0.0, 1.0
+    return ItemTable(
+        ids=np.array(IDS, object),
+        titles=np.array([title.encode() for title in TITLES], object),
+        tokens=tokens,
+        text_vectors=encode_tokens(make_encoder(), tokens),
+        categories=np.array(indices, np.int32).T,
+        category_sizes=(4, 4),
+        category_values=values,
+        category_names=("room", "colour"),
+        numbers=numbers,
+        available=np.arange(len(IDS)) != UNAVAILABLE,
+    )
+
+
+def make_two_tower(items: ItemTable, config: Config = CONFIG, **settings: Any) -> TwoTower:
+    """The retrieval model as training begins."""
+    return TwoTower(
+        items,
+        make_encoder(**encoder_settings(config)),
+        config=config.model,
+        train=config.train,
+        num_users=NUM_USERS,
+        user_category_sizes=USER_CATEGORY_SIZES,
+        num_user_numbers=NUM_USER_NUMBERS,
+        **settings,
+    )
+
+
+def make_trained(items: ItemTable, heads: Heads = HEADS) -> TrainedModel:
+    """A model whose every weight has been moved, as training would."""
+    two_tower = make_two_tower(items)
+    randomise(two_tower, scale=0.1)
+    counts = np.arange(len(items), dtype=np.float32)
+    model = TrainedModel(
+        two_tower=two_tower,
+        ranker=Ranker(heads, num_cross_layers=CONFIG.model.num_cross_layers),
+        tokenizer=make_tokenizer(),
+        item_shares=counts / counts.sum(),
+        num_user_numbers=NUM_USER_NUMBERS,
+    )
+    model.create_ranker_weights(items)
+    randomise(model.ranker, scale=0.1)
+    return model
+
+
+def make_users() -> UserTable:
+    """Ann chose more than the model looks at, Bob little, and Cid nothing."""
+    return UserTable(
+        ids=np.array([b"ann", b"bob", b"cid"], object),
+        history_rows=np.array([[0, 3, 4, 10], [2, 9, -1, -1], [-1, -1, -1, -1]], np.int32),
+        history_counts=np.array([[2, 1, 1, 3], [1, 1, 0, 0], [0, 0, 0, 0]], np.float32),
+        seen=[np.array([0, 3, 4, 10, 1, 7]), np.array([2, 9]), np.zeros(0, np.int64)],
+        user_rows=np.array([0, 1, 2], np.int32),
+        categories=np.array([[0], [1], [2]], np.int32),
+        numbers=np.array([[0.5, 0.0], [-1.0, 0.0], [0.0, 1.0]], np.float32),
+        unknown_row=NUM_USERS,
+        unknown_categories=np.array([2], np.int32),
+    )
+
+
+def make_inputs(batch: int, seed: int = 0, *, max_history: int = 4, num_targets: int = 2) -> dict[str, Any]:
+    """What `TwoTower` takes in training: random queries, histories, users and targets."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, max_history + 1, batch)
+    is_past = np.arange(max_history) < lengths[:, None]
+    tokens = make_tokenizer()(tf.constant(rng.choice(TITLES, batch)), length=CONFIG.model.max_query_tokens)
+    inputs = {
+        "query_tokens": tokens.numpy(),
+        "history_rows": np.where(is_past, rng.integers(0, len(IDS), is_past.shape), -1).astype(np.int32),
+        "history_counts": np.where(is_past, rng.integers(1, 4, is_past.shape), 0).astype(np.float32),
+        "user_row": rng.integers(0, NUM_USERS + 1, batch).astype(np.int32),
+        CATEGORIES: rng.integers(0, USER_CATEGORY_SIZES[0], (batch, 1)).astype(np.int32),
+        NUMBERS: rng.normal(size=(batch, NUM_USER_NUMBERS)).astype(np.float32),
+        "target_rows": rng.integers(0, len(IDS), (batch, num_targets)).astype(np.int32),
+        "target_weights": rng.uniform(0.1, 1.0, (batch, num_targets)).astype(np.float32),
+    }
+    return {name: tf.constant(value) for name, value in inputs.items()}
+
+
+def randomise(model: Any, *, scale: float, seed: int = 1) -> None:
+    """Moves every weight, so that what starts at zero takes part."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        moved = variable.numpy() + scale * rng.normal(size=variable.shape)
+        # A variance stays positive.
+        variable.assign(np.abs(moved) if "variance" in variable.path else moved)
