@@ -74,7 +74,7 @@ class ItemTower(keras.layers.Layer):
             self.text_projection.build((None, text_vectors.shape[1]))
         sample = text_vectors[:: max(1, len(text_vectors) // 20_000)]
         components = np.linalg.svd(sample - sample.mean(0), full_matrices=False)[2][:width].T
-        kernel = np.array(self.text_projection.kernel)
+        kernel = self.text_projection.kernel.numpy().copy()
         kernel[:, : components.shape[1]] = components
         self.text_projection.kernel.assign(kernel)
 

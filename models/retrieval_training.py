@@ -118,7 +118,11 @@ class RetrievalTrainer:
         best = {}
         for phase in phase_list:
             contexts = with_targets(self._source.load(phase.watched))
-            watch = _Watch(lambda m, c=contexts, p=phase: p.metric(dense_scores(m, c, len(self.items)), c))
+
+            def measure(model: TwoTower, phase: Phase = phase, contexts: Contexts = contexts) -> float:
+                return phase.metric(dense_scores(model, contexts, len(self.items)), contexts)
+
+            watch = _Watch(measure)
             self._fit(model, phase, phase.splits, phase.epochs, watch if len(contexts) else None, "select")
             best[phase.name] = watch.best_epoch if len(contexts) else phase.epochs
         return model, best
