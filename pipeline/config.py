@@ -182,7 +182,9 @@ class BeamConfig:
     def args(self) -> list[str]:
         """The flags TFX passes to Beam."""
         if self.runner == "DirectRunner" and not self.options:
-            return ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+            # This is Beam's default. With any flag at all, TFX packs a copy of itself for remote workers before
+            # each component.
+            return []
         return [f"--runner={self.runner}", *self.options]
 
 

@@ -181,8 +181,8 @@ def test_configuration_cannot_be_changed() -> None:
         Config().train.epochs = 3  # type: ignore[misc]
 
 
-def test_beam_runs_in_this_process_unless_told_otherwise() -> None:
-    assert "--direct_running_mode=in_memory" in BeamConfig().args()
+def test_beam_gets_flags_only_where_it_runs_elsewhere() -> None:
+    assert BeamConfig().args() == []
     assert BeamConfig(runner="FlinkRunner", options=("--parallelism=2",)).args() == [
         "--runner=FlinkRunner",
         "--parallelism=2",
