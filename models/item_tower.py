@@ -102,6 +102,8 @@ class ItemTower(keras.layers.Layer):
         behaviour = self.text_projection(text_vectors) + shown * self.id_embedding(rows)
         for column, embedding in enumerate(self.category_embeddings):
             behaviour = behaviour + embedding(categories[:, column])
-        behaviour = ops.normalize(behaviour + self.number_projection(numbers), axis=-1)
+        if numbers.shape[-1]:
+            behaviour = behaviour + self.number_projection(numbers)
+        behaviour = ops.normalize(behaviour, axis=-1)
         text = ops.normalize(text_vectors + self.text_residual(self.text_hidden(text_vectors)), axis=-1)
         return ops.concatenate([text, behaviour, known * self.popularity(rows)], axis=-1)

@@ -105,7 +105,9 @@ class QueryTower(keras.layers.Layer):
         known = ops.maximum(has_past, ops.cast(user_rows < self.num_users, "float32")[:, None])
 
         behaviour = self.behaviour(self.hidden(self.history(history_values, history_counts)))
-        behaviour = behaviour + self.user_embedding(user_rows) + self.number_projection(user_numbers)
+        behaviour = behaviour + self.user_embedding(user_rows)
+        if user_numbers.shape[-1]:
+            behaviour = behaviour + self.number_projection(user_numbers)
         for column, embedding in enumerate(self.category_embeddings):
             behaviour = behaviour + embedding(user_categories[:, column])
         behaviour = ops.exp(self.log_behaviour_scale) * ops.normalize(behaviour, axis=-1)

@@ -64,6 +64,8 @@ class TextEncoder(keras.layers.Layer):
 
     def _set_trainable(self, part: str, lora_rank: int, num_top_layers: int) -> None:
         self.backbone.trainable = part != "frozen"
+        # BERT's own pooler is not used, so nothing could teach it.
+        self.backbone.pooled_dense.trainable = False
         layers = [layer for layer in self.backbone.layers if layer.name.startswith("transformer_layer")]
         if part == "lora":
             self.backbone.trainable = False

@@ -87,4 +87,7 @@ def rows(folder: Path, split: str = features.ALL) -> list[Row]:
 
 def _row(record: bytes) -> Row:
     found = tf.train.Example.FromString(record).features.feature
-    return {name: list(getattr(value, value.WhichOneof("kind") or "int64_list").value) for name, value in found.items()}
+    return {
+        name: list(getattr(value, value.WhichOneof("kind") or "int64_list").value)
+        for name, value in found.items()
+    }

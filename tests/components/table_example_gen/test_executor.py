@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -28,7 +27,7 @@ path = "events.csv"
 user = "user"
 item = "sku"
 time = "at"
-kind = {{ column = "what", kinds = {{ view = 0.1, buy = {{ weight = 1.0, label = "purchase" }} }} }}
+kind = {{ column = "what", kinds = {{ view = 0.1, buy = {{ label = "purchase" }} }} }}
 value = "paid"
 """
 CSV = "sku,title,price,room,in_stock\n007,Red lamp,9.5,hall,true\n7,Blé lamp,,,\nx 1,Old chair,40,hall,no\n"
@@ -73,10 +72,8 @@ def _by_id(found: list[dict[str, list[Any]]]) -> dict[bytes, dict[str, list[Any]
 @pytest.mark.parametrize(
     ("path", "files"),
     [
-        ('"items.csv"', {"items__csv": CSV.encode()}),
         ('"items.tsv"', {"items__tsv": CSV.replace(",", "\t").encode()}),
         ('"items.csv.gz"', {"items__csv__gz": gzip.compress(CSV.encode())}),
-        ('"items.jsonl"', {"items__jsonl": JSON_LINES.encode()}),
         ('"items.jsonl.gz"', {"items__jsonl__gz": gzip.compress(JSON_LINES.encode())}),
         ('"items.parquet"', {"items__parquet": _parquet()}),
     ],
@@ -104,8 +101,15 @@ def test_table_of_several_files_is_one_split(tmp_path: Path, path: str) -> None:
 
 
 def test_unusable_events_are_left_out_and_kinds_become_labels_with_weights(tmp_path: Path) -> None:
-    log = "user,sku,at,what,paid\n01,7,2024-01-01 00:01:00,buy,3.5\n1,007,60,view,\n,7,60,buy,1\n1,7,60,steal,1\n"
-    manifest = _manifest(tmp_path, '"items.csv"', items__csv=CSV.encode(), events__csv=log.encode())
+    log = (
+        "user,sku,at,what,paid",
+        "01,7,2024-01-01 00:01,buy,3.5",
+        "1,007,60,view,",
+        ",7,60,buy,1",
+        "1,7,60,steal,1",
+    )
+    events = "\n".join(log).encode()
+    manifest = _manifest(tmp_path, '"items.csv"', items__csv=CSV.encode(), events__csv=events)
 
     found = rows(Path(read_table(manifest, "events", tmp_path / "out").uri))
 
@@ -152,7 +156,7 @@ grade = { column = "label", gains = { E = 1.0, I = 0.0 } }
 
     examples = read_table(load_manifest(tmp_path), "judgments", tmp_path / "out")
 
-    assert rows(Path(examples.uri)) == [
+    assert sorted(rows(Path(examples.uri)), key=lambda row: row["query_id"]) == [
         {"query_id": [b"05"], "query": [b"red lamp"], "item_id": [b"007"], "grade": [1.0]},
         {"query_id": [b"5"], "query": [b"chair"], "item_id": [b"x 1"], "grade": [0.0]},
     ]
