@@ -166,7 +166,9 @@ def fit_ranker(
     best, best_weights, points, losses = -1.0, [], [], []
     for epoch in range(config.train.ranker_epochs + 1):
         if epoch:
-            losses.append([epoch, float(model.fit(data, epochs=1, verbose=0).history["loss"][0])])
+            losses.append(
+                [epoch, float(model.fit(data, epochs=1, shuffle=False, verbose=0).history["loss"][0])]
+            )
         value = _order_quality(model, held_out, heads)
         points.append([epoch, value])
         # Epoch 0 only shows where retrieval's order stood: its probabilities mean nothing yet.

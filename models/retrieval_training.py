@@ -165,6 +165,8 @@ class RetrievalTrainer:
             epochs=epochs,
             steps_per_epoch=steps,
             callbacks=([watch] if watch else []) + [board],
+            # The source shuffles.
+            shuffle=False,
             verbose=0,
         )
         for name, values in history.history.items():

@@ -175,11 +175,12 @@ class TwoTower(keras.Model):
         positives = tf.reshape(targets, [-1])
         drawn = keras.random.randint((self.num_negatives,), 0, self.num_items, seed=self._negatives_seed)
         rows = tf.concat([positives, tf.cast(drawn, tf.int32)], axis=0)
-        num_positives = tf.cast(tf.size(positives), tf.float32)
+        weights = tf.reshape(x[features.TARGET_WEIGHTS], [-1])
+        is_target = weights > 0
+        num_positives = tf.reduce_sum(tf.cast(is_target, tf.float32))
         probabilities = (
             num_positives * tf.gather(self._probabilities, rows) + self.num_negatives / self.num_items
         ) / (num_positives + self.num_negatives)
-        weights = tf.reshape(x[features.TARGET_WEIGHTS], [-1])
         weights = weights / tf.maximum(tf.reduce_mean(weights), 1e-9)
         return self._task(
             tf.repeat(y_pred, per_query, axis=0),
@@ -187,6 +188,8 @@ class TwoTower(keras.Model):
             sample_weight=weights,
             candidate_sampling_probability=probabilities,
             candidate_ids=rows,
+            # A target repeated as padding is not one more negative of the other queries.
+            score_mask=tf.pad(is_target, [[0, self.num_negatives]], constant_values=True)[None],
             compute_metrics=False,
             compute_batch_metrics=False,
         )
