@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import psutil
 from tfx import v1 as tfx
+from tfx.orchestration.local import local_dag_runner
+from tfx.orchestration.portable import launcher
 
 from pipeline.report.data import NodeCost
 
@@ -17,10 +20,8 @@ _SAMPLE_S = 0.2
 _CACHED_S = 1.5
 
 
-class NodeMonitor(logging.Handler):
+class NodeMonitor:
     """Prints a line a node, and notes what each took.
-
-    TFX's runner has no hooks; it logs when a node begins and ends, and this handler listens.
 
     Args:
         num_nodes: Nodes of the pipeline.
@@ -28,7 +29,6 @@ class NodeMonitor(logging.Handler):
     """
 
     def __init__(self, *, num_nodes: int, previous: Path):
-        super().__init__(level=logging.INFO)
         self.costs: list[NodeCost] = []
         self._num_nodes, self._previous = num_nodes, previous
         try:
@@ -36,12 +36,11 @@ class NodeMonitor(logging.Handler):
         except (FileNotFoundError, json.JSONDecodeError):
             self._expected = {}
         self._peak_bytes = 0
-        self._node, self._started, self._is_cached = "", 0.0, False
+        self._node, self._started, self._has_run = "", 0.0, False
         self._stop = threading.Event()
         self._process = psutil.Process()
 
     def __enter__(self) -> NodeMonitor:
-        logging.getLogger().addHandler(self)
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
         return self
@@ -49,37 +48,33 @@ class NodeMonitor(logging.Handler):
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._sampler.join()
-        logging.getLogger().removeHandler(self)
         known = {cost.node: cost.wall_time_s for cost in self.costs if not cost.is_cached}
         self._previous.write_text(json.dumps(self._expected | known))
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Takes the runner's two messages and the launcher's about its cache; passes over all others."""
-        if record.msg == "Component %s is running." and isinstance(record.args, tuple):
-            self._begin(str(record.args[0]))
-        elif record.msg == "Component %s is finished.":
-            self._end()
-        elif record.msg == "A cached execution %d is used.":
-            self._is_cached = True
-
-    def _begin(self, node: str) -> None:
-        self._node, self._started, self._is_cached = node, time.monotonic(), False
+    def begin(self, node: str) -> None:
+        """A node begins."""
+        self._node, self._started, self._has_run = node, time.monotonic(), False
         self._peak_bytes = self._resident_bytes()
         expected = self._expected.get(node)
         estimate = f" about {expected:.0f} s" if expected and expected > _CACHED_S else ""
         print(f"[{len(self.costs) + 1:2}/{self._num_nodes}] {node} …{estimate}", end="", flush=True)
 
-    def _end(self) -> None:
+    def note_executor(self) -> None:
+        """The node under way is not taken from the last run: its executor runs."""
+        self._has_run = True
+
+    def end(self) -> None:
+        """The node under way is done."""
         seconds = time.monotonic() - self._started
         self.costs.append(
             NodeCost(
                 node=self._node,
                 wall_time_s=round(seconds, 2),
                 peak_memory_mb=round(self._peak_bytes / 1e6),
-                is_cached=self._is_cached,
+                is_cached=not self._has_run,
             )
         )
-        took = "unchanged since the last run" if self._is_cached else f"{seconds:.1f} s"
+        took = "unchanged since the last run" if not self._has_run else f"{seconds:.1f} s"
         print(f"\r[{len(self.costs):2}/{self._num_nodes}] {self._node:32} {took:30}", flush=True)
 
     def _sample(self) -> None:
@@ -98,7 +93,24 @@ class NodeMonitor(logging.Handler):
 
 def run_nodes(pipeline: tfx.dsl.Pipeline, monitor: NodeMonitor) -> None:
     """Runs a pipeline; a node that fails ends the run, and the next run resumes at it."""
-    with monitor:
+
+    class WatchedLauncher(launcher.Launcher):
+        """Tells the monitor: TFX's runner has no hooks, and what it logs can be switched off by what it runs."""
+
+        def launch(self) -> Any:
+            monitor.begin(self._pipeline_node.node_info.id)
+            # A resolver has no executor, and its work is never cached.
+            if self._system_node_handler:
+                monitor.note_executor()
+            result = super().launch()
+            monitor.end()
+            return result
+
+        def _run_executor(self, execution_info: Any) -> Any:
+            monitor.note_executor()
+            return super()._run_executor(execution_info)
+
+    with monitor, mock.patch.object(local_dag_runner.launcher, "Launcher", WatchedLauncher):
         try:
             tfx.orchestration.LocalDagRunner().run(pipeline)
         except BaseException:
