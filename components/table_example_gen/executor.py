@@ -71,11 +71,12 @@ class _ReadTable(beam.PTransform):
             pipeline
             | "Files" >> beam.Create(files)
             | "Spread" >> beam.Reshuffle()
-            | "Rows" >> beam.FlatMap(_read_file, self._manifest_json, self._table)
+            | "Rows" >> beam.FlatMap(read_examples, self._manifest_json, self._table)
         )
 
 
-def _read_file(file: str, manifest_json: str, table: str) -> Iterator[bytes]:
+def read_examples(file: str, manifest_json: str, table: str) -> Iterator[bytes]:
+    """Yields the serialised tf.Example of each row of a file that can be used."""
     manifest = Manifest.from_json(manifest_json)
     queries = read_queries(manifest)[0] if table == "judgments" else None
     encoder = RecordBatchToExamplesEncoder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import InteractionSummary
-from components.interaction_builder.component import InteractionBuilder
 from components.interaction_builder.executor import Executor as InteractionExecutor
 from components.table_example_gen.component import TableExampleGen
 from components.table_example_gen.executor import Executor as TableExecutor
+from components.table_example_gen.executor import read_examples
 from pipeline import features
 from pipeline.config import BeamConfig
 from pipeline.manifest import Manifest
+from pipeline.tables import expand_paths
 
 Row = dict[str, list[Any]]
 
@@ -46,32 +48,40 @@ def read_table(manifest: Manifest, table: str, folder: Path) -> Any:
     return examples
 
 
-def read_tables(manifest: Manifest, folder: Path) -> dict[str, Any]:
-    """All tables of a dataset, by name."""
-    names = [name for name in ("items", "users", "events", "judgments") if getattr(manifest, name)]
-    return {name: read_table(manifest, name, folder) for name in names}
+def write_tables(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    """All tables of a dataset by name, each read as TableExampleGen does, without Beam."""
+    tables = {}
+    for table in ("items", "users", "events", "judgments"):
+        described = getattr(manifest, table)
+        if described is not None:
+            files = expand_paths(described.path, manifest.folder)
+            rows = (row for file in files for row in read_examples(file, manifest.to_json(), table))
+            tables[table] = artifact(standard_artifacts.Examples, folder / table, [features.ALL])
+            write_records(folder / table, rows)
+    return tables
+
+
+def write_records(folder: Path, examples: Iterable[bytes], split: str = features.ALL) -> None:
+    """Writes serialised examples as the one file of a split."""
+    path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+        for example in examples:
+            writer.write(example)
 
 
 def build_interactions(manifest: Manifest, folder: Path, *, max_history: int = 100) -> Path:
-    """Runs every table and InteractionBuilder; examples, schema and summary lie in folders of these names."""
-    tables = read_tables(manifest, folder)
+    """Runs InteractionBuilder; its outputs lie in folders named after them."""
+    tables = write_tables(manifest, folder)
     outputs = {
         "examples": [artifact(standard_artifacts.Examples, folder / "examples")],
         "schema": [artifact(standard_artifacts.Schema, folder / "schema")],
         "summary": [artifact(InteractionSummary, folder / "summary")],
     }
-    channels = {name: artifact_channel(examples) for name, examples in tables.items()}
-    component = InteractionBuilder(channels, manifest=manifest.to_json(), max_history=max_history)
+    properties = {"manifest": manifest.to_json(), "max_history": max_history}
     inputs = {name: [examples] for name, examples in tables.items()}
-    InteractionExecutor(context(folder)).Do(inputs, outputs, component.exec_properties)
+    InteractionExecutor(context(folder)).Do(inputs, outputs, properties)
     return folder
-
-
-def artifact_channel(examples: Any) -> Any:
-    """A channel that holds one artifact."""
-    from tfx.types import channel_utils
-
-    return channel_utils.as_channel([examples])
 
 
 def records(folder: Path, split: str = features.ALL) -> list[bytes]:
