@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from models.retriever import Retriever
 
+_NOT_VALID = -1e9
+
 
 class CandidateFeatures(tf.Module):
     """Features of query-item pairs.
@@ -46,11 +48,11 @@ class CandidateFeatures(tf.Module):
         """
         parts = self._retriever.parts(query_vectors, rows)
         total = tf.reduce_sum(parts, axis=-1)
-        best = tf.reduce_max(tf.where(is_valid, total, -1e9), axis=1, keepdims=True)
-        score = tf.where(is_valid, total - best, -30.0)
-        order = tf.argsort(
-            tf.argsort(score, axis=1, direction="DESCENDING", stable=True), axis=1, stable=True
+        score = _below_best(total, is_valid)
+        ranked = tf.argsort(
+            tf.where(is_valid, total, _NOT_VALID), axis=1, direction="DESCENDING", stable=True
         )
+        order = tf.argsort(ranked, axis=1, stable=True)
         count, recency = _in_history(rows, history_rows, history_counts)
         length = tf.reduce_sum(tf.cast(history_counts > 0, tf.float32), axis=1, keepdims=True)
         asked = tf.cast(
@@ -60,8 +62,8 @@ class CandidateFeatures(tf.Module):
         spread = tf.zeros_like(score)
         dense = [
             score,
-            parts[..., 0] - tf.reduce_max(parts[..., 0], axis=1, keepdims=True),
-            parts[..., 1] - tf.reduce_max(parts[..., 1], axis=1, keepdims=True),
+            _below_best(parts[..., 0], is_valid),
+            _below_best(parts[..., 1], is_valid),
             tf.math.log1p(tf.cast(order, tf.float32)),
             tf.math.log1p(count),
             recency,
@@ -76,6 +78,12 @@ class CandidateFeatures(tf.Module):
             "dense": tf.concat([tf.stack(dense, axis=-1), numbers], axis=-1),
             "product": query_vectors[:, None] * item_vectors,
         }
+
+
+def _below_best(values: tf.Tensor, is_valid: tf.Tensor) -> tf.Tensor:
+    """How far each is below the best valid one: padding and what is forbidden must say nothing."""
+    best = tf.reduce_max(tf.where(is_valid, values, _NOT_VALID), axis=1, keepdims=True)
+    return tf.where(is_valid, values - best, -30.0)
 
 
 def _in_history(rows: tf.Tensor, history_rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
