@@ -79,7 +79,7 @@ class UserTable(tf.Module):
         seen: One int ``[n]`` array a user: every item they chose.
         user_rows: int32 ``[num_users]``, positions in the user vocabulary.
         categories: int32 ``[num_users, num_categorical]``.
-        numbers: float32 ``[num_users, num_numbers]``.
+        numbers: float32 ``[num_users, num_numbers]``, for each column its scaled value and missing flag.
         unknown_row: The user vocabulary's row for a user it does not have.
         unknown_categories: int32 ``[num_categorical]``, the rows for values the vocabularies do not have.
     """
@@ -114,7 +114,8 @@ class UserTable(tf.Module):
         self._history_counts = with_unknown(history_counts, 0.0)
         self._user_rows = with_unknown(user_rows, unknown_row)
         self._categories = with_unknown(categories, unknown_categories)
-        self._numbers = with_unknown(numbers, 0.0)
+        # Missing, as training saw somebody of whom nothing is known.
+        self._numbers = with_unknown(numbers, np.tile([0.0, 1.0], numbers.shape[1] // 2))
         lengths = [len(rows) for rows in seen] + [0]
         self._seen_rows = tf.Variable(np.concatenate([*seen, []]).astype(np.int32), trainable=False)
         self._seen_starts = tf.Variable(

@@ -57,7 +57,7 @@ class Rules(tf.Module):
 
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
         given = tf.strings.length(filters) > 0
-        column = self._columns.lookup(tf.strings.regex_replace(filters, "=.*", "", replace_global=False))
+        column = self._columns.lookup(tf.strings.regex_replace(filters, "(?s)=.*", "", replace_global=False))
         pair = tf.where(given, self._pairs.lookup(filters), -1)
         passes = tf.reduce_all(~given | (column >= 0), axis=1)[:, None] & tf.ones_like(self._available)[None]
         for c in range(self._num_columns):

@@ -11,6 +11,7 @@ from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
 from models.ranker import RELEVANCE, Ranker
 from models.trained import TrainedModel, build_retriever
+from models.two_tower import TwoTower
 from serving.histories import RequestHistory, UserTable
 from serving.rules import Rules
 
@@ -70,7 +71,7 @@ class Servable(tf.Module):
         num_candidates: int,
     ):
         super().__init__(name="tandem")
-        # A plain object, which SavedModel does not look into: Keras would export signatures of its own beside ours.
+        # A plain object, which SavedModel does not look into: Keras would add signatures of its own.
         self._model = model
         self._weights = [w.value for w in (*model.two_tower.weights, *model.ranker.weights)]
         self._tokenizer = model.tokenizer
@@ -187,13 +188,15 @@ class Servable(tf.Module):
         tokens = self._tokenizer(tf.strings.strip(text), length=self._max_text_tokens)
         tower = self._towers.item_tower
         batch = tf.shape(text)[0]
-        # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary.
+        # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary,
+        # and its numbers are missing.
         categories = [tf.fill([batch], e.input_dim - 1) for e in tower.category_embeddings]
+        numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
         new = tower(
             tf.fill([batch], -1),
             self._towers.encode_queries(tokens),
             tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
-            tf.zeros([batch, self._towers.num_item_numbers]),
+            tf.broadcast_to(numbers, [batch, len(numbers)]),
         )
         is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
         return {"embedding": tf.where(is_stored[:, None], known, new)}
@@ -247,6 +250,8 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
         rows, _, is_valid = self._retriever.top(vectors, allowed, most)
+        # A row that asks for few is not ranked among more because another row of the batch asks for many.
+        is_valid &= tf.range(tf.shape(rows)[1])[None] < tf.maximum(self._num_candidates, k)[:, None]
         scores, parts = self._score(vectors, rows, is_valid, asker)
         order = tf.argsort(tf.where(is_valid, scores, LOWEST), axis=1, direction="DESCENDING", stable=True)
         rows, scores, is_valid, parts = (
