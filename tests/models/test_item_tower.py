@@ -37,7 +37,7 @@ def make_tower(*, trained: bool, id_dropout: float = 0.0) -> ItemTower:
     return tower
 
 
-def parts(vectors: tf.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def parts(vectors: tf.Tensor) -> list[np.ndarray]:
     return np.split(vectors.numpy(), [TEXT_DIM, TEXT_DIM + BEHAVIOUR_DIM], axis=1)
 
 

@@ -30,7 +30,7 @@ def make_inputs(
     return {name: value.astype(np.int32 if name in whole else np.float32) for name, value in inputs.items()}
 
 
-def make_tower(**dropout: float) -> QueryTower:
+def make_tower(**dropout: Any) -> QueryTower:
     tower = QueryTower(
         num_items=8,
         num_users=NUM_USERS,
@@ -53,7 +53,7 @@ def tower() -> QueryTower:
     return tower
 
 
-def parts(vectors: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def parts(vectors: Any) -> list[np.ndarray]:
     return np.split(np.asarray(vectors), [TEXT_DIM, TEXT_DIM + BEHAVIOUR_DIM], axis=1)
 
 
