@@ -20,7 +20,6 @@ BIN = $(VENV)/bin
 
 run: env
 	$(BIN)/tandem run $(DATASET) --workdir $(WORKDIR)
-	$(BIN)/tandem report --workdir $(WORKDIR)
 	$(BIN)/tandem demo $(DATASET) --workdir $(WORKDIR)
 
 test: env
