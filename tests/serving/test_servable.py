@@ -434,6 +434,7 @@ def test_graph_needs_nothing_but_tensorflow_and_tf_text(saved: Path) -> None:
     assert foreign_ops(str(saved)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [Heads(kinds=("event",)), Heads(has_relevance=True)])
 def test_dataset_without_judgments_or_without_events_is_ordered_by_retrieval_there(
     items: ItemTable, heads: Heads

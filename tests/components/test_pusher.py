@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components import pusher
+from components.pusher import push_version
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
+    return folder
+
+
+def test_version_holds_the_whole_model(model: Path, tmp_path: Path) -> None:
+    version = Path(push_version(str(model), str(tmp_path / "serving" / "tandem")))
+
+    assert version.parent == tmp_path / "serving" / "tandem"
+    assert version.name.isdecimal()
+    assert (version / "saved_model.pb").read_bytes() == b"graph"
+    assert (version / "variables" / "variables.index").read_bytes() == b"weights"
+    assert [path.name for path in version.parent.iterdir()] == [version.name]
+
+
+def test_versions_increase_even_within_a_second(model: Path, tmp_path: Path) -> None:
+    versions = [int(Path(push_version(str(model), str(tmp_path / "base"))).name) for _ in range(3)]
+
+    assert versions == sorted(set(versions))
+
+
+def test_version_is_above_one_from_the_future(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "base" / "9999999999").mkdir(parents=True)
+
+    assert Path(push_version(str(model), str(tmp_path / "base"))).name == "10000000000"
+
+
+def test_version_appears_whole(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = tmp_path / "base"
+    copied = []
+
+    def copy_and_look(source: str, target: str) -> None:
+        Path(target).mkdir()
+        copied.append([path.name for path in base.iterdir() if path.name.isdecimal()])
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(pusher.io_utils, "copy_dir", copy_and_look)
+    with pytest.raises(OSError, match="disk is full"):
+        push_version(str(model), str(base))
+    monkeypatch.undo()
+
+    assert copied == [[]]
+    assert not [path for path in base.iterdir() if path.name.isdecimal()]
+    assert Path(push_version(str(model), str(base))).is_dir()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.candidate_features import CandidateFeatures
+from models.item_table import ItemTable
+from models.ranker import Heads
+from models.trained import TrainedModel, build_retriever
+from tests import tiny
+
+
+def scores(model: TrainedModel, items: ItemTable) -> dict[str, np.ndarray]:
+    retriever = build_retriever(model.two_tower)
+    inputs = tiny.make_inputs(5)
+    queries = model.two_tower(inputs)
+    features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=model.item_shares)
+    rows, _, is_valid = retriever.top(queries, tf.ones([1, len(items)], tf.bool), tf.constant(6))
+    made = features(queries, rows, is_valid, inputs["history_rows"], inputs["history_counts"])
+    heads = {name: values.numpy() for name, values in model.ranker(made).items()}
+    return heads | {"queries": queries.numpy(), "items": retriever.item_vectors.numpy()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainable", ["frozen", "lora"])
+def test_saved_model_says_the_same(items: ItemTable, trainable: str, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        tiny.CONFIG, model=dataclasses.replace(tiny.CONFIG.model, trainable=trainable)
+    )
+    plain = tiny.make_trained(items)
+    model = dataclasses.replace(plain, two_tower=tiny.make_two_tower(items, config))
+    tiny.randomise(model.two_tower, scale=0.1, seed=8)
+    model.save(str(tmp_path / "model"), config)
+
+    loaded = TrainedModel.load(str(tmp_path / "model"), items)
+
+    expected = scores(model, items)
+    for name, values in scores(loaded, items).items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-5, err_msg=name)
+    assert loaded.ranker.heads == tiny.HEADS
+    assert loaded.tokenizer.vocabulary == model.tokenizer.vocabulary
+    assert loaded.num_user_numbers == tiny.NUM_USER_NUMBERS
+    np.testing.assert_array_equal(loaded.item_shares, model.item_shares)
+
+
+def test_weights_of_another_architecture_are_refused(
+    trained: TrainedModel, items: ItemTable, tmp_path: Path
+) -> None:
+    other = tiny.make_trained(items, Heads(kinds=("buy",)))
+    trained.save(str(tmp_path / "one"), tiny.CONFIG)
+    other.save(str(tmp_path / "other"), tiny.CONFIG)
+    (tmp_path / "other" / "ranker.npz").rename(tmp_path / "one" / "ranker.npz")
+
+    with pytest.raises(ValueError, match="must have"):
+        TrainedModel.load(str(tmp_path / "one"), items)
