@@ -22,5 +22,5 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={"": ["*.html", "*.jinja", "*.css", "*.toml", "*.txt", "py.typed"]},
     install_requires=requirements(),
-    entry_points={"console_scripts": ["tandem = pipeline.cli:main"]},
+    entry_points={"console_scripts": ["tandem = pipeline.cli:command"]},
 )

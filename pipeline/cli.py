@@ -6,18 +6,35 @@ Building the parser imports neither pyarrow nor TensorFlow nor TFX, so that ever
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from pipeline.errors import DataError
 from serving.cli import add_commands
 from serving.pushed_model import RUNS
 
 _INTERRUPTED = 130
+
+
+def command() -> NoReturn:
+    """The process that the command is: runs `main` and ends.
+
+    Where a mistake ends the reading of a file early, Arrow's threads may still be reading ahead and call back
+    into Python. Its regular shutdown turns that into an abort, so the process ends right after the exit
+    handlers.
+    """
+    code = main()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.func(arguments))
+        code = int(arguments.func(arguments))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -193,4 +212,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

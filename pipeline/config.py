@@ -182,8 +182,8 @@ class BeamConfig:
     def args(self) -> list[str]:
         """The flags TFX passes to Beam."""
         if self.runner == "DirectRunner" and not self.options:
-            # This is Beam's default. With any flag at all, TFX packs a copy of itself for remote workers before
-            # each component.
+            # This is Beam's default. With any flag at all, TFX packs a copy of itself for remote workers
+            # before each component.
             return []
         return [f"--runner={self.runner}", *self.options]
 

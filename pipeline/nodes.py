@@ -95,7 +95,7 @@ def run_nodes(pipeline: tfx.dsl.Pipeline, monitor: NodeMonitor) -> None:
     """Runs a pipeline; a node that fails ends the run, and the next run resumes at it."""
 
     class WatchedLauncher(launcher.Launcher):
-        """Tells the monitor: TFX's runner has no hooks, and what it logs can be switched off by what it runs."""
+        """Tells the monitor: TFX's runner has no hooks, and its log can be switched off by what it runs."""
 
         def launch(self) -> Any:
             monitor.begin(self._pipeline_node.node_info.id)

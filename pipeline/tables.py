@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ _SUFFIXES = {
     ".json": "jsonl",
     ".parquet": "parquet",
 }
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 # A row must fit into one block; Arrow reads some two dozen ahead.
 _BLOCK_BYTES = 2 << 20
 
@@ -178,26 +181,25 @@ def _parquet_batches(
 # ---- CSV and TSV
 
 
-def _csv_options(format_: str, bad_row: Callable[[Any], str] | None = None) -> dict[str, Any]:
+def _csv_options(format_: str, bad_row: Callable[[Any], str]) -> dict[str, Any]:
     return {
         # Only a reader of one thread numbers the rows it finds fault with.
         "read_options": pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
         "parse_options": pa.csv.ParseOptions(
-            delimiter="\t" if format_ == "tsv" else ",", newlines_in_values=True, invalid_row_handler=bad_row
+            delimiter=_DELIMITERS[format_], newlines_in_values=True, invalid_row_handler=bad_row
         ),
     }
 
 
 def _csv_names(path: str, format_: str) -> list[str]:
-    # Rows are not looked at yet, so that a bad one is reported by its own reader.
-    options = _csv_options(format_, lambda row: "skip")
+    # Not by Arrow: what it reads ahead is of no use here, and may outlive the interpreter, which then aborts.
     try:
-        with open_text(path) as stream, pa.csv.open_csv(stream, **options) as reader:
-            names = list(reader.schema.names)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        if "Empty CSV" in str(error):
-            raise DataError(f"{shown(path)} must have a header and rows. Got an empty file.") from None
+        with io.TextIOWrapper(open_lines(path), encoding="utf-8-sig", newline="") as text:
+            names = next(filter(None, csv.reader(text, delimiter=_DELIMITERS[format_])), None)
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, csv.Error) as error:
         raise _csv_error(path, format_, error) from None
+    if names is None:
+        raise DataError(f"{shown(path)} must have a header and rows. Got an empty file.")
     for name in names:
         if names.count(name) > 1:
             raise DataError(f'{shown(path)} must name each column once. Got "{name}" twice.')

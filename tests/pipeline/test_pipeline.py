@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import Config
+from pipeline.manifest import load_manifest
+from pipeline.pipeline import Locations, create_pipeline
+from tests.pipeline.conftest import Write
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+def _nodes(dataset: Path, folder: Path) -> dict[str, Any]:
+    locations = Locations(
+        root=str(folder / "root"),
+        serving=str(folder / "serving"),
+        cache=str(folder / "cache"),
+        schemas=str(dataset / "schema"),
+    )
+    pipeline = create_pipeline(
+        load_manifest(dataset), Config(), encoder="bert_tiny_en_uncased", locations=locations
+    )
+    return {node.id: node for node in pipeline.components}
+
+
+def _is_after(nodes: dict[str, Any], node: str, earlier: str) -> bool:
+    return any(
+        upstream.id == earlier or _is_after(nodes, upstream.id, earlier)
+        for upstream in nodes[node].upstream_nodes
+    )
+
+
+def test_every_table_is_checked_before_anything_is_built(dataset: Write, tmp_path: Path) -> None:
+    nodes = _nodes(dataset(), tmp_path)
+
+    for table in ("items", "users", "events"):
+        for built in ("Transform.items", "InteractionBuilder", "Trainer"):
+            assert _is_after(nodes, built, f"ExampleValidator.{table}")
+
+
+@pytest.mark.parametrize("gate", ["RetrievalEvaluator", "ServingValidator"])
+def test_nothing_is_pushed_before_both_gates(dataset: Write, tmp_path: Path, gate: str) -> None:
+    assert _is_after(_nodes(dataset(), tmp_path), "Pusher", gate)
+
+
+def test_nodes_follow_the_tables_of_the_dataset(tmp_path: Path) -> None:
+    tables = {
+        sample: {
+            node.split(".")[1] for node in _nodes(SAMPLES / sample, tmp_path) if node.startswith("ExampleGen")
+        }
+        for sample in ("online_retail", "shopping_queries")
+    }
+
+    assert tables == {
+        "online_retail": {"items", "users", "events"},
+        "shopping_queries": {"items", "judgments"},
+    }
+
+
+def test_curated_schema_wins_over_the_inferred_one(dataset: Write, tmp_path: Path) -> None:
+    folder = dataset()
+    (folder / "schema").mkdir()
+    (folder / "schema" / "events.pbtxt").write_text("")
+
+    nodes = _nodes(folder, tmp_path)
+
+    assert type(nodes["SchemaGen.events"]).__name__ == "ImportSchemaGen"
+    assert nodes["SchemaGen.events"].exec_properties["schema_file"] == str(folder / "schema" / "events.pbtxt")
+    assert type(nodes["SchemaGen.items"]).__name__ == "SchemaGen"
+    assert not _is_after(nodes, "SchemaGen.events", "StatisticsGen.events")
+    assert _is_after(nodes, "ExampleValidator.events", "SchemaGen.events")
+
+
+def test_vocabularies_are_made_of_training_splits_alone(tmp_path: Path) -> None:
+    analysed = {
+        sample: _nodes(SAMPLES / sample, tmp_path)["Transform.interactions"].exec_properties["splits_config"]
+        for sample in ("online_retail", "shopping_queries")
+    }
+
+    for sample, split in (("online_retail", "train"), ("shopping_queries", "judged_train")):
+        analyse = analysed[sample].split('"transform"')[0]
+        assert f'"{split}"' in analyse
+        assert "test" not in analyse
+        assert "validation" not in analyse
