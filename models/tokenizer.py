@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 
 import keras_hub
+import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
+from tensorflow_text.core.pybinds.pywrap_fast_bert_normalizer_model_builder import (
+    build_fast_bert_normalizer_model,
+)
+from tensorflow_text.core.pybinds.pywrap_fast_wordpiece_tokenizer_model_builder import (
+    build_fast_wordpiece_model,
+)
 
-PAD, CLS, SEP = "[PAD]", "[CLS]", "[SEP]"
+PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 VOCABULARY_FILE = "vocab.txt"
+_MAX_BYTES_PER_WORD = 100
 
 
 class Tokenizer(tf.Module):
@@ -32,18 +41,20 @@ class Tokenizer(tf.Module):
     def __init__(self, vocabulary: list[str], *, lowercase: bool = True):
         super().__init__(name="tokenizer")
         position = {piece: i for i, piece in enumerate(vocabulary)}
-        for piece in (PAD, CLS, SEP):
+        for piece in (PAD, UNK, CLS, SEP):
             if piece not in position:
                 raise ValueError(
                     f"The vocabulary must hold {piece}. Received: {len(vocabulary)} pieces without it."
                 )
         self.vocabulary, self.lowercase = tuple(vocabulary), lowercase
         self._pad, self._cls, self._sep = position[PAD], position[CLS], position[SEP]
+        # Given no buffers, TF-Text would build them, and make constants of them byte by byte in Python, every time that
+        # a graph is traced: most of the time that TFX Transform takes.
+        wordpiece, normalizer = _model_buffers(self.vocabulary, lowercase)
         self._fast = tf_text.FastBertTokenizer(
-            list(vocabulary),
-            lower_case_nfd_strip_accents=lowercase,
             token_out_type=tf.int32,
-            support_detokenization=False,
+            fast_wordpiece_model_buffer=tf.constant(wordpiece),
+            fast_bert_normalizer_model_buffer=tf.constant(normalizer),
         )
 
     @classmethod
@@ -73,6 +84,14 @@ class Tokenizer(tf.Module):
         batch = tf.shape(texts)[0]
         row = tf.concat([tf.fill([batch, 1], self._cls), pieces, tf.fill([batch, 1], self._sep)], axis=1)
         return tf.ensure_shape(row.to_tensor(self._pad, shape=[None, length]), [None, length])
+
+
+@functools.lru_cache(maxsize=4)
+def _model_buffers(vocabulary: tuple[str, ...], lowercase: bool) -> tuple[np.ndarray, np.ndarray]:
+    """TF-Text's models of a vocabulary and of a normalisation: uint8 ``[n]`` each."""
+    wordpiece = build_fast_wordpiece_model(list(vocabulary), _MAX_BYTES_PER_WORD, "##", UNK, False, False)
+    normalizer = build_fast_bert_normalizer_model(lowercase)
+    return np.frombuffer(bytes(wordpiece), np.uint8), np.frombuffer(bytes(normalizer), np.uint8)
 
 
 def _is_uncased(folder: str) -> bool:
