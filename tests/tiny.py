@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from models.trained import TrainedModel, encoder_settings
 from models.two_tower import CATEGORIES, NUMBERS, TwoTower
 from pipeline.config import Config, ModelConfig, ServeConfig, TrainConfig
 from serving.histories import UserTable
+from serving.servable import Servable
 
 VOCABULARY = [
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "blue", "green", "tea", "##pot", "cup", "##s", "candle"),
@@ -181,6 +183,32 @@ def make_users() -> UserTable:
         unknown_row=NUM_USERS,
         unknown_categories=np.array([2], np.int32),
     )
+
+
+def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
+    return Servable(
+        trained,
+        items,
+        make_users(),
+        max_history=CONFIG.model.max_history,
+        max_query_tokens=CONFIG.model.max_query_tokens,
+        max_text_tokens=CONFIG.model.max_text_tokens,
+        num_candidates=CONFIG.serve.num_candidates,
+    )
+
+
+@functools.cache
+def shared_model() -> tuple[ItemTable, TrainedModel]:
+    """The catalogue and a model, made once for all tests; not to be changed."""
+    items = make_items()
+    return items, make_trained(items)
+
+
+@functools.cache
+def shared_servable() -> tuple[Servable, dict[str, Any]]:
+    """The servable of `shared_model` with its signatures, which take seconds to trace."""
+    servable = make_servable(*shared_model())
+    return servable, servable.signatures()
 
 
 def make_inputs(batch: int, seed: int = 0, *, max_history: int = 4, num_targets: int = 2) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _recommendation(
         | dict(others.values),
         units=others.units,
     )
-    return merged, {OURS: answers(served, exclude_seen=True), **listed}
+    return merged, {OURS: answers(served, exclude_seen=True), **baselines}
 
 
 def _search(
@@ -175,7 +175,7 @@ def _search(
         systems=systems,
         seed=config.train.seed,
     )
-    return evaluation, systems
+    return evaluation, {OURS: answers(served), **listed}
 
 
 def _zero_shot(encoder_name: str, config: Config, text_vectors: Array) -> ScoreFunction:

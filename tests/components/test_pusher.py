@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from components import pusher
 from components.pusher import push_version
 
 
@@ -48,7 +47,7 @@ def test_version_appears_whole(model: Path, tmp_path: Path, monkeypatch: pytest.
         copied.append([path.name for path in base.iterdir() if path.name.isdecimal()])
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(pusher.io_utils, "copy_dir", copy_and_look)
+    monkeypatch.setattr("components.pusher.io_utils.copy_dir", copy_and_look)
     with pytest.raises(OSError, match="disk is full"):
         push_version(str(model), str(base))
     monkeypatch.undo()

@@ -8,24 +8,14 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from components.serving_validator import foreign_ops, validate_servable
-from serving.servable import Servable
 from tests import tiny
 
 
 @pytest.fixture(scope="module")
 def servable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    items = tiny.make_items()
-    module = Servable(
-        tiny.make_trained(items),
-        items,
-        tiny.make_users(),
-        max_history=4,
-        max_query_tokens=8,
-        max_text_tokens=10,
-        num_candidates=6,
-    )
+    module, signatures = tiny.shared_servable()
     folder = tmp_path_factory.mktemp("servable") / "model"
-    tf.saved_model.save(module, str(folder), signatures=module.signatures())
+    tf.saved_model.save(module, str(folder), signatures=signatures)
     (folder / "assets.extra").mkdir()
     named = [
         {"item_id": item_id.decode(), "title": title}

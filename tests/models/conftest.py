@@ -12,13 +12,14 @@ from tests import tiny
 
 @pytest.fixture(scope="session")
 def items() -> ItemTable:
-    return tiny.make_items()
+    """Not to be changed."""
+    return tiny.shared_model()[0]
 
 
 @pytest.fixture(scope="session")
-def trained(items: ItemTable) -> TrainedModel:
+def trained() -> TrainedModel:
     """Not to be changed."""
-    return tiny.make_trained(items)
+    return tiny.shared_model()[1]
 
 
 @pytest.fixture(scope="session")

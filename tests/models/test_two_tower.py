@@ -141,17 +141,16 @@ def test_only_what_is_trainable_of_the_encoder_is_taught(items: ItemTable, train
     assert encoder <= taught
 
 
-@pytest.mark.parametrize("trainable", ["frozen", "lora"])
-def test_training_lowers_the_loss(items: ItemTable, trainable: str) -> None:
-    model = make_model(items, trainable=trainable, uniform_negatives=4)
-    data = tf.data.Dataset.from_tensors(tiny.make_inputs(8)).repeat(25)
+@pytest.mark.slow
+def test_training_lowers_the_loss_and_moves_the_encoder(items: ItemTable) -> None:
+    model = make_model(items, trainable="lora", uniform_negatives=4)
+    data = tf.data.Dataset.from_tensors(tiny.make_inputs(8)).repeat(12)
     before = [variable.numpy() for variable in model.encoder.weights]
     model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
-    losses = [model.fit(data, epochs=1, shuffle=False, verbose=0).history["loss"][0] for _ in range(2)]
+    losses = model.fit(data.repeat(2), epochs=2, steps_per_epoch=12, shuffle=False, verbose=0).history["loss"]
 
     assert losses[1] < losses[0]
-    moved = any((a != b.numpy()).any() for a, b in zip(before, model.encoder.weights, strict=True))
-    assert moved == (trainable == "lora")
+    assert any((a != b.numpy()).any() for a, b in zip(before, model.encoder.weights, strict=True))
 
 
 def test_untrained_search_is_the_encoder_as_it_came(items: ItemTable) -> None:

@@ -13,7 +13,7 @@ from tests import tiny
 
 @pytest.fixture(scope="module")
 def items() -> ItemTable:
-    return tiny.make_items()
+    return tiny.shared_model()[0]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from models.item_table import ItemTable
 from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
-from serving.servable import LOWEST, Servable
+from serving.servable import LOWEST
 from tests import tiny
 
 Answer = dict[str, np.ndarray]
@@ -24,44 +24,28 @@ Ask = Callable[..., Answer]
 ALL = len(tiny.IDS)
 
 
-def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
-    return Servable(
-        trained,
-        items,
-        tiny.make_users(),
-        max_history=tiny.CONFIG.model.max_history,
-        max_query_tokens=tiny.CONFIG.model.max_query_tokens,
-        max_text_tokens=tiny.CONFIG.model.max_text_tokens,
-        num_candidates=tiny.CONFIG.serve.num_candidates,
-    )
-
-
 @pytest.fixture(scope="module")
 def items() -> ItemTable:
-    return tiny.make_items()
+    return tiny.shared_model()[0]
 
 
 @pytest.fixture(scope="module")
-def trained(items: ItemTable) -> TrainedModel:
-    return tiny.make_trained(items)
+def trained() -> TrainedModel:
+    return tiny.shared_model()[1]
 
 
 @pytest.fixture(scope="module")
-def servable(items: ItemTable, trained: TrainedModel) -> Servable:
-    return make_servable(items, trained)
-
-
-@pytest.fixture(scope="module")
-def saved(servable: Servable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("servable")
-    tf.saved_model.save(servable, str(folder), signatures=servable.signatures())
+    servable, signatures = tiny.shared_servable()
+    tf.saved_model.save(servable, str(folder), signatures=signatures)
     return folder
 
 
 @pytest.fixture(scope="module", params=["in process", "read back"])
-def signatures(request: pytest.FixtureRequest, servable: Servable, saved: Path) -> Any:
+def signatures(request: pytest.FixtureRequest, saved: Path) -> Any:
     if request.param == "in process":
-        return servable.signatures()
+        return tiny.shared_servable()[1]
     loaded = tf.saved_model.load(str(saved))
     # The signatures die with what was loaded.
     return dict(loaded.signatures.items()) | {"_keep": loaded}
@@ -440,7 +424,7 @@ def test_dataset_without_judgments_or_without_events_is_ordered_by_retrieval_the
     items: ItemTable, heads: Heads
 ) -> None:
     bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
-    signatures = make_servable(bare, tiny.make_trained(items, heads)).signatures()
+    signatures = tiny.make_servable(bare, tiny.make_trained(items, heads)).signatures()
     lists = tf.zeros([1, 0], tf.string)
     rest = {"exclude": lists, "filters": lists, "exclude_seen": tf.constant([False]), "history": lists}
     rest |= {"user_id": tf.constant(["ann"]), "k": tf.constant([6])}
