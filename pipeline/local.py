@@ -143,11 +143,19 @@ def _logged_to(workdir: Path) -> Iterator[None]:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    # Native code writes to the descriptor, past Python's logging; Python's own stderr stays on the terminal.
+    terminal = os.dup(2)
+    python_stderr, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(handler.stream.fileno(), 2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
             yield
     finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        sys.stderr.close()
+        sys.stderr = python_stderr
         logging.captureWarnings(False)
         root.handlers[:] = before
         root.setLevel(level)
