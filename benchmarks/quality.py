@@ -19,8 +19,12 @@ from pipeline.errors import DataError
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a data set")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/benchmarks"), help="one folder a data set in it")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for tandem run")
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("runs/benchmarks"), help="one folder a data set in it"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for tandem run"
+    )
     options = parser.parse_args(arguments)
     from pipeline import local
 
@@ -33,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"\n{manifest.name}: {(time.monotonic() - started) / 60:.1f} minutes, {peak_gb:.1f} GB at the peak.\n")
+        print(
+            f"\n{manifest.name}: {(time.monotonic() - started) / 60:.1f} minutes, {peak_gb:.1f} GB at the peak.\n"
+        )
     return 0
 
 

@@ -62,7 +62,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
 
     from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.pipeline import Locations, create_pipeline
-    from pipeline.results import build_report
+    from pipeline.results import build_report, link_tensorboard
 
     metadata_path = workdir / "metadata.sqlite"
     pipeline = create_pipeline(
@@ -89,6 +89,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     write_report(report, workdir)
     print(f"Finished in {time.monotonic() - started:.0f} s.\n")
     print_report(workdir)
+    print(f"TensorBoard: tensorboard --logdir {link_tensorboard(workdir, metadata_path)}")
     return 0 if report.gate.is_blessed else 1
 
 

@@ -82,6 +82,15 @@ def build_report(
     )
 
 
+def link_tensorboard(workdir: Path, metadata_path: Path) -> Path:
+    """Makes ``WORKDIR/tensorboard`` lead to the logs of the model in the report, and returns it."""
+    link, fresh = workdir / "tensorboard", workdir / ".tensorboard"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(_Artifacts(metadata_path).newest("ModelRun"), target_is_directory=True)
+    fresh.replace(link)
+    return link
+
+
 class _Artifacts:
     def __init__(self, metadata_path: Path):
         connection = metadata_store_pb2.ConnectionConfig()
