@@ -156,7 +156,9 @@ def fit_ranker(
     )
     order = np.random.default_rng(config.train.seed).permutation(len(candidates))
     held_out = candidates.take(np.sort(order[::_HOLDOUT]))
-    training = candidates.take(np.sort(np.delete(order, np.s_[::_HOLDOUT])))
+    # Too few to hold any out are all trained on.
+    trained_on = np.delete(order, np.s_[::_HOLDOUT]) if len(order) >= _HOLDOUT else order
+    training = candidates.take(np.sort(trained_on))
     data = (
         tf.data.Dataset.from_tensor_slices(training.arrays)
         .shuffle(4096, seed=config.train.seed)

@@ -111,7 +111,7 @@ class TrainConfig:
     user_dropout: float = 0.5
     recency_half_life_days: float = 45.0
     refit: bool = True
-    ranker_epochs: int = 10
+    ranker_epochs: int = 20
     ranker_users: int = 2000
     seed: int = 17
 

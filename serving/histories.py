@@ -20,32 +20,30 @@ class RequestHistory(tf.Module):
         super().__init__(name="request_history")
         self._item_rows, self._max_history = item_rows, max_history
 
-    def __call__(self, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def __call__(self, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Unknown items are passed over; an id sent twice was chosen twice.
 
         Args:
             history: string ``[batch, n]``, most recent first, "" is padding.
 
         Returns:
-            rows int32 and counts float32, both ``[batch, max_history]``, padded with -1 and 0, and int32
-            ``[batch, n]`` all rows as they came.
+            rows int32 and counts float32, both ``[batch, max_history]``, padded with -1 and 0.
         """
         # Padding keeps the width defined for histories of length zero.
         everything = self._item_rows.lookup(tf.pad(history, [[0, 0], [0, 1]]))
         known = everything >= 0
         same = (everything[:, :, None] == everything[:, None, :]) & known[:, :, None]
         counts = tf.reduce_sum(tf.cast(same, tf.float32), axis=2)
-        earlier = tf.linalg.band_part(tf.ones_like(same[0], tf.int32), -1, 0) - tf.eye(
-            tf.shape(same)[1], dtype=tf.int32
-        )
-        is_first = known & ~tf.reduce_any(same & (earlier[None] > 0), axis=2)
+        position = tf.range(tf.shape(everything)[1])
+        is_earlier = position[:, None] > position[None, :]
+        is_first = known & ~tf.reduce_any(same & is_earlier[None], axis=2)
         order = tf.argsort(tf.cast(~is_first, tf.int32), axis=1, stable=True)
         first = tf.gather(is_first, order, batch_dims=1)
         rows = tf.where(first, tf.gather(everything, order, batch_dims=1), -1)
         counts = tf.where(first, tf.gather(counts, order, batch_dims=1), 0.0)
         padding = [[0, 0], [0, self._max_history]]
         rows = tf.pad(rows, padding, constant_values=-1)[:, : self._max_history]
-        return rows, tf.pad(counts, padding)[:, : self._max_history], everything
+        return rows, tf.pad(counts, padding)[:, : self._max_history]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

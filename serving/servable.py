@@ -214,9 +214,10 @@ class Servable(tf.Module):
 
     def _asker(self, user_id: tf.Tensor, history: tf.Tensor) -> Asker:
         known = self._users.lookup(user_id)
-        sent_rows, sent_counts, sent_all = self._histories(history[:, :MAX_REQUEST_HISTORY])
+        sent_rows, sent_counts = self._histories(history[:, :MAX_REQUEST_HISTORY])
         sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
-        seen = _members(tf.where(sent[:, None], sent_all, -1), self._num_items)
+        # What is too long ago for the model is still seen.
+        seen = _members(self._item_rows.lookup(history), self._num_items)
         stored = self._users.seen(known.position, self._num_items) & ~sent[:, None]
         return Asker(
             history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),

@@ -16,7 +16,7 @@ from models.item_table import ItemTable
 from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
-from serving.servable import LOWEST
+from serving.servable import MAX_REQUEST_HISTORY, LOWEST
 from tests import tiny
 
 Answer = dict[str, np.ndarray]
@@ -209,6 +209,8 @@ def test_excluded_items_are_never_returned(ask: Ask, signature: str, given: dict
         ({"user_id": ["ann"], "history": [[name(5)]]}, {5}),
         # Longer than the model looks at.
         ({"user_id": [""], "history": [[name(row) for row in range(8)]]}, set(range(8))),
+        # Longer than the graph even compares.
+        ({"user_id": [""], "history": [[name(1)] * MAX_REQUEST_HISTORY + [name(3)]]}, {1, 3}),
     ],
 )
 @pytest.mark.parametrize("signature", ["recommend", "search"])
