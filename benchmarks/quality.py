@@ -1,7 +1,7 @@
 """Trains on data sets and prints what the report says: ``python -m benchmarks.quality FOLDER...``.
 
 A folder has a ``dataset.toml``, or the name of a manifest in ``benchmarks/manifests``. Nothing is chosen on a
-test split: epochs and the ranker are chosen on validation, and the test window is looked at by the report alone.
+test split: epochs and the ranker are chosen on validation; only the report looks at the test window.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ class Tokenizer(tf.Module):
                 )
         self.vocabulary, self.lowercase = tuple(vocabulary), lowercase
         self._pad, self._cls, self._sep = position[PAD], position[CLS], position[SEP]
-        # Given no buffers, TF-Text would build them, and make constants of them byte by byte in Python, every time that
-        # a graph is traced: most of the time that TFX Transform takes.
+        # Given no buffers, TF-Text would build them, and make constants of them byte by byte in Python, every
+        # time a graph is traced: most of the time that TFX Transform takes.
         wordpiece, normalizer = _model_buffers(self.vocabulary, lowercase)
         self._fast = tf_text.FastBertTokenizer(
             token_out_type=tf.int32,

@@ -16,7 +16,7 @@ from models.item_table import ItemTable
 from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
-from serving.servable import MAX_REQUEST_HISTORY, LOWEST
+from serving.servable import LOWEST, MAX_REQUEST_HISTORY
 from tests import tiny
 
 Answer = dict[str, np.ndarray]
