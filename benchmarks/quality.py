@@ -37,9 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(
-            f"\n{manifest.name}: {(time.monotonic() - started) / 60:.1f} minutes, {peak_gb:.1f} GB at the peak.\n"
-        )
+        minutes = (time.monotonic() - started) / 60
+        print(f"\n{manifest.name}: {minutes:.1f} minutes, {peak_gb:.1f} GB at the peak.\n")
     return 0
 
 
