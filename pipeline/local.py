@@ -137,7 +137,8 @@ def _logged_to(workdir: Path) -> Iterator[None]:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     folder = workdir / "logs"
     folder.mkdir(exist_ok=True)
-    handler = logging.FileHandler(folder / time.strftime("%Y%m%d-%H%M%S.log"))
+    log = (folder / time.strftime("%Y%m%d-%H%M%S.log")).open("a", encoding="utf-8")
+    handler = logging.StreamHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -147,7 +148,7 @@ def _logged_to(workdir: Path) -> Iterator[None]:
     # Native code writes to the descriptor, past Python's logging; Python's own stderr stays on the terminal.
     terminal = os.dup(2)
     python_stderr, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
-    os.dup2(handler.stream.fileno(), 2)
+    os.dup2(log.fileno(), 2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -161,3 +162,4 @@ def _logged_to(workdir: Path) -> Iterator[None]:
         root.handlers[:] = before
         root.setLevel(level)
         handler.close()
+        log.close()
