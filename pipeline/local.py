@@ -19,6 +19,7 @@ from pipeline.manifest import Manifest
 # Below this a run fails half way, with an error of whatever library writes next.
 _MIN_FREE_BYTES = 1 << 30
 _CURATED_SCHEMAS = "schema"
+NOT_BLESSED = 3
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
         overrides: ``section.key=value``, over the file.
 
     Returns:
-        Exit code: 0, or 1 when the model was not blessed and so not pushed.
+        Exit code: 0, or `NOT_BLESSED` when the model did not pass a gate and so was not pushed.
 
     Raises:
         DataError: The data, the configuration or the environment is not fit for a run.
@@ -90,7 +91,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     print(f"Finished in {time.monotonic() - started:.0f} s.\n")
     print_report(workdir)
     print(f"TensorBoard: tensorboard --logdir {link_tensorboard(workdir, metadata_path)}")
-    return 0 if report.gate.is_blessed else 1
+    return 0 if report.gate.is_blessed else NOT_BLESSED
 
 
 @contextlib.contextmanager
