@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; those of the process when ``None``.
 
     Returns:
-        The exit code: 0 done, 1 a bug of ours, 2 a mistake the sentence on stderr names, 3 a model that did not
-        pass its gates, 130 interrupted.
+        The exit code: 0 done, 1 a bug of ours, 2 a mistake the sentence on stderr names, 3 a model that did
+        not pass its gates, 130 interrupted.
     """
     # TensorFlow Recommenders needs Keras 2 as tf.keras, and TensorFlow looks once, when it is first asked.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
