@@ -1,17 +1,19 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from components.retrieval_evaluator.evaluation import as_listed
+from components.retrieval_evaluator.evaluation import Array, Evaluation, as_listed
 from components.retrieval_evaluator.recommendation import (
     ALL,
     NOVEL,
     ItemSlices,
     evaluate_recommendation,
 )
-from models.channels.base import Interactions
+from models.channels.base import Interactions, Queries
 
 
-def log(rows, num_users=4, num_items=5):
+def log(rows: Sequence[tuple[int, int, int]], num_users: int = 4, num_items: int = 5) -> Interactions:
     users, items, times = zip(*rows, strict=True)
     return Interactions(
         user_rows=np.array(users, np.int32),
@@ -27,51 +29,51 @@ PAST = log([(0, 0, 1), (0, 1, 2), (1, 1, 1), (1, 3, 1), (2, 2, 3)])
 FUTURE = log([(0, 0, 10), (0, 2, 10), (0, 2, 11), (0, 4, 12), (1, 2, 10), (2, 2, 10), (3, 1, 10)])
 
 
-def by_row(queries):
+def by_row(queries: Queries) -> Array:
     """Every user's scores fall from item 0 to item 4."""
     return np.tile(np.arange(5.0)[::-1], (len(queries), 1))
 
 
 @pytest.fixture(scope="module")
-def evaluation():
+def evaluation() -> Evaluation:
     return evaluate_recommendation(past=PAST, future=FUTURE, systems={"by row": by_row}, chunk_size=2)
 
 
-def test_users_count_who_have_a_history_and_something_relevant(evaluation):
+def test_users_count_who_have_a_history_and_something_relevant(evaluation: Evaluation) -> None:
     assert evaluation.units[NOVEL].tolist() == [0, 1]
     assert evaluation.units[ALL].tolist() == [0, 1, 2]
 
 
-def test_items_without_history_are_neither_ranked_nor_relevant(evaluation):
+def test_items_without_history_are_neither_ranked_nor_relevant(evaluation: Evaluation) -> None:
     # User 0 has items 0 and 2 left of the window's 0, 2 and 4, and all four candidates fit in 20 places.
     assert evaluation.values["by row", ALL, "recall@20"].tolist() == [1.0, 1.0, 1.0]
 
 
-def test_novel_removes_what_the_user_had(evaluation):
+def test_novel_removes_what_the_user_had(evaluation: Evaluation) -> None:
     # Without items 0 and 1 user 0's first item is 2; without 1 and 3 user 1's first two are 0 and 2.
     assert evaluation.values["by row", NOVEL, "mrr"].tolist() == [1.0, 0.5]
     assert evaluation.values["by row", ALL, "mrr"].tolist() == [1.0, 1 / 3, 1 / 3]
 
 
-def test_values_do_not_depend_on_the_chunk_size(evaluation):
+def test_values_do_not_depend_on_the_chunk_size(evaluation: Evaluation) -> None:
     whole = evaluate_recommendation(past=PAST, future=FUTURE, systems={"by row": by_row}, chunk_size=100)
     assert whole.rows == evaluation.rows
 
 
-def test_coverage_counts_the_candidates_of_all_lists(evaluation):
+def test_coverage_counts_the_candidates_of_all_lists(evaluation: Evaluation) -> None:
     assert evaluation.value("by row", ALL, "coverage@20") == 1.0
 
 
-def test_head_items_have_half_of_the_events():
+def test_head_items_have_half_of_the_events() -> None:
     slices = ItemSlices.of(log([(0, 0, 1)] * 6 + [(1, 1, 1)] * 3 + [(2, 2, 1)] * 3))
     assert slices.head.tolist() == [True, False, False, False, False]
     assert slices.tail.tolist() == [False, True, True, False, False]
 
 
-def test_slices_measure_only_their_users_and_items():
+def test_slices_measure_only_their_users_and_items() -> None:
     rng = np.random.default_rng(0)
-    rows = [(user, rng.integers(5), 1) for user in range(40) for _ in range(2)]
-    window = [(user, rng.integers(5), 5) for user in range(40)]
+    rows = [(user, int(rng.integers(5)), 1) for user in range(40) for _ in range(2)]
+    window = [(user, int(rng.integers(5)), 5) for user in range(40)]
     countries = ["France"] * 25 + ["Norway"] * 12 + ["Malta"] * 3
     result = evaluate_recommendation(
         past=log(rows, 40),
@@ -86,7 +88,7 @@ def test_slices_measure_only_their_users_and_items():
     assert sizes["item=head"] + sizes["item=tail"] == sizes[""]
 
 
-def test_difference_is_paired(evaluation):
+def test_difference_is_paired() -> None:
     both = evaluate_recommendation(
         past=PAST, future=FUTURE, systems={"a": by_row, "b": lambda queries: -by_row(queries)}
     )
@@ -96,6 +98,8 @@ def test_difference_is_paired(evaluation):
     assert difference.low <= difference.value <= difference.high
 
 
-def test_a_listed_baseline_has_no_ties_and_keeps_its_order():
+def test_a_listed_baseline_has_no_ties_and_keeps_its_order() -> None:
     scores = np.array([[0.5, 0.7, 0.5, -np.inf]])
-    assert as_listed(lambda queries: scores)(None).tolist() == [[-1.0, 0.0, -2.0, -np.inf]]
+    assert as_listed(lambda queries: scores)(Queries.of_texts([""], 4)).tolist() == [
+        [-1.0, 0.0, -2.0, -np.inf]
+    ]

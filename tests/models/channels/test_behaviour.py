@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.channels.base import Interactions, Queries
+from models.channels.base import Array, Interactions, Queries
 from models.channels.ease import Ease
 from models.channels.item_knn import ItemKnn
 from models.channels.popular import RecentPopularity
@@ -14,7 +14,7 @@ WEEK_S = 7 * 24 * 3600
 
 
 @pytest.fixture(scope="module")
-def log():
+def log() -> Interactions:
     """30 users, 12 items of which the last has no events; 300 events in 20 weeks."""
     rng = np.random.default_rng(0)
     return Interactions(
@@ -27,17 +27,19 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def everybody(log):
+def everybody(log: Interactions) -> Queries:
     return Queries.of_users(log, np.arange(30))
 
 
-def binary(log):
+def binary(log: Interactions) -> Array:
     had = np.zeros((log.num_users, log.num_items))
     had[log.user_rows, log.item_rows] = 1
     return had
 
 
-def test_popularity_is_of_the_last_weeks_before_now_and_damped_per_user(log, everybody):
+def test_popularity_is_of_the_last_weeks_before_now_and_damped_per_user(
+    log: Interactions, everybody: Queries
+) -> None:
     now = 15 * WEEK_S
     counts = np.zeros((30, 12))
     for user, item, time in zip(log.user_rows, log.item_rows, log.times, strict=True):
@@ -49,7 +51,7 @@ def test_popularity_is_of_the_last_weeks_before_now_and_damped_per_user(log, eve
     assert np.isneginf(scores[:, 11]).all()
 
 
-def test_items_without_recent_events_are_in_the_order_of_all_time():
+def test_items_without_recent_events_are_in_the_order_of_all_time() -> None:
     old = Interactions(
         user_rows=np.zeros(3, np.int32),
         item_rows=np.array([1, 1, 0], np.int32),
@@ -61,7 +63,7 @@ def test_items_without_recent_events_are_in_the_order_of_all_time():
     assert 0 < scores[0] < scores[1] < 1e-3
 
 
-def test_repeat_orders_by_own_count_then_popularity(log, everybody):
+def test_repeat_orders_by_own_count_then_popularity(log: Interactions, everybody: Queries) -> None:
     popular = RecentPopularity().fit(log, now=20 * WEEK_S).item_scores
     scores = Repeat().fit(popular).score(everybody)
     for user in range(30):
@@ -71,7 +73,9 @@ def test_repeat_orders_by_own_count_then_popularity(log, everybody):
 
 
 @pytest.mark.parametrize("num_neighbours", [3, 50])
-def test_item_knn_sums_the_nearest_cosines_of_each_candidate(log, everybody, num_neighbours):
+def test_item_knn_sums_the_nearest_cosines_of_each_candidate(
+    log: Interactions, everybody: Queries, num_neighbours: int
+) -> None:
     had = binary(log)
     users = had.sum(axis=0)
     cosine = np.zeros((12, 12))
@@ -87,7 +91,7 @@ def test_item_knn_sums_the_nearest_cosines_of_each_candidate(log, everybody, num
     np.testing.assert_allclose(scores, np.where(expected > 0, expected, -np.inf), rtol=1e-5)
 
 
-def test_ease_is_ridge_regression_on_the_other_items(log, everybody):
+def test_ease_is_ridge_regression_on_the_other_items(log: Interactions, everybody: Queries) -> None:
     had = binary(log)
     ease = Ease(regularisation=5.0).fit(log)
     for item in range(11):
@@ -101,6 +105,6 @@ def test_ease_is_ridge_regression_on_the_other_items(log, everybody):
     assert np.isneginf(scores[:, 11]).all()
 
 
-def test_ease_refuses_a_catalogue_that_does_not_fit(log):
+def test_ease_refuses_a_catalogue_that_does_not_fit(log: Interactions) -> None:
     with pytest.raises(DataError, match=r"at most 10 of them\. Got 12"):
         Ease(max_items=10).fit(log)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import DataError
@@ -5,7 +7,9 @@ from pipeline.report.terminal import print_report
 from tests.pipeline.report.small_report import small_report
 
 
-def test_the_main_table_is_aligned_and_the_report_named(tmp_path, capsys):
+def test_the_main_table_is_aligned_and_the_report_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     small_report().save(tmp_path)
     assert print_report(tmp_path) == 0
     out = capsys.readouterr().out
@@ -17,6 +21,6 @@ def test_the_main_table_is_aligned_and_the_report_named(tmp_path, capsys):
     assert str(tmp_path / "report.html") in out
 
 
-def test_a_missing_report_is_a_mistake_of_the_person(tmp_path):
+def test_a_missing_report_is_a_mistake_of_the_person(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must hold a finished run"):
         print_report(tmp_path)
