@@ -1,5 +1,7 @@
 """IndexBuilder: encodes the catalogue with the trained item tower and writes the one servable."""
 
+import collections
+import itertools
 import json
 import os
 from typing import Any
@@ -131,6 +133,17 @@ def _examples(items: ItemTable, users: Contexts, source: InteractionSource) -> d
     step = max(1, len(titled) // _NUM_EXAMPLES)
     shown_items = [named(row) for row in titled[::step][:_NUM_EXAMPLES]]
     if not queries:
-        # Without judgments, words of titles are what people may search for.
-        queries = [" ".join(item["title"].lower().split()[:3]) for item in shown_items]
+        queries = _common_phrases(items) or [item["title"] for item in shown_items] or ["anything"]
     return {"queries": queries, "users": shown_users, "items": shown_items}
+
+
+def _common_phrases(items: ItemTable) -> list[str]:
+    """Pairs of words that many titles share: without judgments, what people may well search for."""
+    titles = [title.decode().lower().split() for title in items.titles]
+    pairs = collections.Counter(
+        f"{first} {second}"
+        for words in titles
+        for first, second in itertools.pairwise(words)
+        if first.isalpha() and second.isalpha() and min(len(first), len(second)) > 2
+    )
+    return [pair for pair, _ in pairs.most_common(_NUM_EXAMPLES)]

@@ -263,15 +263,19 @@ class Servable(tf.Module):
     def _score(
         self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The score of candidates: the probability of relevance for a query, of a choice without."""
+        """The score of candidates: the probability of relevance for a query, of a choice without.
+
+        Where there are no judgments to learn relevance from, the score for a query is retrieval's own.
+        """
         inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
         heads = self._ranker(inputs)
-        by_retrieval = tf.sigmoid(inputs["score"])
+        parts = self._retriever.parts(vectors, rows)
+        # Without a head to say it, what retrieval says, on the scale of a cosine.
+        by_retrieval = tf.reduce_sum(parts, axis=-1) / tf.exp(self._towers.query_tower.log_text_scale.value)
         relevance = heads.get(RELEVANCE, by_retrieval)
         choice = heads[self._ranker.heads.behaviour] if self._ranker.heads.behaviour else by_retrieval
         asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
-        scores = tf.where(asked, relevance, choice)
-        return scores, self._retriever.parts(vectors, rows)
+        return tf.where(asked, relevance, choice), parts
 
     def _outputs(
         self, rows: tf.Tensor, scores: tf.Tensor, is_valid: tf.Tensor, parts: tf.Tensor, k: tf.Tensor
