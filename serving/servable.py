@@ -133,7 +133,7 @@ class Servable(tf.Module):
 
     def _search(self, query, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
-        vectors = self._query_vectors(self._encode(query), asker)
+        vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
         return self._answer(vectors, asker, self._allowed(exclude, filters, asker, exclude_seen), k)
 
     def _recommend(self, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
@@ -154,7 +154,7 @@ class Servable(tf.Module):
 
     def _rank(self, query, user_id, history, candidates):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
-        vectors = self._query_vectors(self._encode(query), asker)
+        vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
         rows = self._item_rows.lookup(candidates)
         is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
         safe = tf.maximum(rows, 0)
@@ -180,12 +180,15 @@ class Servable(tf.Module):
         }
 
     def _embed_query(self, query, user_id, history):  # type: ignore[no-untyped-def]
-        return {"embedding": self._query_vectors(self._encode(query), self._asker(user_id, history))}
+        return {
+            "embedding": self._query_vectors(
+                self._encode_text(query, self._max_query_tokens), self._asker(user_id, history)
+            )
+        }
 
     def _embed_item(self, item_id, text):  # type: ignore[no-untyped-def]
         rows = self._item_rows.lookup(item_id)
         known = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
-        tokens = self._tokenizer(tf.strings.strip(text), length=self._max_text_tokens)
         tower = self._towers.item_tower
         batch = tf.shape(text)[0]
         # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary,
@@ -194,20 +197,21 @@ class Servable(tf.Module):
         numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
         new = tower(
             tf.fill([batch], -1),
-            self._towers.encode_queries(tokens),
+            self._encode_text(text, self._max_text_tokens),
             tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
             tf.broadcast_to(numbers, [batch, len(numbers)]),
         )
         is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
         return {"embedding": tf.where(is_stored[:, None], known, new)}
 
-    def _encode(self, query: tf.Tensor) -> tf.Tensor:
-        stripped = tf.strings.strip(query)
-        tokens = self._tokenizer(stripped, length=self._max_query_tokens)
-        # Only as long as the longest query of the batch: padding costs as much as words.
+    def _encode_text(self, text: tf.Tensor, length: int) -> tf.Tensor:
+        """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``."""
+        stripped = tf.strings.strip(text)
+        tokens = self._tokenizer(stripped, length=length)
+        # Only as long as the longest text of the batch: padding costs as much as words.
         longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
-        asked = tf.cast(tf.strings.length(stripped) > 0, tf.float32)[:, None]
-        return self._towers.encode_queries(tokens[:, : tf.maximum(longest, 1)]) * asked
+        has_text = tf.cast(tf.strings.length(stripped) > 0, tf.float32)[:, None]
+        return self._towers.encode_queries(tokens[:, : tf.maximum(longest, 1)]) * has_text
 
     def _no_query(self, like: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
