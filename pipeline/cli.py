@@ -21,6 +21,7 @@ from serving.cli import add_commands
 from serving.pushed_model import RUNS
 
 _INTERRUPTED = 130
+_DISK_FULL = ("No space left on device", "database or disk is full")
 
 
 def command() -> NoReturn:
@@ -184,8 +185,10 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
     for cause in _chain(error):
         if isinstance(cause, DataError):
             return 2, str(cause)
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            place = cause.filename or workdir or Path.cwd()
+        is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        # TensorFlow and ML Metadata report it in errors of their own.
+        if is_full or any(words in str(cause) for words in _DISK_FULL):
+            place = getattr(cause, "filename", None) or workdir or Path.cwd()
             return 2, f"The disk that holds {place} is full; free some space and run the command again."
         if isinstance(cause, PermissionError):
             place = cause.filename or workdir or Path.cwd()

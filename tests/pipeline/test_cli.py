@@ -116,6 +116,8 @@ def test_traceback_is_shown_with_debug_only(
     [
         (DataError("The data must be good. Got bad."), "tandem: The data must be good. Got bad."),
         (OSError(errno.ENOSPC, "No space left on device", "/runs/x"), "The disk that holds /runs/x is full"),
+        (RuntimeError("/runs/x/events.out; No space left on device"), "The disk that holds "),
+        (RuntimeError("Error when executing query: database or disk is full"), "The disk that holds "),
         (
             PermissionError(errno.EACCES, "Permission denied", "/runs/x"),
             "must be allowed to read and write /runs/x",
