@@ -103,7 +103,7 @@ def _serve(args: argparse.Namespace) -> int:
     if not 1 <= args.port <= 65535:
         raise DataError(f"--port must be between 1 and 65535. Got {args.port}.")
     path = model_dir(args.workdir)
-    from serving.server import StartError, serve, set_up_logging
+    from serving.server.model_server import StartError, serve, set_up_logging
 
     set_up_logging()
     try:

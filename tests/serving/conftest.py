@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from serving.client import Client
-from serving.config import ServerConfig
-from serving.server import ModelServer
+from serving.server.config import ServerConfig
+from serving.server.model_server import ModelServer
 from tests.serving import tiny_model
 
 Publish = Callable[..., None]

@@ -14,12 +14,12 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.metadata import get_model_metadata
-from serving.predict import predict
-from serving.served import ServedModels
-from serving.states import StateMonitor
-from serving.status import get_model_status
-from serving.status_error import StatusError
+from serving.server.metadata import get_model_metadata
+from serving.server.predict import predict
+from serving.server.served import ServedModels
+from serving.server.states import StateMonitor
+from serving.server.status import get_model_status
+from serving.server.status_error import StatusError
 
 Response = TypeVar("Response")
 

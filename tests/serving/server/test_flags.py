@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.config import ServerConfig
-from serving.flags import FlagError, parse_flags, usage
+from serving.server.config import ServerConfig
+from serving.server.flags import FlagError, parse_flags, usage
 
 
 def test_flags_set_the_fields_of_the_configuration() -> None:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.loaded_model import LoadedModel
-from serving.predict import predict
-from serving.status_error import StatusError, invalid_argument
+from serving.server.loaded_model import LoadedModel
+from serving.server.predict import predict
+from serving.server.status_error import StatusError, invalid_argument
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
 _MAX_RECORDS = 1000

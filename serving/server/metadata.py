@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.served import ServedModels
-from serving.status_error import invalid_argument
+from serving.server.served import ServedModels
+from serving.server.status_error import invalid_argument
 
 _SIGNATURE_DEF = "signature_def"
 

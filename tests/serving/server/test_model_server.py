@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from serving.client import Client
-from serving.config import ServerConfig
 from serving.errors import ServerUnavailableError, ServingError
 from serving.process import ServerProcess
-from serving.server import ModelServer, StartError, main
+from serving.server.__main__ import main
+from serving.server.config import ServerConfig
+from serving.server.model_server import ModelServer, StartError
 from tests.serving.conftest import Publish
 
 

@@ -13,8 +13,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from serving import tensors
-from serving.loaded_model import LoadedModel
-from serving.status_error import StatusError, code_of, invalid_argument
+from serving.server.loaded_model import LoadedModel
+from serving.server.status_error import StatusError, code_of, invalid_argument
 
 _DEFAULT_SIGNATURE = "serving_default"
 

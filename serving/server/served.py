@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
-from serving.loaded_model import LoadedModel
-from serving.status_error import StatusError, invalid_argument
+from serving.server.loaded_model import LoadedModel
+from serving.server.status_error import StatusError, invalid_argument
 
 
 class ServedModels:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.loaded_model import LoadedModel
-from serving.served import ServedModels
-from serving.states import State, StateMonitor, VersionState
-from serving.status_error import StatusError
+from serving.server.loaded_model import LoadedModel
+from serving.server.served import ServedModels
+from serving.server.states import State, StateMonitor, VersionState
+from serving.server.status_error import StatusError
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.config import ServerConfig
+from serving.server.config import ServerConfig
 
 USAGE = "usage: python -m serving.server --model_base_path=DIR [--flag=value ...]"
 

@@ -17,15 +17,14 @@ from typing import Any, NoReturn
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving.config import ServerConfig
-from serving.flags import FlagError, parse_flags, usage
-from serving.loaded_model import LoadedModel
-from serving.served import ServedModels
-from serving.services import ModelService, PredictionService
-from serving.states import State, StateMonitor
-from serving.status_error import StatusError
-from serving.versions import VersionManager
-from serving.warmup import warm_up
+from serving.server.config import ServerConfig
+from serving.server.loaded_model import LoadedModel
+from serving.server.served import ServedModels
+from serving.server.services import ModelService, PredictionService
+from serving.server.states import State, StateMonitor
+from serving.server.status_error import StatusError
+from serving.server.versions import VersionManager
+from serving.server.warmup import warm_up
 
 _log = logging.getLogger(__name__)
 _OPTIONS = [
@@ -34,7 +33,6 @@ _OPTIONS = [
     # Two servers on one port would share the requests in silence.
     ("grpc.so_reuseport", 0),
 ]
-_EXIT_FAILED = 255
 
 
 class StartError(RuntimeError):
@@ -184,24 +182,3 @@ def set_up_logging() -> None:
     )
     # TensorFlow logs through its own handler; without this each of its lines comes twice.
     logging.getLogger("tensorflow").propagate = False
-
-
-def main(arguments: list[str]) -> int:
-    """Runs the server with TensorFlow-style flags and returns the process's exit code."""
-    if "--help" in arguments:
-        print(usage())
-        return 0
-    set_up_logging()
-    try:
-        run(parse_flags(arguments))
-    except FlagError as error:
-        print(f"{error}\n{usage()}", file=sys.stderr)
-        return _EXIT_FAILED
-    except StartError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
-        return _EXIT_FAILED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

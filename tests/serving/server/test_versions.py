@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from serving.client import Client
-from serving.server import ModelServer, StartError
+from serving.server.model_server import ModelServer, StartError
 from tests.serving.conftest import Publish
 
 

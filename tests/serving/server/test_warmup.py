@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.loaded_model import LoadedModel
-from serving.status_error import StatusError
-from serving.warmup import FILE, warm_up
+from serving.server.loaded_model import LoadedModel
+from serving.server.status_error import StatusError
+from serving.server.warmup import FILE, warm_up
 
 
 @pytest.fixture(scope="module")

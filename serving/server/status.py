@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 from tensorflow_serving.apis import get_model_status_pb2
 
-from serving.states import StateMonitor
-from serving.status_error import StatusError, invalid_argument
+from serving.server.states import StateMonitor
+from serving.server.status_error import StatusError, invalid_argument
 
 
 def get_model_status(
