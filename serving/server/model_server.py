@@ -19,8 +19,9 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from serving.server.config import ServerConfig
 from serving.server.loaded_model import LoadedModel
+from serving.server.model_service import ModelService
+from serving.server.prediction_service import PredictionService
 from serving.server.served import ServedModels
-from serving.server.services import ModelService, PredictionService
 from serving.server.states import State, StateMonitor
 from serving.server.status_error import StatusError
 from serving.server.versions import VersionManager

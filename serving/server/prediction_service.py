@@ -1,4 +1,4 @@
-"""The gRPC services: each method lets one module answer and turns its errors into gRPC statuses."""
+"""``PredictionService`` over gRPC: each method lets one module answer and turns its errors into statuses."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import grpc
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from serving.server.metadata import get_model_metadata
 from serving.server.predict import predict
 from serving.server.served import ServedModels
-from serving.server.states import StateMonitor
-from serving.server.status import get_model_status
 from serving.server.status_error import StatusError
 
 Response = TypeVar("Response")
@@ -56,16 +48,3 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Describes the signatures."""
         return _answer(context, lambda: get_model_metadata(self._served, request))
-
-
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
-    """``tensorflow.serving.ModelService``; the methods not built answer UNIMPLEMENTED."""
-
-    def __init__(self, states: StateMonitor) -> None:
-        self._states = states
-
-    def GetModelStatus(  # noqa: N802
-        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
-    ) -> get_model_status_pb2.GetModelStatusResponse:
-        """Lists the versions."""
-        return _answer(context, lambda: get_model_status(self._states, request))
