@@ -30,8 +30,8 @@ _FLAGS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     ),
     "max_num_load_retries": ("max_num_load_retries", int, "how often a failed load is tried again (5)"),
     "load_retry_interval_micros": (
-        "load_retry_interval_s",
-        lambda text: int(text) / 1e6,
+        "load_retry_interval_micros",
+        int,
         "time between two attempts (60000000)",
     ),
     "enable_model_warmup": ("enable_model_warmup", _boolean, "replay a version's warm-up requests (true)"),

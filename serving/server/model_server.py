@@ -53,6 +53,7 @@ class ModelServer:
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
+        assert config.model_base_path is not None
         self._states = StateMonitor()
         served = ServedModels()
         self._versions = VersionManager(
@@ -63,7 +64,7 @@ class ModelServer:
             states=self._states,
             poll_wait_s=config.file_system_poll_wait_seconds,
             max_num_load_retries=config.max_num_load_retries,
-            load_retry_interval_s=config.load_retry_interval_s,
+            load_retry_interval_s=config.load_retry_interval_micros / 1e6,
         )
         self._executor = futures.ThreadPoolExecutor(config.grpc_max_threads, thread_name_prefix="grpc")
         self._grpc = grpc.server(self._executor, options=_OPTIONS)

@@ -23,7 +23,7 @@ def test_flags_set_the_fields_of_the_configuration() -> None:
         model_base_path=Path("/models/a=b"),
         model_name="tandem",
         port=1234,
-        load_retry_interval_s=1.5,
+        load_retry_interval_micros=1_500_000,
         enable_model_warmup=False,
     )
 
@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_real_server() -> None:
     config = parse_flags(["--model_base_path=/models"])
 
     assert (config.port, config.model_name, config.file_system_poll_wait_seconds) == (8500, "default", 1)
-    assert (config.max_num_load_retries, config.load_retry_interval_s) == (5, 60)
+    assert (config.max_num_load_retries, config.load_retry_interval_micros) == (5, 60_000_000)
 
 
 def test_bare_flag_means_true() -> None:
@@ -53,7 +53,7 @@ def test_bare_flag_means_true() -> None:
             ["--model_base_path=models"],
             "Expected model default to have an absolute path or URI; got base_path()=models",
         ),
-        (["--model_base_path=/m", "--port=70000"], "port must be between 1 and 65535. Got 70000."),
+        (["--model_base_path=/m", "--port=70000"], "port must be between 0 and 65535. Got 70000."),
         (["--model_base_path=/m", "--port=0"], "port must be between 1 and 65535. Got 0."),
     ],
 )
