@@ -4,6 +4,8 @@ import collections
 import itertools
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,16 @@ from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from components.artifacts import TextEmbeddings
+from components.frames import BYTES, FLOAT, read_frame
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.trained import TrainedModel
 from models.two_tower import CATEGORIES, NUMBERS
 from pipeline import features
 from pipeline.config import Config
+from pipeline.contract import ItemsTable
 from pipeline.manifest import Manifest
+from serving.catalogue import CATALOGUE_FILE, Value, write_catalogue
 from serving.histories import UserTable
 from serving.servable import Servable
 from serving.warmup_requests import write_warmup_requests
@@ -31,6 +36,7 @@ _NUM_EXAMPLES = 20
 @component
 def IndexBuilder(  # noqa: N802 (a component is named like a class)
     model: InputArtifact[standard_artifacts.Model],
+    raw_items: InputArtifact[standard_artifacts.Examples],
     item_examples: InputArtifact[standard_artifacts.Examples],
     item_transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     text_embeddings: InputArtifact[TextEmbeddings],
@@ -40,10 +46,11 @@ def IndexBuilder(  # noqa: N802 (a component is named like a class)
     manifest: Parameter[str],
     config: Parameter[str],
 ) -> None:
-    """Writes the SavedModel with its warm-up requests and examples of what can be asked.
+    """Writes the SavedModel with its warm-up requests, its items' columns and examples of what can be asked.
 
     Args:
         model: From Trainer.
+        raw_items: Items as they came; their columns are what people are shown.
         item_examples: Transformed items.
         item_transform_graph: What transformed them.
         text_embeddings: From TextEmbedder.
@@ -81,6 +88,7 @@ def IndexBuilder(  # noqa: N802 (a component is named like a class)
     tf.saved_model.save(module, folder, signatures=module.signatures())
     extra = os.path.join(folder, "assets.extra")
     tf.io.gfile.makedirs(extra)
+    save_catalogue(dataset.items, artifact_utils.get_split_uri([raw_items], features.ALL), extra)
     examples = _examples(items, users, source)
     with tf.io.gfile.GFile(os.path.join(extra, EXAMPLES_FILE), "w") as file:
         json.dump(examples, file)
@@ -113,6 +121,30 @@ def _user_table(users: Contexts, source: InteractionSource, config: Config) -> U
         unknown_row=source.num_users,
         unknown_categories=unknown,
     )
+
+
+def save_catalogue(table: ItemsTable, split: str, folder: str) -> None:
+    """Writes the numeric and categorical columns of raw items into ``folder``, named as in the manifest."""
+    columns = dict.fromkeys(table.numeric, float) | dict.fromkeys(table.categorical, str)
+    kinds = {name: FLOAT if kind is float else BYTES for name, kind in columns.items()}
+    frame = read_frame(os.path.join(split, "*"), {features.ITEM_ID: BYTES} | kinds)
+
+    def rows() -> Iterator[tuple[Value, ...]]:
+        for item_id, *values in zip(*(frame[name] for name in (features.ITEM_ID, *columns)), strict=True):
+            yield item_id.decode(), *map(_shown, values)
+
+    # SQLite writes to disks only, and the folder may be on any filesystem TensorFlow opens.
+    with tempfile.TemporaryDirectory() as local:
+        path = os.path.join(local, CATALOGUE_FILE)
+        write_catalogue(path, columns, rows())
+        tf.io.gfile.copy(path, os.path.join(folder, CATALOGUE_FILE))
+
+
+def _shown(value: Any) -> Value:
+    """A value as a person wrote it: 2.55 instead of the nearest float32, None for an empty one."""
+    if isinstance(value, bytes):
+        return value.decode() or None
+    return None if value is None or np.isnan(value) else float(str(np.float32(value)))
 
 
 def _examples(items: ItemTable, users: Contexts, source: InteractionSource) -> dict[str, list[Any]]:

@@ -130,6 +130,7 @@ def create_pipeline(
     )
     index = IndexBuilder(
         model=trainer.outputs["model"],
+        raw_items=raw["items"],
         item_examples=item_transform.outputs["transformed_examples"],
         item_transform_graph=item_transform.outputs["transform_graph"],
         text_embeddings=embedder.outputs["embeddings"],

@@ -79,7 +79,8 @@ def test_one_version_is_pushed_whole(sample: str, request: pytest.FixtureRequest
     files = {path.name for path in (run.model_dir / version).iterdir()}
     assert {"saved_model.pb", "variables", "assets.extra"} <= files
     extra = run.model_dir / version / "assets.extra"
-    assert (extra / "tf_serving_warmup_requests").stat().st_size > 0
+    for name in ("tf_serving_warmup_requests", "examples.json", "items.sqlite"):
+        assert (extra / name).stat().st_size > 0
 
 
 def test_known_user_is_recommended_what_is_new_to_them(retail: Run, retail_client: Client) -> None:

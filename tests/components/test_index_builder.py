@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.index_builder import save_catalogue
+from pipeline.manifest import load_manifest
+from serving.catalogue import CATALOGUE_FILE, Catalogue
+from tests.components.in_memory import write_tables
+
+MANIFEST = """\
+name = "shop"
+[items]
+path = "items.csv"
+id = "sku"
+text = ["title", "room"]
+numeric = ["price", "stars"]
+categorical = ["room"]
+[events]
+path = "events.csv"
+user = "user"
+item = "sku"
+time = "at"
+kind = "purchase"
+"""
+ITEMS = (
+    "sku,title,price,stars,room\n007,Red lamp,2.55,4,hall\n7,Blé lamp,,,\nx 1,Old chair,1234567.5,,Küche\n"
+)
+
+
+def test_columns_of_items_are_kept_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_text(MANIFEST)
+    (tmp_path / "items.csv").write_text(ITEMS)
+    (tmp_path / "events.csv").write_text("user,sku,at\nann,007,2024-01-01\n")
+    manifest = load_manifest(tmp_path / "dataset.toml")
+    write_tables(manifest, tmp_path / "tables")
+    folder = tmp_path / "assets.extra"
+    folder.mkdir()
+
+    save_catalogue(manifest.items, str(tmp_path / "tables" / "items" / "Split-all"), str(folder))
+
+    catalogue = Catalogue(folder / CATALOGUE_FILE)
+    assert catalogue.columns_of(["007", "7", "x 1"]) == {
+        "007": {"price": 2.55, "stars": 4.0, "room": "hall"},
+        "7": {},
+        "x 1": {"price": 1234567.5, "room": "Küche"},
+    }
+    catalogue.close()
