@@ -5,6 +5,7 @@ Works on any message with TensorProto's fields: the ones of ``serving.messages``
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ _TYPES: dict[str, tuple[type[np.generic], str]] = {
 _BY_NUMBER = {number: _TYPES[name] for number, name in DATA_TYPES.items() if name in _TYPES}
 _NUMBERS = {np.dtype(_TYPES[name][0]): number for number, name in DATA_TYPES.items() if name in _TYPES}
 
+# A few bytes may stand for a whole tensor by repeating a value; this many values at most, so that a message
+# cannot ask for all memory.
+_MAX_REPEATED = 2**24
+
 
 def fill(proto: Any, array: np.ndarray[Any, Any]) -> None:
     """Writes ``array`` into the empty TensorProto ``proto``, into its typed field, as the real server does.
@@ -53,7 +58,22 @@ def fill(proto: Any, array: np.ndarray[Any, Any]) -> None:
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     flat = array.reshape(-1)
-    getattr(proto, field).extend((flat.view(np.uint16) if field == "half_val" else flat).tolist())
+    if field in ("float_val", "double_val"):
+        # Written as they stand in the message: a hundred times faster than one value at a time.
+        proto.MergeFromString(_packed(proto.DESCRIPTOR.fields_by_name[field].number, flat.tobytes()))
+    else:
+        getattr(proto, field).extend((flat.view(np.uint16) if field == "half_val" else flat).tolist())
+
+
+def _packed(field_number: int, values: bytes) -> bytes:
+    """A packed repeated field on the wire: tag, length, values."""
+    length = bytearray()
+    rest = len(values)
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    length.append(rest)
+    return bytes([field_number << 3 | 2]) + bytes(length) + values
 
 
 def to_array(proto: Any) -> np.ndarray[Any, Any]:
@@ -78,12 +98,16 @@ def to_array(proto: Any) -> np.ndarray[Any, Any]:
         # frombuffer is read-only and bound to the message's memory.
         return np.frombuffer(proto.tensor_content, dtype=dtype).reshape(shape).copy()
 
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     values = getattr(proto, field)[:count]
     if field == "half_val":
         given = np.array(values, dtype=np.uint16).view(np.float16)
     else:
         given = np.array(values, dtype=dtype)
+    if len(given) == count:
+        return given.reshape(shape)
+    if count > _MAX_REPEATED:
+        raise ValueError(f"A tensor of shape {shape} must be sent whole. Got {len(given)} of its values.")
     padding = given[-1] if len(given) else (b"" if dtype is np.object_ else dtype(0))
     array = np.full(count, padding, dtype=dtype)
     array[: len(given)] = given

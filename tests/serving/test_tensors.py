@@ -71,6 +71,27 @@ def test_no_values_are_zeros() -> None:
     assert tensors.to_array(proto).tolist() == [b"", b""]
 
 
+@pytest.mark.parametrize("size", [2**30, 2**62])
+def test_few_bytes_cannot_ask_for_all_memory(size: int) -> None:
+    proto = messages.TensorProto(dtype=1, float_val=[1.0])
+    proto.tensor_shape.dim.add(size=size)
+    proto.tensor_shape.dim.add(size=4)
+
+    with pytest.raises(ValueError, match=r"must be sent whole\. Got 1 of its values"):
+        tensors.to_array(proto)
+
+
+@pytest.mark.parametrize("count", [127, 128, 20_000])
+def test_many_floats_survive(count: int) -> None:
+    array = np.random.default_rng(0).normal(size=(count, 1)).astype(np.float32)
+    proto = tensor_pb2.TensorProto()
+
+    tensors.fill(proto, array)
+
+    assert len(proto.float_val) == count
+    np.testing.assert_array_equal(tensors.to_array(proto), array)
+
+
 def test_content_that_does_not_fit_the_shape_is_refused() -> None:
     proto = messages.TensorProto(dtype=1, tensor_content=b"\x00" * 8)
     proto.tensor_shape.dim.add(size=3)
