@@ -39,19 +39,23 @@ def text_tensor(name: str, texts: Sequence[str] | None, batch: int) -> np.ndarra
 
 
 def list_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, Any]:
-    """One list of texts per row, string ``[batch, longest]``, padded with empty texts."""
+    """One list of texts per row, string ``[batch, 1 + longest]``: an empty text, the list, empty texts.
+
+    A server that batches the requests of several callers widens each to the widest, with the request's own
+    first element, and refuses one of width 0. The empty text in front makes both harmless.
+    """
     rows = [[]] * batch if lists is None else lists
     for row in rows:
         if isinstance(row, str | bytes):
             raise ValueError(f"{name} must have one list of texts per row. Got the text {row!r} as a row.")
-    array = np.full((batch, max(map(len, rows), default=0)), b"", np.object_)
+    array = np.full((batch, 1 + max(map(len, rows), default=0)), b"", np.object_)
     for number, row in enumerate(rows):
-        array[number, : len(row)] = [_encoded(name, text) for text in row]
+        array[number, 1 : 1 + len(row)] = [_encoded(name, text) for text in row]
     return array
 
 
 def context_tensors(batch: int, user_ids: Sequence[str] | None, histories: Rows | None) -> Tensors:
-    """Who asks: ``user_id`` string ``[batch]`` and ``history`` string ``[batch, longest]``."""
+    """Who asks: ``user_id`` string ``[batch]`` and ``history`` string ``[batch, 1 + longest]``."""
     return {
         "user_id": text_tensor("user_ids", user_ids, batch),
         "history": list_tensor("histories", histories, batch),

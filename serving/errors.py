@@ -2,15 +2,19 @@
 
 ::
 
-    ServingError                      anything that kept the server from answering
-    ├── ServerUnavailableError        UNAVAILABLE: no server answers at the address
-    ├── ServerTimeoutError            DEADLINE_EXCEEDED: the answer took longer than the client waits
-    ├── ModelNotFoundError            NOT_FOUND: the server does not serve that model or version
-    ├── SignatureNotFoundError        FAILED_PRECONDITION: the model cannot answer that kind of request
-    ├── InvalidRequestError           INVALID_ARGUMENT: the server understood the request and refuses it
-    └── ServerOverloadedError         RESOURCE_EXHAUSTED: the server has no room for the request now
+    ServingError                   anything that kept the server from answering; `code` is the gRPC status
+    ├── ServerUnavailableError     UNAVAILABLE: nobody answers at the address, or the server's queue is full
+    ├── ServerTimeoutError         DEADLINE_EXCEEDED: the answer took longer than the client waits
+    ├── ServerOverloadedError      RESOURCE_EXHAUSTED: it waited too long in the queue, or is too large
+    ├── CallCancelledError         CANCELLED: the client was closed, or the server stopped, meanwhile
+    ├── ModelNotFoundError         NOT_FOUND: the server does not serve that model or version
+    ├── FailedPreconditionError    FAILED_PRECONDITION: the model has no such signature, or is not set up
+    ├── InvalidRequestError        INVALID_ARGUMENT, OUT_OF_RANGE: the server understood and refuses
+    ├── AccessDeniedError          UNAUTHENTICATED, PERMISSION_DENIED: who stands before the server refuses
+    ├── NotSupportedError          UNIMPLEMENTED: the server has no such method
+    └── ServerFailedError          INTERNAL, UNKNOWN, DATA_LOSS, ABORTED, ALREADY_EXISTS: the server's fault
 
-A wrong argument that the client sees before it asks is a ``ValueError``.
+Only UNAVAILABLE is tried again. A wrong argument that the client sees before it asks is a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -31,46 +35,87 @@ class ServingError(Exception):
 
 
 class ServerUnavailableError(ServingError):
-    """No server answers at the address."""
+    """Nobody answers at the address, or the server cannot take the request at the moment."""
 
 
 class ServerTimeoutError(ServingError):
     """The answer took longer than the client waits."""
 
 
+class ServerOverloadedError(ServingError):
+    """The request waited too long in the server's queue, or is larger than the server takes."""
+
+
+class CallCancelledError(ServingError):
+    """The client was closed, or the server stopped, before there was an answer."""
+
+
 class ModelNotFoundError(ServingError):
     """The server does not serve that model or version."""
 
 
-class SignatureNotFoundError(ServingError):
-    """The model cannot answer that kind of request."""
+class FailedPreconditionError(ServingError):
+    """The model has no such signature, or the server is not set up for the request."""
 
 
 class InvalidRequestError(ServingError):
     """The server refuses the request as it is."""
 
 
-class ServerOverloadedError(ServingError):
-    """The server has no room for the request now."""
+class AccessDeniedError(ServingError):
+    """Who stands before the server does not let the caller in."""
 
 
+class NotSupportedError(ServingError):
+    """The server has no such method."""
+
+
+class ServerFailedError(ServingError):
+    """The server failed by a fault of its own."""
+
+
+_Code = grpc.StatusCode
 _CLASSES: dict[grpc.StatusCode, type[ServingError]] = {
-    grpc.StatusCode.UNAVAILABLE: ServerUnavailableError,
-    grpc.StatusCode.DEADLINE_EXCEEDED: ServerTimeoutError,
-    grpc.StatusCode.NOT_FOUND: ModelNotFoundError,
-    grpc.StatusCode.FAILED_PRECONDITION: SignatureNotFoundError,
-    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: ServerOverloadedError,
+    _Code.UNAVAILABLE: ServerUnavailableError,
+    _Code.DEADLINE_EXCEEDED: ServerTimeoutError,
+    _Code.RESOURCE_EXHAUSTED: ServerOverloadedError,
+    _Code.CANCELLED: CallCancelledError,
+    _Code.NOT_FOUND: ModelNotFoundError,
+    _Code.FAILED_PRECONDITION: FailedPreconditionError,
+    _Code.INVALID_ARGUMENT: InvalidRequestError,
+    _Code.OUT_OF_RANGE: InvalidRequestError,
+    _Code.UNAUTHENTICATED: AccessDeniedError,
+    _Code.PERMISSION_DENIED: AccessDeniedError,
+    _Code.UNIMPLEMENTED: NotSupportedError,
+    _Code.INTERNAL: ServerFailedError,
+    _Code.UNKNOWN: ServerFailedError,
+    _Code.DATA_LOSS: ServerFailedError,
+    _Code.ABORTED: ServerFailedError,
+    _Code.ALREADY_EXISTS: ServerFailedError,
 }
+# How gRPC begins when there was no connection to send the request over; otherwise the words are the server's.
+_NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
 
 
 def from_rpc_error(error: grpc.RpcError, *, address: str, timeout_s: float) -> ServingError:
     """Turns gRPC's error into ours, with the server's own words where it had any."""
     code: grpc.StatusCode = error.code()
+    details: str = error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
-        message = f"No server answers at {address}; start one with `tandem serve`."
+        message = _unavailable(details, address)
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"The server at {address} must answer within {timeout_s:g} s and did not; raise timeout_s."
     else:
-        message = error.details() or f"The server at {address} answered {code.name}."
-    return _CLASSES.get(code, ServingError)(message, code=code.name)
+        message = details or f"The server at {address} answered {code.name}."
+    return _CLASSES[code](message, code=code.name)
+
+
+def _unavailable(details: str, address: str) -> str:
+    if not details.startswith(_NO_CONNECTION):
+        return f"The server at {address} is unavailable: {details}"
+    if "Connection refused" in details:
+        return f"No server answers at {address}; start one with `tandem serve`."
+    reason = details.rpartition("last error: ")[2]
+    if "handshake" in reason or "Verification" in reason or "Socket closed" in reason:
+        return f"No server answers at {address} with these TLS settings: {reason}"
+    return f"No server answers at {address}: {reason}"

@@ -79,6 +79,17 @@ _MESSAGES = {
         "16 repeated uint32 uint32_val",
         "17 repeated uint64 uint64_val",
     ],
+    "tensorflow.TensorInfo": [
+        "1 oneof:encoding string name",
+        "2 tensorflow.DataType dtype",
+        "3 tensorflow.TensorShapeProto tensor_shape",
+    ],
+    "tensorflow.SignatureDef": [
+        "1 map tensorflow.TensorInfo inputs",
+        "2 map tensorflow.TensorInfo outputs",
+        "3 string method_name",
+        "4 map tensorflow.TensorProto defaults",
+    ],
     "tensorflow.serving.StatusProto": ["1 int32 error_code", "2 string error_message"],
     "tensorflow.serving.ModelSpec": [
         "1 string name",
@@ -112,6 +123,14 @@ _MESSAGES = {
         "1 tensorflow.serving.ModelSpec model_spec",
         "2 map google.protobuf.Any metadata",
     ],
+    "tensorflow.serving.SignatureDefMap": ["1 map tensorflow.SignatureDef signature_def"],
+    # Only an empty list is ever sent, so what a model's entry holds is left out.
+    "tensorflow.serving.ModelConfigList": [],
+    "tensorflow.serving.ModelServerConfig": [
+        "1 oneof:config tensorflow.serving.ModelConfigList model_config_list",
+    ],
+    "tensorflow.serving.ReloadConfigRequest": ["1 tensorflow.serving.ModelServerConfig config"],
+    "tensorflow.serving.ReloadConfigResponse": ["1 tensorflow.serving.StatusProto status"],
 }
 
 
@@ -127,7 +146,8 @@ def _add_field(message: descriptor_pb2.DescriptorProto, declaration: str, full_n
     if rule == ["repeated"]:
         field.label = _Field.LABEL_REPEATED
     elif rule == ["map"]:
-        entry = message.nested_type.add(name=f"{name.title()}Entry")
+        # protoc's name for it: signature_def becomes SignatureDefEntry.
+        entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
         entry.options.map_entry = True
         _add_field(entry, "1 string key", full_name)
         _add_field(entry, f"2 {kind} value", full_name)
@@ -188,6 +208,9 @@ GetModelStatusRequest = _message_class("tensorflow.serving.GetModelStatusRequest
 GetModelStatusResponse = _message_class("tensorflow.serving.GetModelStatusResponse")
 GetModelMetadataRequest = _message_class("tensorflow.serving.GetModelMetadataRequest")
 GetModelMetadataResponse = _message_class("tensorflow.serving.GetModelMetadataResponse")
+SignatureDefMap = _message_class("tensorflow.serving.SignatureDefMap")
+ReloadConfigRequest = _message_class("tensorflow.serving.ReloadConfigRequest")
+ReloadConfigResponse = _message_class("tensorflow.serving.ReloadConfigResponse")
 
 DATA_TYPES: dict[int, str] = {number: name for name, number in _ENUMS["tensorflow.DataType"].items()}
 STATES: dict[int, str] = {

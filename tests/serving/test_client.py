@@ -14,7 +14,7 @@ from serving.errors import (
     ModelNotFoundError,
     ServerTimeoutError,
     ServerUnavailableError,
-    SignatureNotFoundError,
+    FailedPreconditionError,
 )
 from tests.serving import tiny_model
 
@@ -143,7 +143,7 @@ def test_other_failures_have_a_class_each(address: str) -> None:
     with Client(address, model_name="nobody") as stranger, pytest.raises(ModelNotFoundError):
         stranger.search(["x"])
     with Client(address) as client:
-        with pytest.raises(SignatureNotFoundError, match='"nothing" not found'):
+        with pytest.raises(FailedPreconditionError, match='"nothing" not found'):
             client.predict("nothing", {})
         with pytest.raises(InvalidRequestError, match="input size does not match signature"):
             client.predict("search", {})
