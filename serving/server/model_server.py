@@ -1,4 +1,4 @@
-"""The embedded server: one model behind TensorFlow Serving's gRPC services, in Python.
+"""The embedded server: models behind TensorFlow Serving's services, in Python.
 
 ``python -m serving.server --port=8500 --model_name=tandem --model_base_path=/models/tandem``
 """
@@ -6,42 +6,43 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
-from concurrent import futures
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.config import ServerConfig
+from serving.server.config_protos import parse_text
+from serving.server.configuration import ConfigFile, Configuration
+from serving.server.grpc_server import GrpcServer
 from serving.server.loaded_model import LoadedModel
+from serving.server.metrics import Metrics
+from serving.server.model_configs import single_model
+from serving.server.model_paths import ModelPaths
 from serving.server.model_service import ModelService
 from serving.server.prediction_service import PredictionService
 from serving.server.served import ServedModels
-from serving.server.states import State, StateMonitor
-from serving.server.status_error import StatusError
+from serving.server.states import StateMonitor
+from serving.server.status_error import StatusError, invalid_argument
 from serving.server.versions import VersionManager
 from serving.server.warmup import warm_up
 
 _log = logging.getLogger(__name__)
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # Two servers on one port would share the requests in silence.
-    ("grpc.so_reuseport", 0),
-]
+_NUM_INITIAL_LOAD_THREADS = 4 * (os.cpu_count() or 1)
 
 
 class StartError(RuntimeError):
-    """The server cannot start; the text is the sentence the real server prints."""
+    """The server cannot start; the text is the status the real server prints, ``CODE: message``."""
 
 
 class ModelServer:
-    """Serves the newest version under a base path, and every newer one as it appears.
+    """Serves the models of its configuration, each in the versions its policy wants, as they come and go.
 
     Example:
         >>> config = ServerConfig(model_base_path=Path("/models/tandem"), model_name="tandem", port=0)
@@ -49,75 +50,105 @@ class ModelServer:
         >>> server.start()                  # doctest: +SKIP
         >>> server.port                     # doctest: +SKIP
         43211
+
+    Raises:
+        StartError: When a setting or a file it names is wrong.
     """
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        assert config.model_base_path is not None
-        self._states = StateMonitor()
+        self._stopping = threading.Event()
+        metrics = Metrics()
+        states = StateMonitor()
         served = ServedModels()
         self._versions = VersionManager(
-            config.model_name,
-            config.model_base_path,
             load=self._load,
             served=served,
-            states=self._states,
-            poll_wait_s=config.file_system_poll_wait_seconds,
+            states=states,
+            num_load_threads=_NUM_INITIAL_LOAD_THREADS,
+            num_unload_threads=config.num_unload_threads,
             max_num_load_retries=config.max_num_load_retries,
             load_retry_interval_s=config.load_retry_interval_micros / 1e6,
         )
-        self._executor = futures.ThreadPoolExecutor(config.grpc_max_threads, thread_name_prefix="grpc")
-        self._grpc = grpc.server(self._executor, options=_OPTIONS)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(served), self._grpc
+        self._paths = ModelPaths(
+            aspire=self._versions.aspire, poll_wait_s=config.file_system_poll_wait_seconds
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self._states), self._grpc)
-        self.port = config.port
+        self._configuration = Configuration(
+            served=served,
+            states=states,
+            paths=self._paths,
+            allow_unavailable_labels=config.allow_version_labels_for_unavailable_models,
+        )
+        self._config_file: ConfigFile | None = None
+        try:
+            self._initial = self._read_initial_config()
+            self._grpc = GrpcServer(
+                config,
+                prediction_service=PredictionService(served),
+                model_service=ModelService(states, self._configuration, metrics),
+            )
+        except StatusError as error:
+            raise _start_error(error) from error
+
+    @property
+    def port(self) -> int:
+        """The gRPC port; the one that was taken, once the server has started."""
+        return self._grpc.port
 
     def start(self) -> None:
-        """Loads the model, waiting for a first version if need be, and only then opens the port.
+        """Loads every model, waiting for a first version if need be, and only then opens the port.
 
         Raises:
-            StartError: When the first version fails to load, or when the port cannot be had.
+            StartError: When a model fails to load, a label has no version, or the port cannot be had.
         """
-        name = self.config.model_name
+        config = self.config
         self._versions.start()
-        ended = {State.AVAILABLE, State.END}
-        self._states.wait_for(name, lambda versions: any(v.state in ended for v in versions.values()))
-        versions = self._states.versions(name)
-        if not any(v.state is State.AVAILABLE for v in versions.values()):
-            failures = "".join(
-                f"{{name: {name} version: {number}}} due to error: {v.error_message}}}, "
-                for number, v in versions.items()
-                if v.state is State.END
-            )
-            raise StartError(f"UNKNOWN: 1 servable(s) did not become available: {{{{{failures}}}")
-        address = f"{self.config.host}:{self.config.port}"
+        self._paths.start()
         try:
-            self.port = self._grpc.add_insecure_port(address)
-        except RuntimeError as error:
-            raise StartError(
-                f"UNKNOWN: The address {address} must be free and is not; choose another port."
-            ) from error
-        self._grpc.start()
-        _log.info("Running gRPC ModelServer at %s:%d ...", self.config.host, self.port)
+            self._configuration.replace(
+                self._initial, still_wanted=lambda: not self._stopping.is_set(), noun="servable"
+            )
+            self._versions.set_num_load_threads(config.num_load_threads)
+            if config.model_config_file is not None and config.model_config_file_poll_wait_seconds > 0:
+                self._config_file = ConfigFile(
+                    config.model_config_file,
+                    self._configuration,
+                    poll_wait_s=config.model_config_file_poll_wait_seconds,
+                )
+                self._config_file.start()
+            self._grpc.start()
+        except StatusError as error:
+            raise _start_error(error) from error
 
     def wait(self) -> None:
         """Waits until the server is stopped."""
-        self._grpc.wait_for_termination()
+        self._grpc.wait()
 
     def stop(self) -> None:
-        """Takes no more requests, and returns when those under way are answered."""
-        self._grpc.stop(grace=self.config.drain_timeout_s).wait()
+        """Takes no more requests, and returns when those under way are answered and all models unloaded."""
+        self._stopping.set()
+        if self._config_file is not None:
+            self._config_file.stop()
+        self._grpc.stop(drain_timeout_s=self.config.drain_timeout_s)
+        self._paths.stop()
         self._versions.stop(timeout_s=self.config.drain_timeout_s)
-        self._executor.shutdown(wait=False)
 
-    def _load(self, path: Path) -> LoadedModel:
+    def _read_initial_config(self) -> Any:
+        config = self.config
+        if config.model_config_file is not None:
+            return parse_text(config.model_config_file, model_server_config_pb2.ModelServerConfig)
+        if config.model_base_path is None:
+            raise invalid_argument(
+                "Both server_options.model_base_path and server_options.model_config_file are empty!"
+            )
+        return single_model(config.model_name, str(config.model_base_path))
+
+    def _load(self, name: str, version: int, path: Path) -> LoadedModel:
         try:
             model = LoadedModel(path)
             if self.config.enable_model_warmup:
                 count = warm_up(model)
-                _log.info("Replayed %d warm-up requests of %s", count, path)
+                _log.info("Replayed %d warm-up requests of {name: %s version: %d}", count, name, version)
         except StatusError:
             raise
         except Exception as error:
@@ -138,9 +169,9 @@ def run(config: ServerConfig) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
+    server = ModelServer(config)
     in_main_thread = threading.current_thread() is threading.main_thread()
     previous = signal.signal(signal.SIGTERM, interrupt) if in_main_thread else None
-    server = ModelServer(config)
     try:
         server.start()
         server.wait()
@@ -184,3 +215,7 @@ def set_up_logging() -> None:
     )
     # TensorFlow logs through its own handler; without this each of its lines comes twice.
     logging.getLogger("tensorflow").propagate = False
+
+
+def _start_error(error: StatusError) -> StartError:
+    return StartError(f"{error.code.name}: {error.message}")

@@ -1,12 +1,14 @@
-"""Follows a model's base path: which version to serve, and the change from one to the next."""
+"""Loads and unloads versions so that a model stays available from one version to the next."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from serving.server.loaded_model import LoadedModel
@@ -15,176 +17,224 @@ from serving.server.states import State, StateMonitor, VersionState
 from serving.server.status_error import StatusError
 
 _log = logging.getLogger(__name__)
+_LOOK_S = 0.05
+
+Load = Callable[[str, int, Path], LoadedModel]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Failure:
-    """The attempts to load a version so far; the next one is due at a reading of ``time.monotonic``."""
+class _Phase(enum.Enum):
+    NEW = enum.auto()
+    LOADING = enum.auto()
+    RETRYING = enum.auto()
+    READY = enum.auto()
+    UNLOADING = enum.auto()
+    FAILED = enum.auto()
 
-    num_attempts: int
-    next_attempt_s: float
-    error: StatusError
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class _Version:
+    """One version under management; the next attempt to load it is due at a reading of ``time.monotonic``."""
+
+    name: str
+    number: int
+    path: Path
+    phase: _Phase = _Phase.NEW
+    aspired: bool = True
+    num_attempts: int = 0
+    next_attempt_s: float = -math.inf
+    error: StatusError | None = None
+
+    def __str__(self) -> str:
+        return f"{{name: {self.name} version: {self.number}}}"
 
 
 class VersionManager:
-    """Keeps the newest complete version of one model served, from a thread of its own.
+    """Brings the versions in memory in line with the versions that are aspired to, model by model.
 
-    A version is a directory with a number as its name; it is complete once it has its ``saved_model.pb``,
-    which writers copy last. A new version is loaded while the old one serves, and the old one is unloaded
-    when its last request is done. A version that fails to load leaves the old one serving.
+    A new version is loaded while the old one serves, and the old one is unloaded when its last request is
+    done. A version that fails to load leaves the old one serving. One thread decides; each load and each
+    unload has a thread of its own.
 
     Args:
-        name: The model's name.
-        base_path: The directory of the version directories.
-        load: Makes a servable of a version's directory; raises ``StatusError`` when it cannot.
+        load: Makes a servable of a model's name, a version and its directory; raises ``StatusError`` when it
+            cannot.
         served: Where available versions are published to requests.
         states: Where the states of versions are published.
-        poll_wait_s: Time between two looks at the base path.
+        num_load_threads: How many loads may run at once; 0 lets one load or unload run at a time.
+        num_unload_threads: How many unloads may run at once; 0 as above.
         max_num_load_retries: How often a failed load is tried again.
         load_retry_interval_s: Time between two attempts.
     """
 
     def __init__(
         self,
-        name: str,
-        base_path: Path,
         *,
-        load: Callable[[Path], LoadedModel],
+        load: Load,
         served: ServedModels,
         states: StateMonitor,
-        poll_wait_s: float,
-        max_num_load_retries: int,
-        load_retry_interval_s: float,
+        num_load_threads: int = 0,
+        num_unload_threads: int = 0,
+        max_num_load_retries: int = 5,
+        load_retry_interval_s: float = 60.0,
     ) -> None:
-        self.name = name
-        self.base_path = base_path
         self._load = load
         self._served = served
         self._states = states
-        self._poll_wait_s = poll_wait_s
+        self._num_threads = {_Phase.LOADING: num_load_threads, _Phase.UNLOADING: num_unload_threads}
         self._max_num_load_retries = max_num_load_retries
         self._load_retry_interval_s = load_retry_interval_s
-        self._failures: dict[int, _Failure] = {}
-        self._aspired: set[int] = set()
-        self._last_warning = ""
-        self._stopped = threading.Event()
-        # A daemon, because a load under way cannot be interrupted and must not hold up the process.
-        self._thread = threading.Thread(target=self._follow, name=f"versions of {name}", daemon=True)
+        self._aspired: dict[str, Mapping[int, Path]] = {}
+        self._versions: dict[str, dict[int, _Version]] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._stopped = False
+        # Daemons, here and below: a load under way cannot be interrupted and must not hold up the process.
+        self._thread = threading.Thread(target=self._manage, name="versions", daemon=True)
 
     def start(self) -> None:
-        """Begins to follow the base path."""
+        """Begins to load and unload."""
         self._thread.start()
 
     def stop(self, *, timeout_s: float) -> None:
-        """Follows the base path no longer; waits up to ``timeout_s`` for a load under way."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        """Unloads everything; waits up to ``timeout_s`` for loads under way and for requests to be done."""
+        with self._changed:
+            self._stopping = True
+            self._aspired = {}
+            self._changed.notify_all()
+            if self._thread.is_alive():
+                self._changed.wait_for(lambda: not self._versions, timeout_s)
+            self._stopped = True
+            self._changed.notify_all()
 
-    def step(self) -> None:
-        """Looks at the base path once and makes the changes it asks for."""
-        found = self._find_versions()
-        if found is None:
-            return
-        aspired = {max(found)} if found else set()
-        for version in aspired - self._aspired:
-            self._publish(version, State.START)
-        for version in (self._aspired - aspired) & set(self._failures):
-            self._publish(version, State.END, self._failures.pop(version).error)
-        self._aspired = aspired
-        while self._change_one(found):
-            pass
+    def aspire(self, name: str, versions: Mapping[int, Path]) -> None:
+        """Asks for exactly these versions of a model: their directories by number."""
+        with self._changed:
+            if versions and not self._stopping:
+                self._aspired[name] = dict(versions)
+            else:
+                self._aspired.pop(name, None)
+            self._changed.notify_all()
 
-    def _follow(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self.step()
-            except Exception:
-                # Whatever goes wrong with one look (a file system that stalls, say), requests go on and the
-                # next look may succeed.
-                _log.exception("Looking for versions of %s under %s failed.", self.name, self.base_path)
-            self._stopped.wait(self._poll_wait_s)
+    def set_num_load_threads(self, num_load_threads: int) -> None:
+        """Sets how many loads may run at once from now on."""
+        with self._changed:
+            self._num_threads[_Phase.LOADING] = num_load_threads
+            self._changed.notify_all()
 
-    def _find_versions(self) -> dict[int, Path] | None:
-        """The complete versions by number; nothing when the base path cannot be listed."""
-        try:
-            children = sorted(self.base_path.iterdir())
-        except OSError as error:
-            self._warn(
-                f"Could not find base path {self.base_path} for servable {self.name} with error {error}"
-            )
-            return None
-        numbered = {
-            int(child.name): child for child in children if child.name.isdecimal() and child.name.isascii()
-        }
-        complete = {number: path for number, path in numbered.items() if (path / "saved_model.pb").exists()}
-        if not complete:
-            self._warn(
-                f"No versions of servable {self.name} found under base path {self.base_path}. "
-                "Did you forget to name your leaf directory as a number (eg. '/1/')?"
-            )
-        else:
-            self._last_warning = ""
-        return complete
+    def _manage(self) -> None:
+        with self._changed:
+            while not self._stopped:
+                self._take_in_aspired()
+                while any([self._start_next(versions) for versions in self._versions.values()]):
+                    pass
+                self._changed.wait(self._until_next_attempt_s())
 
-    def _change_one(self, found: dict[int, Path]) -> bool:
-        """Unloads or loads one version, if one is to be; the order keeps a version available throughout."""
-        ready = set(self._served.versions(self.name))
-        outdated = sorted(ready - self._aspired)
-        if outdated and (not self._aspired or self._aspired & ready or len(outdated) > 1):
-            self._unload_version(outdated[0])
-            return True
-        for version in sorted(self._aspired - ready, reverse=True):
-            failure = self._failures.get(version)
-            if failure is None or failure.next_attempt_s <= time.monotonic():
-                self._load_version(version, found[version])
-                return True
+    def _take_in_aspired(self) -> None:
+        for name, aspired in self._aspired.items():
+            versions = self._versions.setdefault(name, {})
+            for number in sorted(aspired.keys() - versions.keys()):
+                versions[number] = _Version(name=name, number=number, path=aspired[number])
+                self._publish(versions[number], State.START)
+        for name, versions in list(self._versions.items()):
+            for version in list(versions.values()):
+                version.aspired = version.number in self._aspired.get(name, {})
+                if version.aspired or version.phase not in (_Phase.NEW, _Phase.RETRYING, _Phase.FAILED):
+                    continue
+                if version.phase is not _Phase.FAILED:
+                    self._publish(version, State.END, version.error)
+                del versions[version.number]
+            if not versions:
+                del self._versions[name]
+                self._changed.notify_all()
+
+    def _start_next(self, versions: Mapping[int, _Version]) -> bool:
+        """Starts to unload or load one version of a model, if one is to be and a thread is free for it."""
+        ready = [version for version in versions.values() if version.phase is _Phase.READY]
+        outdated = [version for version in ready if not version.aspired]
+        aspired = [version for version in versions.values() if version.aspired]
+        if outdated and (not aspired or len(ready) > len(outdated) or len(outdated) > 1):
+            return self._start(min(outdated, key=lambda version: version.number), _Phase.UNLOADING)
+        now_s = time.monotonic()
+        due = [
+            version
+            for version in aspired
+            if version.phase in (_Phase.NEW, _Phase.RETRYING) and version.next_attempt_s <= now_s
+        ]
+        if due:
+            return self._start(max(due, key=lambda version: version.number), _Phase.LOADING)
         return False
 
-    def _load_version(self, version: int, path: Path) -> None:
-        self._publish(version, State.LOADING)
+    def _start(self, version: _Version, phase: _Phase) -> bool:
+        if not self._has_free_thread(phase):
+            return False
+        version.phase = phase
+        if phase is _Phase.LOADING:
+            self._publish(version, State.LOADING)
+            work = self._load_version
+        else:
+            self._publish(version, State.UNLOADING)
+            work = self._unload_version
+        threading.Thread(target=work, args=(version,), name=f"{phase.name} {version}", daemon=True).start()
+        return True
+
+    def _has_free_thread(self, phase: _Phase) -> bool:
+        phases = [version.phase for versions in self._versions.values() for version in versions.values()]
+        if self._num_threads[phase]:
+            return phases.count(phase) < self._num_threads[phase]
+        return not any(phases.count(other) for other, threads in self._num_threads.items() if not threads)
+
+    def _until_next_attempt_s(self) -> float | None:
+        due_s = [
+            version.next_attempt_s
+            for versions in self._versions.values()
+            for version in versions.values()
+            if version.phase is _Phase.RETRYING
+        ]
+        # One that is due already waits for a thread.
+        return max(min(due_s) - time.monotonic(), _LOOK_S) if due_s else None
+
+    def _load_version(self, version: _Version) -> None:
         started_s = time.monotonic()
         try:
-            model = self._load(path)
+            model = self._load(version.name, version.number, version.path)
         except StatusError as error:
-            self._record_failure(version, error)
+            with self._changed:
+                self._record_failure(version, error)
+                self._changed.notify_all()
             return
-        self._failures.pop(version, None)
-        self._served.add(self.name, version, model)
-        self._publish(version, State.AVAILABLE)
+        with self._changed:
+            version.phase = _Phase.READY
+            self._served.add(version.name, version.number, model)
+            self._publish(version, State.AVAILABLE)
+            self._changed.notify_all()
         took_s = time.monotonic() - started_s
-        _log.info(
-            "Successfully loaded servable version {name: %s version: %d} in %.1f s",
-            self.name,
-            version,
-            took_s,
-        )
+        _log.info("Successfully loaded servable version %s in %.1f s", version, took_s)
 
-    def _unload_version(self, version: int) -> None:
-        self._publish(version, State.UNLOADING)
-        self._served.remove(self.name, version).retire()
-        self._publish(version, State.END)
-        _log.info("Unloaded servable version {name: %s version: %d}", self.name, version)
-
-    def _record_failure(self, version: int, error: StatusError) -> None:
-        previous = self._failures.get(version)
-        num_attempts = previous.num_attempts + 1 if previous else 1
-        retries_left = self._max_num_load_retries + 1 - num_attempts
-        due_s = time.monotonic() + self._load_retry_interval_s if retries_left else float("inf")
-        self._failures[version] = _Failure(num_attempts=num_attempts, next_attempt_s=due_s, error=error)
-        _log.error("Loading servable {name: %s version: %d} failed: %s", self.name, version, error.message)
-        if retries_left:
+    def _record_failure(self, version: _Version, error: StatusError) -> None:
+        version.num_attempts += 1
+        version.error = error
+        retries_left = self._max_num_load_retries + 1 - version.num_attempts
+        _log.error("Loading servable %s failed: %s", version, error.message)
+        if retries_left > 0 and version.aspired:
+            version.phase = _Phase.RETRYING
+            version.next_attempt_s = time.monotonic() + self._load_retry_interval_s
             _log.info("Trying again in %g s (%d times at most)", self._load_retry_interval_s, retries_left)
         else:
+            version.phase = _Phase.FAILED
             self._publish(version, State.END, error)
 
-    def _publish(self, version: int, state: State, error: StatusError | None = None) -> None:
+    def _unload_version(self, version: _Version) -> None:
+        self._served.remove(version.name, version.number).retire()
+        with self._changed:
+            self._publish(version, State.END)
+            del self._versions[version.name][version.number]
+            self._changed.notify_all()
+        _log.info("Unloaded servable version %s", version)
+
+    def _publish(self, version: _Version, state: State, error: StatusError | None = None) -> None:
         code, message = (error.error_code, error.message) if error else (0, "")
         self._states.publish(
-            self.name, version, VersionState(state=state, error_code=code, error_message=message)
+            version.name,
+            version.number,
+            VersionState(state=state, error_code=code, error_message=message),
         )
-
-    def _warn(self, message: str) -> None:
-        if message != self._last_warning:
-            _log.warning("%s", message)
-        self._last_warning = message

@@ -1,0 +1,152 @@
+"""Looks for versions under the base paths of models, and says which of them a model's policy wants served."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
+_MAX_VERSION = 2**63 - 1
+
+Aspire = Callable[[str, Mapping[int, Path]], None]
+
+
+def local_path(base_path: str) -> Path:
+    """The path of a model's configuration as one of this machine."""
+    return Path(base_path.removeprefix("file://"))
+
+
+def find_versions(base_path: Path) -> dict[int, Path]:
+    """The complete versions under ``base_path`` by their numbers.
+
+    A version is a directory whose whole name is a number, leading zeros allowed. It is complete once it has
+    its ``saved_model.pb``, which writers copy last. Of two names for one number the later in order counts.
+
+    Raises:
+        OSError: When the base path cannot be listed.
+    """
+    versions: dict[int, Path] = {}
+    for child in sorted(base_path.iterdir()):
+        if not (child.name.isdecimal() and child.name.isascii()) or int(child.name) > _MAX_VERSION:
+            continue
+        if not (child / "saved_model.pb").exists():
+            continue
+        number = int(child.name)
+        if number in versions:
+            _log.warning(
+                "Duplicate version directories detected. Version %d will be loaded from %s, %s will be ignored.",
+                number,
+                child.name,
+                versions[number].name,
+            )
+        versions[number] = child
+    return versions
+
+
+def select_versions(found: Mapping[int, Path], policy: Any) -> dict[int, Path]:
+    """Those of the versions found that ``policy``, a ``ServableVersionPolicy``, wants served."""
+    choice = policy.WhichOneof("policy_choice")
+    if choice == "all":
+        return dict(found)
+    if choice == "specific":
+        return {number: found[number] for number in policy.specific.versions if number in found}
+    num_versions = max(policy.latest.num_versions, 1)
+    return {number: found[number] for number in sorted(found, reverse=True)[:num_versions]}
+
+
+class ModelPaths:
+    """Looks at the base paths of all models from time to time, from a thread of its own.
+
+    Args:
+        aspire: Told the versions to serve of a model, by name.
+        poll_wait_s: Time between two looks; 0 looks once after each change of the models, below 0 never.
+    """
+
+    def __init__(self, *, aspire: Aspire, poll_wait_s: float) -> None:
+        self._aspire = aspire
+        self._poll_wait_s = poll_wait_s
+        self._models: Sequence[Any] = ()
+        self._warnings: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._follow, name="model paths", daemon=True)
+
+    @property
+    def names(self) -> set[str]:
+        """The models that are followed."""
+        return {model.name for model in self._models}
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Looks no longer."""
+        self._stopped = True
+        self._wake.set()
+
+    def follow(self, models: Sequence[Any]) -> None:
+        """Follows these ``ModelConfig``\\ s and no others; what was followed and no longer is, is unloaded."""
+        with self._lock:
+            dropped = self.names - {model.name for model in models}
+            self._models = tuple(models)
+            for name in dropped:
+                self._warnings.pop(name, None)
+                self._aspire(name, {})
+        self._wake.set()
+
+    def look(self) -> None:
+        """Looks once. A base path that cannot be listed ends the look with nothing changed, for any model."""
+        with self._lock:
+            selected = {}
+            for model in self._models:
+                base_path = local_path(model.base_path)
+                try:
+                    found = find_versions(base_path)
+                except OSError as error:
+                    self._warn(
+                        model.name,
+                        f"Could not find base path {base_path} for servable {model.name} with error {error}",
+                    )
+                    return
+                selected[model.name] = select_versions(found, model.model_version_policy)
+                self._warn(model.name, _complaint(model, selected[model.name]))
+            for name, versions in selected.items():
+                self._aspire(name, versions)
+
+    def _follow(self) -> None:
+        if self._poll_wait_s < 0:
+            return
+        while not self._stopped:
+            self._wake.clear()
+            try:
+                self.look()
+            except Exception:
+                # Whatever goes wrong with one look, requests go on and the next look may succeed.
+                _log.exception("Looking for versions of the models failed.")
+            self._wake.wait(self._poll_wait_s or None)
+
+    def _warn(self, name: str, message: str) -> None:
+        """Logs what is new; the same warning every second would drown all others."""
+        if message and message != self._warnings.get(name):
+            _log.warning("%s", message)
+        self._warnings[name] = message
+
+
+def _complaint(model: Any, selected: Mapping[int, Path]) -> str:
+    complaints = [
+        f"Version {version} of servable {model.name}, which was requested to be served as a 'specific' "
+        "version in the servable's version policy, was not found in the file system"
+        for version in model.model_version_policy.specific.versions
+        if version not in selected
+    ]
+    if not selected:
+        complaints.append(
+            f"No versions of servable {model.name} found under base path {model.base_path}. "
+            "Did you forget to name your leaf directory as a number (eg. '/1/')?"
+        )
+    return "; ".join(complaints)
