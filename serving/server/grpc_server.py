@@ -108,9 +108,7 @@ def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if not key or not equals:
-            raise invalid_argument(
-                f"grpc_channel_arguments must be key=value,key=value. Got {part} in {text}."
-            )
+            raise invalid_argument(f"grpc_channel_arguments must be key=value,key=value. Got {text}.")
         try:
             arguments.append((key, int(value)))
         except ValueError:
@@ -134,7 +132,7 @@ def read_credentials(path: Path) -> grpc.ServerCredentials:
         root_certificates=config.custom_ca.encode() or None,
         require_client_auth=config.client_verify,
     )
-    # gRPC looks at the texts only when a port is opened; a mistake should not wait until the models are loaded.
+    # gRPC reads the texts only when a port is opened, and models may take minutes to load before that.
     trial = grpc.server(futures.ThreadPoolExecutor(1))
     try:
         trial.add_secure_port("localhost:0", credentials)

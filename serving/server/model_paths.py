@@ -37,7 +37,8 @@ def find_versions(base_path: Path) -> dict[int, Path]:
         number = int(child.name)
         if number in versions:
             _log.warning(
-                "Duplicate version directories detected. Version %d will be loaded from %s, %s will be ignored.",
+                "Duplicate version directories detected. Version %d will be loaded from %s, "
+                "%s will be ignored.",
                 number,
                 child.name,
                 versions[number].name,
@@ -90,7 +91,7 @@ class ModelPaths:
         self._wake.set()
 
     def follow(self, models: Sequence[Any]) -> None:
-        """Follows these ``ModelConfig``\\ s and no others; what was followed and no longer is, is unloaded."""
+        """Follows exactly the models of these ``ModelConfig``; those that were followed before are unloaded."""
         with self._lock:
             dropped = self.names - {model.name for model in models}
             self._models = tuple(models)

@@ -33,7 +33,7 @@ class VersionState:
 class Arrivals:
     """Waits until each of several models has a version that is available, or one that failed.
 
-    It sees only what happens after it was made: a version that ended long ago says nothing about its next try.
+    It sees only what happens after it was made: how a version ended before says nothing about its next try.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

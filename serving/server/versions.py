@@ -125,7 +125,7 @@ class VersionManager:
         with self._changed:
             while not self._stopped:
                 self._take_in_aspired()
-                while any([self._start_next(versions) for versions in self._versions.values()]):
+                while any(self._start_next(versions) for versions in self._versions.values()):
                     pass
                 self._changed.wait(self._until_next_attempt_s())
 
