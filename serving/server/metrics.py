@@ -18,6 +18,8 @@ def _exponential(first: float, factor: float, count: int) -> tuple[float, ...]:
 _LATENCY_BOUNDS_US = _exponential(10, 1.8, 33)
 _EXAMPLE_COUNT_BOUNDS = _exponential(1, 2, 15)
 _QUEUING_BOUNDS_US = _exponential(100, 1.2, 52)
+# Clients choose some label values, such as the model's name; they must not fill the memory with them.
+_MAX_CELLS = 1000
 
 
 class Counter:
@@ -37,7 +39,8 @@ class Counter:
     def increment(self, *label_values: str, by: int = 1) -> None:
         """Adds ``by`` to the cell of these label values, given in the order of ``labels``."""
         with self._lock:
-            self._cells[label_values] = self._cells.get(label_values, 0) + by
+            if label_values in self._cells or len(self._cells) < _MAX_CELLS:
+                self._cells[label_values] = self._cells.get(label_values, 0) + by
 
     def cells(self) -> list[tuple[Labels, int]]:
         """The cells at this moment, sorted by label values."""
@@ -74,6 +77,8 @@ class Histogram:
         """Counts one value in the cell of these label values, given in the order of ``labels``."""
         bucket = bisect.bisect_right(self._bounds, value)
         with self._lock:
+            if label_values not in self._cells and len(self._cells) >= _MAX_CELLS:
+                return
             counts, total = self._cells.get(label_values) or ([0] * len(self._ends), 0.0)
             counts[bucket] += 1
             self._cells[label_values] = (counts, total + value)

@@ -120,3 +120,15 @@ def test_no_increment_of_several_threads_is_lost() -> None:
     page = metrics.render()
     assert ":tensorflow:serving:batching_session:wrapped_run_count{} 2000\n" in page
     assert 'queuing_latency_count{thread_pool_name="batch_threads"} 2000\n' in page
+
+
+def test_label_values_that_clients_choose_do_not_fill_the_memory() -> None:
+    counter = Counter("/c", "model_name")
+    histogram = Histogram("/h", "model_name", bounds=[1])
+    for number in range(1100):
+        counter.increment(f"name {number:04}")
+        histogram.observe(2, f"name {number:04}")
+    counter.increment("name 0000")
+    assert len(counter.cells()) == 1000
+    assert counter.cells()[0] == (("name 0000",), 2)
+    assert sum(line.startswith(":h_count") for line in histogram.render()) == 1000
