@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 
-from serving.server.flags import FlagError, parse_flags, usage
-from serving.server.model_server import StartError, run, set_up_logging
+from serving.server.flags import FlagError, UnsupportedFlagError, parse_flags, usage
 
 _EXIT_FAILED = 255
+# The release of TensorFlow Serving whose protocol this server speaks.
+_PROTOCOL_VERSION = "2.20.0"
 
 
 def main(arguments: list[str]) -> int:
@@ -15,12 +17,26 @@ def main(arguments: list[str]) -> int:
     if "--help" in arguments:
         print(usage())
         return 0
+    try:
+        command_line = parse_flags(arguments)
+    except FlagError as error:
+        if not isinstance(error, UnsupportedFlagError):
+            print(usage())
+        print(error, file=sys.stderr)
+        return _EXIT_FAILED
+    if command_line.version:
+        print(f"TensorFlow ModelServer: {_PROTOCOL_VERSION}+tandem")
+        print(f"TensorFlow Library: {importlib.metadata.version('tensorflow')}")
+        return 0
+    if command_line.unknown:
+        print(f"unknown argument: {command_line.unknown[0]}\n{usage()}", flush=True)
+
+    # TensorFlow takes seconds to import; a mistake in the flags is told at once.
+    from serving.server.model_server import StartError, run, set_up_logging
+
     set_up_logging()
     try:
-        run(parse_flags(arguments))
-    except FlagError as error:
-        print(f"{error}\n{usage()}", file=sys.stderr)
-        return _EXIT_FAILED
+        run(command_line.config)
     except StartError as error:
         print(f"Failed to start server. Error: {error}", flush=True)
         return _EXIT_FAILED

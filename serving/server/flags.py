@@ -2,75 +2,131 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from serving.server.config import ServerConfig
 
-USAGE = "usage: python -m serving.server --model_base_path=DIR [--flag=value ...]"
+USAGE = "usage: python -m serving.server --model_base_path=DIR | --model_config_file=FILE [--flag=value ...]"
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "false": False, "0": False}
-    if text.lower() not in values:
-        raise ValueError(text)
-    return values[text.lower()]
+# Flags that change nothing here: there are no caches of remote files, no copies of graphs, and no TPU.
+_WITHOUT_EFFECT = {
+    "flush_filesystem_caches",
+    "remove_unused_fields_from_bundle_metagraph",
+    "skip_initialize_tpu",
+}
 
-
-# Flag -> the setting it sets, how its text is read, and what a person reads about it.
-_FLAGS: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "model_base_path": ("model_base_path", Path, "absolute path of the version directories (required)"),
-    "model_name": ("model_name", str, "the name clients ask for (default)"),
-    "port": ("port", int, "gRPC port (8500)"),
-    "file_system_poll_wait_seconds": (
-        "file_system_poll_wait_seconds",
-        float,
-        "time between two looks for versions (1)",
-    ),
-    "max_num_load_retries": ("max_num_load_retries", int, "how often a failed load is tried again (5)"),
-    "load_retry_interval_micros": (
-        "load_retry_interval_micros",
-        int,
-        "time between two attempts (60000000)",
-    ),
-    "enable_model_warmup": ("enable_model_warmup", _boolean, "replay a version's warm-up requests (true)"),
-    "grpc_max_threads": ("grpc_max_threads", int, "requests answered at once (4 per CPU)"),
+# Flags of the real server for what this one does not do -> the values that ask for nothing.
+_UNSUPPORTED: dict[str, set[str]] = {
+    "enable_profiler": {"false", "0"},
+    "mixed_precision": {""},
+    "num_tflite_interpreters_per_pool": set(),
+    "num_tflite_pools": set(),
+    "per_process_gpu_memory_fraction": {"0", "0.0"},
+    "platform_config_file": {""},
+    "prefer_tflite_model": {"false", "0"},
+    "thread_pool_factory_config_file": {""},
+    "use_alts_credentials": {"false", "0"},
+    "xla_cpu_compilation_enabled": {"false", "0"},
+    "xla_gpu_compilation_enabled": {"false", "0"},
 }
 
 
 class FlagError(ValueError):
-    """A flag the server does not know or a value it cannot read."""
+    """A value of a flag that the server cannot read."""
+
+
+class UnsupportedFlagError(FlagError):
+    """A flag of the real server that asks for what this one does not do."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommandLine:
+    """What the arguments ask for; ``version`` asks for nothing else."""
+
+    config: ServerConfig
+    version: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 def usage() -> str:
     """The text that explains the flags."""
-    lines = [f"  --{flag:<32}{explanation}" for flag, (_, _, explanation) in _FLAGS.items()]
-    return "\n".join([USAGE, "", *lines])
+    lines = [USAGE, ""]
+    for flag, hint in _hints().items():
+        explanation = typing.get_args(hint)[1]
+        lines.append(f"  --{flag}={_shown(getattr(ServerConfig, flag))}  {explanation}")
+    return "\n".join([*lines, "  --version=false  print the versions and end"])
 
 
-def parse_flags(arguments: Sequence[str]) -> ServerConfig:
+def parse_flags(arguments: Sequence[str]) -> CommandLine:
     """Reads TensorFlow-style flags; a bare ``--flag`` means true.
 
     Raises:
-        FlagError: For a flag that is not supported, a value that cannot be read, or a setting out of range.
+        UnsupportedFlagError: For a flag of the real server that this one does not have.
+        FlagError: For a value that cannot be read, or a setting out of range.
     """
+    readers = _readers()
     settings: dict[str, Any] = {}
+    unknown = []
     for argument in arguments:
         flag, equals, text = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or flag not in _FLAGS:
-            raise FlagError(f"Every argument must be a flag this server supports. Got {argument}.")
-        setting, read, _ = _FLAGS[flag]
-        try:
-            settings[setting] = read(text if equals else "true")
-        except ValueError as error:
-            raise FlagError(f"The value of --{flag} cannot be read. Got {argument}.") from error
-    if "model_base_path" not in settings:
-        raise FlagError("--model_base_path must be given.")
-    if settings.get("port") == 0:
-        # Nobody could tell which port the server took.
-        raise FlagError("port must be between 1 and 65535. Got 0.")
+        reader = readers.get(flag)
+        if argument.startswith("--") and flag in _UNSUPPORTED:
+            if text.lower() not in _UNSUPPORTED[flag] or not equals:
+                raise UnsupportedFlagError(
+                    f"--{flag} must be left out, as only tensorflow_model_server supports it. Got {argument}."
+                )
+        elif not argument.startswith("--") or reader is None or not (equals or reader is _boolean):
+            unknown.append(argument)
+        else:
+            try:
+                settings[flag] = reader(text if equals else "true")
+            except ValueError as error:
+                raise FlagError(f"The value of --{flag} cannot be read. Got {argument}.") from error
+    settings = {flag: value for flag, value in settings.items() if flag not in _WITHOUT_EFFECT}
+    version = settings.pop("version", False)
     try:
-        return ServerConfig(**settings)
+        return CommandLine(config=ServerConfig(**settings), version=version, unknown=tuple(unknown))
     except ValueError as error:
         raise FlagError(str(error)) from error
+
+
+def _hints() -> dict[str, Any]:
+    """Each supported flag and the type of its setting, annotated with what a person reads about it."""
+    hints = typing.get_type_hints(ServerConfig, include_extras=True)
+    return {name: hint for name, hint in hints.items() if typing.get_origin(hint) is Annotated}
+
+
+def _readers() -> dict[str, Callable[[str], Any]]:
+    readers = {flag: _READERS[typing.get_args(hint)[0]] for flag, hint in _hints().items()}
+    return {**readers, **dict.fromkeys([*_WITHOUT_EFFECT, "version"], _boolean)}
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return (
+        ",".join(default) if isinstance(default, tuple) else ('""' if default in (None, "") else str(default))
+    )
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise ValueError(text)
+    return _BOOLEANS[text.lower()]
+
+
+_READERS: dict[Any, Callable[[str], Any]] = {
+    bool: _boolean,
+    float: float,
+    int: int,
+    str: str,
+    str | Path | None: lambda text: text or None,
+    Path | None: lambda text: Path(text) if text else None,
+    tuple[str, ...]: lambda text: tuple(text.split(",")),
+}

@@ -91,7 +91,7 @@ class ModelPaths:
         self._wake.set()
 
     def follow(self, models: Sequence[Any]) -> None:
-        """Follows exactly the models of these ``ModelConfig``; those that were followed before are unloaded."""
+        """Follows exactly these models, each a ``ModelConfig``; the others are unloaded."""
         with self._lock:
             dropped = self.names - {model.name for model in models}
             self._models = tuple(models)

@@ -81,6 +81,7 @@ class ModelServer:
         )
         self._config_file: ConfigFile | None = None
         try:
+            _check(config)
             self._initial = self._read_initial_config()
             self._grpc = GrpcServer(
                 config,
@@ -137,7 +138,7 @@ class ModelServer:
         config = self.config
         if config.model_config_file is not None:
             return parse_text(config.model_config_file, model_server_config_pb2.ModelServerConfig)
-        if config.model_base_path is None:
+        if not config.model_base_path:
             raise invalid_argument(
                 "Both server_options.model_base_path and server_options.model_config_file are empty!"
             )
@@ -169,6 +170,13 @@ def run(config: ServerConfig) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
+    if config.port == 0 and not config.grpc_socket_path:
+        # Nobody could tell which port the server took.
+        raise _start_error(
+            invalid_argument(
+                "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
+            )
+        )
     server = ModelServer(config)
     in_main_thread = threading.current_thread() is threading.main_thread()
     previous = signal.signal(signal.SIGTERM, interrupt) if in_main_thread else None
@@ -215,6 +223,21 @@ def set_up_logging() -> None:
     )
     # TensorFlow logs through its own handler; without this each of its lines comes twice.
     logging.getLogger("tensorflow").propagate = False
+
+
+def _check(config: ServerConfig) -> None:
+    if config.batching_parameters_file is not None and not config.enable_batching:
+        raise invalid_argument(
+            "server_options.batching_parameters_file is set without setting "
+            "server_options.enable_batching to true."
+        )
+    intra, inter = config.tensorflow_intra_op_parallelism, config.tensorflow_inter_op_parallelism
+    if intra > 0 and inter > 0 and config.tensorflow_session_parallelism > 0:
+        raise invalid_argument(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, "
+            "server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all."
+        )
 
 
 def _start_error(error: StatusError) -> StartError:

@@ -87,16 +87,69 @@ def test_port_that_is_taken_is_named(model_path: Path) -> None:
         server.stop()
 
 
-def test_flag_that_is_not_supported_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["--model_base_path=/models", "--enable_batching"])
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["--port=1"],
+            "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file "
+            "are empty!",
+        ),
+        (
+            ["--port=0", "--model_base_path=/m"],
+            "INVALID_ARGUMENT: At least one of server_options.grpc_port or server_options.grpc_socket_path "
+            "must be set.",
+        ),
+        (
+            ["--model_base_path=m"],
+            "INVALID_ARGUMENT: Expected model default to have an absolute path or URI; got base_path()=m",
+        ),
+        (
+            ["--model_base_path=gs://bucket/m"],
+            "INVALID_ARGUMENT: The path of model default must be on a local file system, the only kind this "
+            "server reads. Got base_path()=gs://bucket/m",
+        ),
+        (
+            ["--model_config_file=/nothing"],
+            "NOT_FOUND: /nothing; No such file or directory",
+        ),
+        (
+            ["--model_base_path=/m", "--batching_parameters_file=/b"],
+            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
+            "server_options.enable_batching to true.",
+        ),
+        (
+            [
+                "--model_base_path=/m",
+                "--tensorflow_session_parallelism=1",
+                "--tensorflow_intra_op_parallelism=1",
+                "--tensorflow_inter_op_parallelism=1",
+            ],
+            "INVALID_ARGUMENT: Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, "
+            "server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all.",
+        ),
+        (
+            ["--model_base_path=/m", "--grpc_channel_arguments=grpc.max_connection_age_ms"],
+            "INVALID_ARGUMENT: grpc_channel_arguments must be key=value,key=value. "
+            "Got grpc.max_connection_age_ms.",
+        ),
+    ],
+)
+def test_start_that_fails_is_told_on_standard_output(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 255
 
-    assert code == 255
-    assert "Got --enable_batching." in capsys.readouterr().err
+    assert capsys.readouterr().out == f"Failed to start server. Error: {error}\n"
 
 
-def test_help_names_the_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    assert "--model_base_path" in capsys.readouterr().out
+def test_unknown_argument_is_printed_and_the_start_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--model_base_paths=/m", "more"]) == 255
+
+    printed = capsys.readouterr().out
+    assert printed.startswith("unknown argument: --model_base_paths=/m\nusage: ")
+    assert "model_config_file are empty!" in printed
 
 
 @pytest.mark.slow
