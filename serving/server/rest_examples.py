@@ -78,7 +78,7 @@ def _add_value(value: Any, name: str, feature: feature_pb2.Feature) -> None:
     if isinstance(value, int):
         if value >= 2**63:
             raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
-        feature.int64_list.value.append(value)
+        feature.int64_list.value.append(int(value))
     elif isinstance(value, float):
         if np.isfinite(value) and abs(value) > MAX_FLOAT:
             raise invalid_argument(
