@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -23,11 +23,11 @@ _Answer = TypeVar("_Answer")
 
 def _asking(
     build: Callable[Concatenate[Model, _Arguments], Call[_Answer]],
-) -> Callable[Concatenate[AsyncClient, _Arguments], Awaitable[_Answer]]:
+) -> Callable[Concatenate[AsyncClient, _Arguments], Coroutine[Any, Any, _Answer]]:
     """A coroutine method with the arguments and the text of ``build``."""
 
     @functools.wraps(build)
-    async def method(self: AsyncClient, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
+    async def method(self: AsyncClient, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
         return await self._ask(build(self.model, *args, **kwargs))
 
     return method

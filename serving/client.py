@@ -28,7 +28,7 @@ def _asking(
     """A method with the arguments and the text of ``build``."""
 
     @functools.wraps(build)
-    def method(self: Client, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
+    def method(self: Client, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
         return self._ask(build(self.model, *args, **kwargs))
 
     return method

@@ -10,9 +10,10 @@ import numpy as np
 
 from serving import messages, tensors
 from serving.arguments import Tensors
+from serving.errors import ServingError
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """One item of an answer.
 
@@ -75,28 +76,22 @@ def read_arrays(response: Any) -> Tensors:
 
 def read_embedding(response: Any) -> np.ndarray[Any, Any]:
     """The output ``embedding`` of a PredictResponse."""
-    return tensors.to_array(response.outputs["embedding"])
+    return _outputs(response, "embedding")[0]
 
 
 def read_results(response: Any) -> list[list[Result]]:
     """The rows of a PredictResponse that lists items."""
-    columns = [
-        tensors.to_array(response.outputs[name]).tolist()
-        for name in ("item_ids", "scores", "titles", "channel_scores")
-    ]
+    ids, scores, titles, channel_scores = (
+        array.tolist() for array in _outputs(response, "item_ids", "scores", "titles", "channel_scores")
+    )
     return [
         [
-            Result(
-                item_id=item_id.decode(),
-                score=score,
-                title=title.decode(),
-                channel_scores=tuple(channel_scores),
-            )
-            for item_id, score, title, channel_scores in zip(*row, strict=True)
+            Result(item_id=item_id.decode(), score=score, title=title.decode(), channel_scores=tuple(parts))
+            for item_id, score, title, parts in zip(*row, strict=True)
             # Rows are padded with empty ids; num_results would also cut rank's unknown candidates.
             if item_id
         ]
-        for row in zip(*columns, strict=True)
+        for row in zip(ids, scores, titles, channel_scores, strict=True)
     ]
 
 
@@ -121,6 +116,15 @@ def read_metadata(response: Any) -> ModelMetadata:
             for name, definition in sorted(definitions.items())
         },
     )
+
+
+def _outputs(response: Any, *names: str) -> list[np.ndarray[Any, Any]]:
+    if missing := [name for name in names if name not in response.outputs]:
+        raise ServingError(
+            f"The model must answer with {', '.join(names)}. Got none named {', '.join(missing)}; "
+            f"is {response.model_spec.name} one of tandem's?"
+        )
+    return [tensors.to_array(response.outputs[name]) for name in names]
 
 
 def _types(infos: Mapping[str, Any]) -> dict[str, TensorType]:

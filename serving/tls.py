@@ -40,12 +40,12 @@ class TlsConfig:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for file in (self.ca, self.certificate, self.key):
             if file is not None and not os.access(file, os.R_OK):
-                raise ValueError(f"A PEM file must exist and be readable. Got {os.fspath(file)}.")
+                raise ValueError(f"A PEM file must exist and be readable. Got {file}.")
         try:
             if self.ca is not None:
                 context.load_verify_locations(self.ca)
         except ssl.SSLError as error:
-            raise ValueError(f"A PEM file must hold certificates. Got {os.fspath(self.ca)}.") from error
+            raise ValueError(f"A PEM file must hold certificates. Got {self.ca}.") from error
         try:
             if self.certificate is not None and self.key is not None:
                 # Without a password OpenSSL would ask for one on the terminal.
@@ -53,7 +53,7 @@ class TlsConfig:
         except (ssl.SSLError, ValueError) as error:
             raise ValueError(
                 "The key must be that of the certificate, both in PEM and without a password. "
-                f"Got {os.fspath(self.certificate)} and {os.fspath(self.key)}."
+                f"Got {self.certificate} and {self.key}."
             ) from error
 
     def credentials(self) -> grpc.ChannelCredentials:

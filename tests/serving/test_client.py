@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving import messages
 from serving.client import Client, Result
 from serving.errors import (
+    FailedPreconditionError,
     InvalidRequestError,
     ModelNotFoundError,
     ServerTimeoutError,
     ServerUnavailableError,
-    FailedPreconditionError,
+    ServingError,
 )
+from serving.results import TensorType, read_results
 from tests.serving import tiny_model
 
 
@@ -131,6 +134,44 @@ def test_status_lists_the_versions(client: Client) -> None:
     assert (version.version, version.state, version.error) == (1, "AVAILABLE", "")
 
 
+def test_metadata_lists_the_signatures(client: Client) -> None:
+    metadata = client.metadata()
+
+    assert metadata.version == 1
+    assert set(tiny_model.INPUTS) <= set(metadata.signatures)
+    assert metadata.signatures["search"].inputs["history"] == TensorType(dtype="DT_STRING", shape=(-1, -1))
+    assert metadata.signatures["embed_item"].outputs["embedding"].dtype == "DT_FLOAT"
+
+
+def test_predict_gets_only_the_outputs_it_asks_for(client: Client) -> None:
+    item = {"item_id": np.array([b"apron"], object), "text": np.array([b""], object)}
+
+    assert set(client.predict("embed_item", item, ["embedding"])) == {"embedding"}
+    with pytest.raises(InvalidRequestError, match="output tensor alias not found in signature: nothing"):
+        client.predict("embed_item", item, ["nothing"])
+
+
+def test_client_asks_the_version_it_is_told(address: str) -> None:
+    with Client(address, version=1) as first:
+        assert first.search(["x"], k=1)
+        assert [version.version for version in first.status()] == [1]
+    with (
+        Client(address, version=9) as ninth,
+        pytest.raises(ModelNotFoundError, match=r"Specific\(tandem, 9\)"),
+    ):
+        ninth.search(["x"])
+    with (
+        Client(address, version_label="canary") as canary,
+        pytest.raises(InvalidRequestError, match="Unrecognized servable version label: canary"),
+    ):
+        canary.search(["x"])
+
+
+def test_answer_of_another_kind_of_model_is_explained() -> None:
+    with pytest.raises(ServingError, match="Got none named item_ids, titles"):
+        read_results(messages.PredictResponse(outputs={"scores": {}, "channel_scores": {}}))
+
+
 def test_no_server_is_one_clear_sentence() -> None:
     with Client("localhost:1") as client, pytest.raises(ServerUnavailableError) as error:
         client.search(["x"])
@@ -149,6 +190,8 @@ def test_other_failures_have_a_class_each(address: str) -> None:
             client.predict("search", {})
     with Client(address, timeout_s=0.2) as hurried, pytest.raises(ServerTimeoutError, match=r"within 0\.2 s"):
         hurried.predict("wait", {"seconds": np.array([1.0])})
+    with Client(address) as client, pytest.raises(ServerTimeoutError, match=r"within 0\.1 s"):
+        client.predict("wait", {"seconds": np.array([1.0])}, timeout_s=0.1)
 
 
 def test_wait_until_ready_gives_up_in_time() -> None:

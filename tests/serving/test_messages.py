@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from google.protobuf import any_pb2
 from tensorflow.core.framework import tensor_pb2, types_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    predict_pb2,
+)
 
 from serving import messages
 
@@ -77,6 +82,24 @@ def _fill_metadata_response(response: Any) -> None:
     response.metadata["signature_def"].MergeFromString(content)
 
 
+def _fill_signatures(signatures: Any) -> None:
+    signature = signatures.signature_def["search"]
+    signature.method_name = "tensorflow/serving/predict"
+    signature.inputs["query"].name = "search_query:0"
+    signature.inputs["query"].dtype = 7
+    signature.inputs["query"].tensor_shape.dim.add(size=-1)
+    signature.outputs["scores"].tensor_shape.unknown_rank = True
+    signature.defaults["query"].string_val.append(b"x")
+
+
+def _fill_reload_request(request: Any) -> None:
+    request.config.model_config_list.SetInParent()
+
+
+def _fill_reload_response(response: Any) -> None:
+    response.status.error_message = "no"
+
+
 @pytest.mark.parametrize(
     ("ours", "real", "fill"),
     [
@@ -96,6 +119,9 @@ def _fill_metadata_response(response: Any) -> None:
             get_model_metadata_pb2.GetModelMetadataResponse,
             _fill_metadata_response,
         ),
+        (messages.SignatureDefMap, get_model_metadata_pb2.SignatureDefMap, _fill_signatures),
+        (messages.ReloadConfigRequest, model_management_pb2.ReloadConfigRequest, _fill_reload_request),
+        (messages.ReloadConfigResponse, model_management_pb2.ReloadConfigResponse, _fill_reload_response),
     ],
 )
 def test_wire_bytes_equal_those_of_the_generated_messages(ours: Any, real: Any, fill: Any) -> None:
@@ -120,7 +146,7 @@ def test_enums_equal_the_generated_ones() -> None:
 
 def test_client_imports_no_tensorflow() -> None:
     code = (
-        "import sys, serving.client, serving.cli\n"
+        "import sys, serving.client, serving.async_client, serving.cli\n"
         "heavy = ('tensorflow', 'tensorflow_serving', 'keras', 'tfx')\n"
         "print([name for name in sys.modules if name.partition('.')[0] in heavy])"
     )
