@@ -45,8 +45,9 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
 
     ids = [item["item_id"] for item in examples["items"]]
     histories = [[item["item_id"] for item in user["history"]][:2] for user in examples["users"]] or [ids[:2]]
-    history = [(histories[i % len(histories)] + ["", ""])[:2] for i in range(num_rows)]
-    empty = tf.zeros([num_rows, 0], tf.string)
+    # Lists begin with an empty text, as the client's do.
+    history = [["", *histories[i % len(histories)], "", ""][:3] for i in range(num_rows)]
+    empty = tf.fill([num_rows, 1], "")
     asker = {"user_id": rows([user["user_id"] for user in examples["users"]]), "history": empty}
     listed = {"exclude": empty, "filters": empty, "k": tf.fill([num_rows], 10)}
     seen = {"exclude_seen": tf.fill([num_rows], True)}
@@ -58,7 +59,7 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
         | {"exclude_seen": tf.fill([num_rows], False)},
         "recommend": {"user_id": rows([]), "history": tf.constant(history)} | listed | seen,
         "similar": {"item_id": rows(ids)} | listed,
-        "rank": query | asker | {"candidates": tf.constant([ids[:5]] * num_rows)},
+        "rank": query | asker | {"candidates": tf.constant([["", *ids[:5]]] * num_rows)},
         "embed_query": query | asker,
         "embed_item": {"item_id": rows(ids), "text": rows([])},
     }

@@ -38,8 +38,17 @@ def test_requests_hold_what_the_dataset_has() -> None:
     made = example_inputs(WHOLE, 3)
 
     assert made["search"]["query"].numpy().tolist() == [b"tea", b"cup", b"tea"]
-    assert made["recommend"]["history"].numpy().tolist()[:2] == [[b"item-0", b"item-1"], [b"item-0", b""]]
+    assert made["recommend"]["history"].numpy().tolist()[:2] == [
+        [b"", b"item-0", b"item-1"],
+        [b"", b"item-0", b""],
+    ]
     assert made["embed_query"]["user_id"].numpy().tolist() == [b"ann", b"bob", b"ann"]
+
+
+def test_lists_begin_with_an_empty_text_as_the_client_sends_them() -> None:
+    for inputs in example_inputs(WHOLE, 2).values():
+        for name in {"history", "exclude", "filters", "candidates"} & set(inputs):
+            assert inputs[name][:, 0].numpy().tolist() == [b"", b""], name
 
 
 def test_file_holds_one_request_and_one_batch_for_each_signature(tmp_path: Path) -> None:
