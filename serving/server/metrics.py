@@ -134,6 +134,10 @@ class Metrics:
             f"{_PREFIX}/batching_session/queuing_latency", "thread_pool_name", bounds=_QUEUING_BOUNDS_US
         )
         self.wrapped_run_count = Counter(f"{_PREFIX}/batching_session/wrapped_run_count")
+        # TensorFlow's own: "success" or "fail", before any warm-up.
+        self.load_attempt_count = Counter(
+            "/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status"
+        )
 
     def render(self) -> str:
         """The page for Prometheus, sorted by name; a metric that never moved is only declared."""

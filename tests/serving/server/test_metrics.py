@@ -59,6 +59,7 @@ def test_label_values_are_escaped() -> None:
 
 def test_a_fresh_server_declares_the_real_servers_metrics_sorted_by_name() -> None:
     assert Metrics().render() == (
+        "# TYPE :tensorflow:cc:saved_model:load_attempt_count counter\n"
         "# TYPE :tensorflow:serving:batching_session:queuing_latency histogram\n"
         "# TYPE :tensorflow:serving:batching_session:wrapped_run_count counter\n"
         "# TYPE :tensorflow:serving:model_warmup_latency histogram\n"
