@@ -13,6 +13,12 @@ import grpc
 import uvicorn
 from starlette.types import ASGIApp
 
+from serving.server.config import ServerConfig
+from serving.server.metrics import Metrics
+from serving.server.monitoring import read_metrics_path
+from serving.server.rest import rest_app
+from serving.server.served import ServedModels
+from serving.server.states import StateMonitor
 from serving.server.status_error import StatusError
 
 _log = logging.getLogger(__name__)
@@ -81,6 +87,40 @@ class RestServer:
         if self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
+
+
+def make_rest_server(
+    config: ServerConfig, *, served: ServedModels, states: StateMonitor, metrics: Metrics
+) -> RestServer | None:
+    """Makes the server of the REST API that ``config`` asks for, if it asks for one.
+
+    Raises:
+        StatusError: When the monitoring file is wrong.
+    """
+    metrics_path = None
+    if config.monitoring_config_file is not None:
+        metrics_path = read_metrics_path(config.monitoring_config_file)
+    if config.rest_api_port == 0:
+        return None
+    if config.rest_api_port == config.port:
+        # Here the real server goes on without, too.
+        _log.error(
+            "--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
+        return None
+    app = rest_app(
+        served,
+        states,
+        metrics,
+        num_threads=config.rest_api_num_threads,
+        timeout_s=config.rest_api_timeout_in_ms / 1000,
+        enable_cors=config.rest_api_enable_cors_support,
+        metrics_path=metrics_path,
+    )
+    return RestServer(
+        app, host=config.host, port=config.rest_api_port, drain_timeout_s=config.drain_timeout_s
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
