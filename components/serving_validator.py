@@ -4,27 +4,24 @@ import json
 import os
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the servable)
-from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.framework import op_def_registry
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils, path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from serving.client import Client
+from serving.compatibility import check_compatibility
 from serving.process import ServerProcess
 from serving.warmup_requests import example_inputs
 
 REASON_FILE = "reason.txt"
 _NUM_TIMED = 20
-# What stock TF Serving links beside TensorFlow's own ops, in every version since 2.16.
-_TEXT_PREFIX = "TFText>"
-_TEXT_OPS_SINCE_2_20 = ("TFText>RoundRobinTrim", "TFText>RoundRobinGenerateMasks", "TFText>Utf8Binarize")
 
 
 @component
@@ -32,6 +29,7 @@ def ServingValidator(  # noqa: N802 (a component is named like a class)
     model: InputArtifact[standard_artifacts.Model],
     blessing: OutputArtifact[standard_artifacts.InfraBlessing],
     max_latency_ms: Parameter[float],
+    tf_serving_version: Parameter[str],
 ) -> None:
     """Compares what the server answers with what the model says in process, and measures it.
 
@@ -39,9 +37,10 @@ def ServingValidator(  # noqa: N802 (a component is named like a class)
         model: The servable.
         blessing: Standard InfraBlessing, and the reason in words.
         max_latency_ms: Median latency of one search above which the servable is refused.
+        tf_serving_version: The stock TF Serving that must be able to load the servable.
     """
     folder = path_utils.serving_model_path(model.uri)
-    reasons, facts = validate_servable(folder, max_latency_ms)
+    reasons, facts = validate_servable(folder, max_latency_ms, tf_serving_version)
     is_blessed = not reasons
     blessing.set_int_custom_property("blessed", int(is_blessed))
     fileio.makedirs(blessing.uri)
@@ -52,49 +51,42 @@ def ServingValidator(  # noqa: N802 (a component is named like a class)
     )
 
 
-def validate_servable(folder: str, max_latency_ms: float) -> tuple[list[str], list[str]]:
+def validate_servable(
+    folder: str, max_latency_ms: float, tf_serving_version: str
+) -> tuple[list[str], list[str]]:
     """Checks a SavedModel.
 
     Args:
         folder: The SavedModel.
         max_latency_ms: As above.
+        tf_serving_version: As above.
 
     Returns:
         Reasons to refuse it, and facts for the report, as sentences.
     """
-    reasons = [f"Stock TF Serving does not link the op {op}." for op in foreign_ops(folder)]
     with fileio.open(os.path.join(folder, "assets.extra", "examples.json")) as file:
         examples = json.loads(file.read())
     with tempfile.TemporaryDirectory() as base:
         # The server wants a folder of versions on its own disk.
         version = os.path.join(base, "tandem", "1")
         io_utils.copy_dir(folder, version)
+        compatibility = check_compatibility(Path(version))
+        reasons = compatibility.refusals(tf_serving_version)
         started = time.monotonic()
         with (
             ServerProcess(os.path.dirname(version)) as server,
             Client(server.address, timeout_s=60) as client,
         ):
-            facts = [f"The server was ready after {time.monotonic() - started:.1f} s."]
+            facts = [
+                compatibility.verdict(),
+                f"The server was ready after {time.monotonic() - started:.1f} s.",
+            ]
             reasons += _compare(tf.saved_model.load(folder), client, examples)
             latency_ms = _median_latency_ms(client, examples)
     facts.append(f"One search took {latency_ms:.1f} ms at the median of {_NUM_TIMED}, over gRPC.")
     if latency_ms > max_latency_ms:
         reasons.append(f"One search must take at most {max_latency_ms:g} ms. Got {latency_ms:.1f} ms.")
     return reasons, facts
-
-
-def foreign_ops(folder: str) -> list[str]:
-    """The ops of a SavedModel that are neither TensorFlow's own nor in every TF-Text that servers link."""
-    saved = saved_model_pb2.SavedModel()
-    with fileio.open(os.path.join(folder, "saved_model.pb"), "rb") as file:
-        saved.ParseFromString(file.read())
-    graphs = [meta.graph_def for meta in saved.meta_graphs]
-    used = {node.op for graph in graphs for node in graph.node}
-    used |= {node.op for graph in graphs for function in graph.library.function for node in function.node_def}
-    functions = {function.signature.name for graph in graphs for function in graph.library.function}
-    own = {op for op in used if ">" not in op and op_def_registry.get(op) is not None}
-    text = {op for op in used if op.startswith(_TEXT_PREFIX) and op not in _TEXT_OPS_SINCE_2_20}
-    return sorted(used - functions - own - text)
 
 
 def _compare(loaded: tf.Module, client: Client, examples: dict[str, Any]) -> list[str]:

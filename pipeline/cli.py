@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.errors import DataError
+from serving import doctor
 from serving.cli import add_commands
 from serving.pushed_model import RUNS
 
@@ -99,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     report = _add(commands, "report", _report, "where the HTML report is, and its main table")
     report.add_argument(
         "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: the latest under {RUNS}/)"
+    )
+
+    doctor.add_arguments(
+        _add(commands, "doctor", doctor.run, "tell which stock TF Serving can load a model, op by op")
     )
 
     add_commands(commands)

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from pipeline.errors import DataError
 from pipeline.section import nearest
+from serving.stock_ops.table import stock_ops
 
 TRAINABLE = ("frozen", "lora", "top_layers", "full")
 
@@ -136,16 +137,24 @@ class ServeConfig:
         num_candidates: Items retrieved for the ranker.
         max_users: Users whose latest history the servable carries, most recently active first.
         max_latency_ms: Median latency of one search above which the servable is refused.
+        tf_serving_version: The oldest stock TF Serving that must be able to load the servable.
     """
 
     num_candidates: int = 200
     max_users: int = 1_000_000
     max_latency_ms: float = 1000.0
+    tf_serving_version: str = "2.16"
 
     def __post_init__(self) -> None:
         _require(self.num_candidates >= 1, "serve.num_candidates must be at least 1", self.num_candidates)
         _require(self.max_users >= 0, "serve.max_users must be at least 0", self.max_users)
         _require(self.max_latency_ms > 0, "serve.max_latency_ms must be above 0", self.max_latency_ms)
+        known = stock_ops().versions
+        _require(
+            self.tf_serving_version in known,
+            f"serve.tf_serving_version must be one of {', '.join(known)}, in quotes",
+            self.tf_serving_version,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -269,8 +278,16 @@ def load_config(path: str | None, overrides: Sequence[str] = ()) -> Config:
         table = values.setdefault(section, {})
         # Of a section that is no table `Config.from_dict` complains.
         if isinstance(table, dict):
-            table[key] = _value(text.strip())
+            value = _value(text.strip())
+            is_version = isinstance(value, float) and _is_text(section, key)
+            table[key] = text.strip() if is_version else value
     return Config.from_dict(values)
+
+
+def _is_text(section: str, key: str) -> bool:
+    """Whether the key takes text: there ``2.20`` is a version and no number."""
+    table = get_type_hints(Config).get(section)
+    return table is not None and get_type_hints(table).get(key) is str
 
 
 def _value(text: str) -> Any:

@@ -166,7 +166,11 @@ def create_pipeline(
         example_splits=[features.ALL],
         eval_config=_ranking_metrics(),
     )
-    serving_validator = ServingValidator(model=servable, max_latency_ms=config.serve.max_latency_ms)
+    serving_validator = ServingValidator(
+        model=servable,
+        max_latency_ms=config.serve.max_latency_ms,
+        tf_serving_version=config.serve.tf_serving_version,
+    )
     pusher = Pusher(
         model=servable,
         model_blessing=retrieval_evaluator.outputs["blessing"],

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
-import tensorflow_text as tf_text
+from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
-from components.serving_validator import foreign_ops, validate_servable
+from components.serving_validator import validate_servable
 from tests import tiny
+from tests.serving import graphs
 
 
 @pytest.fixture(scope="module")
@@ -30,40 +33,35 @@ def servable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save(function: tf.types.experimental.PolymorphicFunction, folder: Path) -> str:
-    module = tf.Module()
-    module.function = function
-    tf.saved_model.save(module, str(folder))
-    return str(folder)
-
-
 @pytest.mark.slow
 def test_nothing_but_its_latency_speaks_against_a_good_servable(servable: Path) -> None:
-    reasons, facts = validate_servable(str(servable), 0.001)
+    reasons, facts = validate_servable(str(servable), 0.001, "2.16")
 
     assert len(reasons) == 1
     assert "must take at most 0.001 ms" in reasons[0]
+    assert any("loads in stock TF Serving 2.16" in fact for fact in facts)
     assert any("ready after" in fact for fact in facts)
     assert any("ms at the median" in fact for fact in facts)
 
 
-def test_own_functions_and_tf_texts_tokenizer_are_not_foreign(tmp_path: Path) -> None:
-    tokenizer = tf_text.FastBertTokenizer(
-        tiny.VOCABULARY, token_out_type=tf.int32, support_detokenization=False
-    )
+@pytest.mark.slow
+def test_servable_that_the_configured_server_cannot_load_is_refused(servable: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(servable, tmp_path / "model")
+    _add_node(folder, graphs.node("DecodeWebP", inputs=["unused/contents"], dtype=tf.uint8))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def tokenize(texts: tf.Tensor) -> tf.Tensor:
-        return tokenizer.tokenize(texts).to_tensor()
+    reasons, _ = validate_servable(str(folder), 1e9, "2.19")
 
-    assert foreign_ops(save(tokenize, tmp_path / "model")) == []
+    assert reasons == [
+        "Stock TF Serving 2.19 cannot load the op DecodeWebP: no such op that runs on a CPU; 2.20 can."
+    ]
 
 
-def test_ops_that_older_servers_lack_are_foreign(tmp_path: Path) -> None:
-    trimmer = tf_text.RoundRobinTrimmer(4)
-
-    @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)])
-    def trim(tokens: tf.RaggedTensor) -> tf.Tensor:
-        return trimmer.trim([tokens])[0].to_tensor()
-
-    assert foreign_ops(save(trim, tmp_path / "model")) == ["TFText>RoundRobinTrim"]
+def _add_node(folder: Path, node: node_def_pb2.NodeDef) -> None:
+    """Adds a node that nothing asks for, and the constant it reads."""
+    file = folder / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    contents = graphs.node("Const", dtype=tf.string)
+    contents.name = "unused/contents"
+    contents.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b""))
+    saved_model.meta_graphs[0].graph_def.node.extend([contents, node])
+    file.write_bytes(saved_model.SerializeToString())

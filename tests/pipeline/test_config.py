@@ -42,6 +42,7 @@ def test_override_wins_over_the_file(tmp_path: Path) -> None:
         ("train.refit=false", "train", "refit", False),
         ("model.encoder=minilm", "model", "encoder", "minilm"),
         ('model.encoder="minilm"', "model", "encoder", "minilm"),
+        ("serve.tf_serving_version=2.20", "serve", "tf_serving_version", "2.20"),
         ("model.encoder=/data/a=b", "model", "encoder", "/data/a=b"),
         ('beam.options=["--region=eu"]', "beam", "options", ("--region=eu",)),
     ],
@@ -62,12 +63,16 @@ def test_whole_number_does_where_any_number_is_wanted() -> None:
     [
         ("modle.encoder=x", 'configuration: unknown section "modle"; did you mean "model"?'),
         ("train.epoch=1", 'configuration: unknown key "train.epoch"; did you mean "epochs"?'),
-        ("serve.xyzzy=1", "known are max_latency_ms, max_users, num_candidates."),
+        ("serve.xyzzy=1", "known are max_latency_ms, max_users, num_candidates, tf_serving_version."),
         ("train.epochs=many", "configuration: train.epochs must be int. Got 'many'."),
         ("train.epochs=1.5", "configuration: train.epochs must be int. Got 1.5."),
         ("train.epochs=true", "configuration: train.epochs must be int. Got True."),
         ("train.refit=1", "configuration: train.refit must be bool. Got 1."),
         ("train.clip_norm=true", "configuration: train.clip_norm must be float. Got True."),
+        (
+            "serve.tf_serving_version=2.15",
+            "serve.tf_serving_version must be one of 2.16, 2.17, 2.18, 2.19, 2.20, in quotes. Got '2.15'.",
+        ),
         ("model.encoder=3", "configuration: model.encoder must be str. Got 3."),
         (
             "beam.options=--region=eu",

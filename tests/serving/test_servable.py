@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.serving_validator import foreign_ops
 from models.item_table import ItemTable
 from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
+from serving.compatibility import check_compatibility
 from serving.servable import LOWEST, MAX_REQUEST_HISTORY
 from tests import tiny
 
@@ -416,8 +416,8 @@ def test_default_signature_is_search(ask: Ask) -> None:
     np.testing.assert_array_equal(search["item_ids"], default["item_ids"])
 
 
-def test_graph_needs_nothing_but_tensorflow_and_tf_text(saved: Path) -> None:
-    assert foreign_ops(str(saved)) == []
+def test_every_stock_server_since_2_16_can_load_it(saved: Path) -> None:
+    assert check_compatibility(saved).versions[0] == "2.16"
 
 
 @pytest.mark.slow
