@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 from concurrent import futures
 from pathlib import Path
@@ -43,10 +45,12 @@ class GrpcServer:
         self._config = config
         self._credentials = read_credentials(config.ssl_config_file) if config.ssl_config_file else None
         self._executor = futures.ThreadPoolExecutor(config.grpc_max_threads, thread_name_prefix="grpc")
-        options = [*_OPTIONS, *parse_channel_arguments(config.grpc_channel_arguments)]
+        # Of two values for one option gRPC takes the first.
+        options = [*parse_channel_arguments(config.grpc_channel_arguments), *_OPTIONS]
         self._server = grpc.server(self._executor, options=options)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction_service, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_service, self._server)
+        _register_services()
         names = [f"tensorflow.serving.{_PREDICTION}", f"tensorflow.serving.{_MODEL}"]
         self._health = health.HealthServicer() if config.enable_grpc_healthcheck_service else None
         if self._health is not None:
@@ -96,6 +100,15 @@ class GrpcServer:
             raise StatusError(
                 grpc.StatusCode.UNKNOWN, f"The address {address} must be free and is not; choose another one."
             ) from error
+
+
+def _register_services() -> None:
+    """Puts the descriptions of the services where reflection looks for them."""
+    for module in ("prediction_service_pb2", "model_service_pb2"):
+        # In tensorflow-serving-api 2.19 these modules are of an older protobuf: they register their file, and
+        # then fail. The stubs do without them.
+        with contextlib.suppress(AttributeError):
+            importlib.import_module(f"tensorflow_serving.apis.{module}")
 
 
 def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
