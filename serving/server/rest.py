@@ -111,7 +111,8 @@ class _Endpoint:
         request = Request(scope, receive)
         # Undecoded, and with the query: the real server matches its routes against the whole of it.
         path: str = scope["raw_path"].decode("latin-1")
-        target = f"{path}?{request.url.query}" if request.url.query else path
+        query = scope["query_string"].decode("latin-1")
+        target = f"{path}?{query}" if query else path
         if path == self._metrics_path:
             response = self._show_metrics(target)
         elif not target.lower().startswith(_ROOT):

@@ -38,8 +38,10 @@ _ESCAPE = re.compile(
 )
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
-# Numbers that may be too large for 64 bits or for a double.
-_LARGE_NUMBER = re.compile(r"[0-9]{19}|[eE]\+?[0-9]{3}")
+# Numbers that may be too large for 64 bits or for a double, once every digit is a 0. To look for these is many
+# times as fast as a regular expression.
+_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
+_LARGE_NUMBERS = (b"0" * 19, b"e000", b"e+000")
 _TYPE_NAMES = {
     type(None): "Null",
     dict: "Object",
@@ -67,7 +69,8 @@ def parse(body: bytes) -> dict[str, Any]:
             if escape["alone"]:
                 _refuse("The surrogate pair in string is invalid.", _num_bytes(text, escape.start()))
     hooks: dict[str, Any] = {}
-    if _LARGE_NUMBER.search(text):
+    zeroed = body.translate(_ZEROS)
+    if any(number in zeroed for number in _LARGE_NUMBERS):
         hooks = {"parse_int": _parse_int, "parse_float": _parse_float}
     try:
         document = json.loads(text, **hooks)
@@ -156,12 +159,13 @@ def write_decimals(values: np.ndarray[Any, Any]) -> list[str]:
         >>> write_decimals(np.array([3.0, 0.1, 1 / 3, 9e6, np.inf], dtype=np.float32))
         ['3.0', '0.1', '0.333333343', '9e+06', 'Infinity']
     """
-    texts = [f"{value:g}" for value in values.tolist()]
+    numbers = values.tolist()
+    texts = [f"{number:g}" for number in numbers]
     digits = 9 if values.dtype == np.float32 else 17
     with np.errstate(over="ignore"):
         read_back = np.array(texts, dtype=np.float64).astype(values.dtype)
-    for index in np.flatnonzero(read_back != values):
-        texts[index] = f"{values[index].item():.{digits}g}"
+    for index in np.flatnonzero(read_back != values).tolist():
+        texts[index] = f"{numbers[index]:.{digits}g}"
     return [_finish(text) for text in texts]
 
 

@@ -81,8 +81,8 @@ def _error(response: httpx.Response) -> str:
     return error
 
 
-def _query(text: str, **others: Any) -> dict[str, Any]:
-    return {"query": text, "user_id": "", "history": [], **others}
+def _query(text: Any) -> dict[str, Any]:
+    return {"query": text, "user_id": "", "history": []}
 
 
 def _vector(text: str) -> list[float]:
@@ -153,6 +153,18 @@ def test_a_body_that_cannot_be_uncompressed_is_refused(predict: Ask, body: bytes
     response = predict(body, headers={"Content-Encoding": "gzip"})
     assert response.status_code == 400
     assert _error(response).startswith("Failed to uncompress the gzipped body")
+
+
+@own_server_only
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_a_body_that_would_fill_the_memory_is_refused(
+    predict: Ask, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.server.rest._MAX_BODY_BYTES", 1000)
+    body = b" " * 1001
+    response = predict(gzip.compress(body) if headers else body, headers=headers)
+    assert response.status_code == 400
+    assert _error(response) == "The body of a request must not be larger than 1000 bytes."
 
 
 def test_a_version_is_asked_by_its_number(predict: Ask) -> None:

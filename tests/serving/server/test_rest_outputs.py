@@ -16,11 +16,15 @@ def _protos(**arrays: Any) -> dict[str, tensor_pb2.TensorProto]:
     return {alias: tf.make_tensor_proto(array) for alias, array in arrays.items()}
 
 
-_FLOATS = np.array([[1, 2.5], [3, 4]], dtype=np.float32)
+def _floats(values: Any) -> np.ndarray[Any, Any]:
+    return np.array(values, dtype=np.float32)
+
+
+_FLOATS = _floats([[1, 2.5], [3, 4]])
 
 
 def test_rows_of_one_output_stand_in_one_line() -> None:
-    assert write_outputs(_protos(y=np.float32([3.5, 4.0, 5.5])), by_row=True) == (
+    assert write_outputs(_protos(y=_floats([3.5, 4.0, 5.5])), by_row=True) == (
         '{\n    "predictions": [3.5, 4.0, 5.5\n    ]\n}'
     )
     assert write_outputs(_protos(y=_FLOATS), by_row=True) == (
@@ -29,7 +33,7 @@ def test_rows_of_one_output_stand_in_one_line() -> None:
 
 
 def test_rows_of_several_outputs_are_objects() -> None:
-    protos = _protos(y=_FLOATS, ids=[[b"a"], [b"b"]], n=np.int64([7, -8]))
+    protos = _protos(y=_FLOATS, ids=[[b"a"], [b"b"]], n=np.array([7, -8]))
     assert write_outputs(protos, by_row=True) == (
         "{\n"
         '    "predictions": [\n'
@@ -49,7 +53,7 @@ def test_rows_of_several_outputs_are_objects() -> None:
 
 
 def test_columns_have_one_value_a_line() -> None:
-    assert write_outputs(_protos(y=np.float32([[1], [2]])), by_row=False) == (
+    assert write_outputs(_protos(y=_floats([[1], [2]])), by_row=False) == (
         "{\n"
         '    "outputs": [\n'
         "        [\n"
@@ -123,11 +127,11 @@ def test_no_rows_are_an_empty_list() -> None:
         ({}, "Cannot convert empty tensor map to JSON"),
         (_protos(y=np.float32(1)), "Tensor name: y has no shape information "),
         (
-            _protos(a=np.float32([1, 2]), b=np.float32([1, 2, 3])),
+            _protos(a=_floats([1, 2]), b=_floats([1, 2, 3])),
             "Tensor name: b has inconsistent batch size: 3 expecting: 2",
         ),
-        (_protos(y=np.complex64([1])), "Failed to write JSON value for tensor type: complex64"),
-        (_protos(y=np.float16([1])), "Failed to write JSON value for tensor type: half"),
+        (_protos(y=np.array([1], np.complex64)), "Failed to write JSON value for tensor type: complex64"),
+        (_protos(y=np.array([1], np.float16)), "Failed to write JSON value for tensor type: half"),
     ],
 )
 def test_outputs_that_rows_cannot_show_are_refused(
