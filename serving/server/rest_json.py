@@ -38,8 +38,8 @@ _ESCAPE = re.compile(
 )
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
-# Numbers that may be too large for 64 bits or for a double, once every digit is a 0. To look for these is many
-# times as fast as a regular expression.
+# Numbers that may be too large for 64 bits or for a double, once every digit is a 0. To look for these is
+# many times as fast as a regular expression.
 _ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE_NUMBERS = (b"0" * 19, b"e000", b"e+000")
 _TYPE_NAMES = {
