@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  registers TF-Text's ops, which the stock server links
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-_TAG = "serve"
+from serving.server.batching import BatchingSession, BatchScheduler, OnDisconnect
+from serving.server.batching_parameters import BatchingParameters
+from serving.server.metrics import Metrics
+from serving.server.session import SavedModelSession
 
 
 class LoadedModel:
@@ -20,31 +21,69 @@ class LoadedModel:
 
     Args:
         path: The version's directory.
+        tags: The tags of the graph to load.
+        session_config: Settings of TensorFlow's runtime.
+        scheduler: Where requests are batched across callers, as ``batching`` says; None runs each by itself.
+        batching: How to batch; only with a scheduler.
+        checks_method_names: Whether a signature's method name must fit the request's kind.
+        metrics: Where requests are counted.
 
     Attributes:
         signatures: Every signature of the graph by its name, as ``SignatureDef``.
 
     Raises:
-        OSError, ValueError, tf.errors.OpError: When the directory holds no SavedModel this process can run.
+        StatusError, OSError, ValueError: When the directory holds no SavedModel this process can run.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        tags: Collection[str] = ("serve",),
+        session_config: tf.compat.v1.ConfigProto | None = None,
+        scheduler: BatchScheduler | None = None,
+        batching: BatchingParameters | None = None,
+        checks_method_names: bool = False,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.path = path
-        self.signatures = _read_signatures(path)
-        # The loaded object owns the variables and tables that the functions only refer to.
-        self._model = tf.saved_model.load(str(path), tags=[_TAG])
+        self.checks_method_names = checks_method_names
+        self.metrics = metrics or Metrics()
+        self._session = SavedModelSession(path, tags=tags, config=session_config)
+        self.signatures = self._session.signatures
+        self._batching = None
+        if scheduler is not None and batching is not None:
+            self._batching = BatchingSession(self._session.run, scheduler=scheduler, parameters=batching)
         self._changed = threading.Condition()
         self._num_requests = 0
         self._retired = False
 
     def run(
-        self, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]
-    ) -> dict[str, np.ndarray[Any, Any]]:
-        """Calls a signature whose input names and types have been checked."""
-        types = {alias: info.dtype for alias, info in self.signatures[signature].inputs.items()}
-        feeds = {alias: tf.constant(array, dtype=types[alias]) for alias, array in inputs.items()}
-        outputs = self._model.signatures[signature](**feeds)
-        return {alias: output.numpy() for alias, output in outputs.items()}
+        self,
+        inputs: Mapping[str, np.ndarray[Any, Any]],
+        outputs: Sequence[str],
+        *,
+        timeout_s: float | None = None,
+        on_disconnect: OnDisconnect | None = None,
+    ) -> list[np.ndarray[Any, Any]]:
+        """Feeds and fetches tensors by name, computing only what the fetched ones need.
+
+        Args:
+            inputs: Arrays by the name of the tensor to feed; strings are object arrays of ``bytes``.
+            outputs: The names of the tensors to fetch.
+            timeout_s: How long it may take.
+            on_disconnect: Takes what is to be done when the caller goes away; what waits in a queue is then
+                dropped.
+
+        Returns:
+            The fetched tensors in the order of ``outputs``.
+
+        Raises:
+            StatusError: When the runtime refuses the feeds, a kernel fails, or the time is over.
+        """
+        if self._batching is not None:
+            return self._batching.run(inputs, outputs, timeout_s=timeout_s, on_disconnect=on_disconnect)
+        return self._session.run(inputs, outputs, timeout_s=timeout_s)
 
     def retain(self) -> bool:
         """Counts a request that is about to use the model; false when the model is retired already."""
@@ -59,15 +98,10 @@ class LoadedModel:
             self._changed.notify_all()
 
     def retire(self) -> None:
-        """Takes no more requests and waits for those under way."""
+        """Takes no more requests, waits for those under way, and gives the memory back."""
         with self._changed:
             self._retired = True
             self._changed.wait_for(lambda: self._num_requests == 0)
-
-
-def _read_signatures(path: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
-    saved_model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    for meta_graph in saved_model.meta_graphs:
-        if _TAG in meta_graph.meta_info_def.tags:
-            return dict(meta_graph.signature_def)
-    raise ValueError(f"A SavedModel to serve must have a graph with the tag {_TAG}. Got none in {path}.")
+        if self._batching is not None:
+            self._batching.close()
+        self._session.close()

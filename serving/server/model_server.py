@@ -5,33 +5,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-import grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.config import ServerConfig
 from serving.server.config_protos import parse_text
 from serving.server.configuration import ConfigFile, Configuration
 from serving.server.grpc_server import GrpcServer
-from serving.server.loaded_model import LoadedModel
 from serving.server.metrics import Metrics
 from serving.server.model_configs import single_model
+from serving.server.model_loader import ModelLoader
 from serving.server.model_paths import ModelPaths
 from serving.server.model_service import ModelService
 from serving.server.prediction_service import PredictionService
+from serving.server.rest_server import make_rest_server
 from serving.server.served import ServedModels
 from serving.server.states import StateMonitor
 from serving.server.status_error import StatusError, invalid_argument
 from serving.server.versions import VersionManager
-from serving.server.warmup import warm_up
 
 _log = logging.getLogger(__name__)
 _NUM_INITIAL_LOAD_THREADS = 4 * (os.cpu_count() or 1)
@@ -61,35 +63,37 @@ class ModelServer:
         metrics = Metrics()
         states = StateMonitor()
         served = ServedModels()
-        self._versions = VersionManager(
-            load=self._load,
-            served=served,
-            states=states,
-            num_load_threads=_NUM_INITIAL_LOAD_THREADS,
-            num_unload_threads=config.num_unload_threads,
-            max_num_load_retries=config.max_num_load_retries,
-            load_retry_interval_s=config.load_retry_interval_micros / 1e6,
-        )
-        self._paths = ModelPaths(
-            aspire=self._versions.aspire, poll_wait_s=config.file_system_poll_wait_seconds
-        )
-        self._configuration = Configuration(
-            served=served,
-            states=states,
-            paths=self._paths,
-            allow_unavailable_labels=config.allow_version_labels_for_unavailable_models,
-        )
-        self._config_file: ConfigFile | None = None
-        try:
+        with _starting():
             _check(config)
             self._initial = self._read_initial_config()
+            self._loader = ModelLoader(config, metrics)
+            self._versions = VersionManager(
+                load=self._loader.load,
+                served=served,
+                states=states,
+                num_load_threads=_NUM_INITIAL_LOAD_THREADS,
+                num_unload_threads=config.num_unload_threads,
+                max_num_load_retries=config.max_num_load_retries,
+                load_retry_interval_s=config.load_retry_interval_micros / 1e6,
+            )
+            self._paths = ModelPaths(
+                aspire=self._versions.aspire, poll_wait_s=config.file_system_poll_wait_seconds
+            )
+            self._configuration = Configuration(
+                served=served,
+                states=states,
+                paths=self._paths,
+                allow_unavailable_labels=config.allow_version_labels_for_unavailable_models,
+            )
+            self._config_file: ConfigFile | None = None
             self._grpc = GrpcServer(
                 config,
-                prediction_service=PredictionService(served),
+                prediction_service=PredictionService(
+                    served, metrics, as_content=config.enable_serialization_as_tensor_content
+                ),
                 model_service=ModelService(states, self._configuration, metrics),
             )
-        except StatusError as error:
-            raise _start_error(error) from error
+            self._rest = make_rest_server(config, served=served, states=states, metrics=metrics)
 
     @property
     def port(self) -> int:
@@ -103,9 +107,9 @@ class ModelServer:
             StartError: When a model fails to load, a label has no version, or the port cannot be had.
         """
         config = self.config
-        self._versions.start()
-        self._paths.start()
-        try:
+        with _starting():
+            self._versions.start()
+            self._paths.start()
             self._configuration.replace(
                 self._initial, still_wanted=lambda: not self._stopping.is_set(), noun="servable"
             )
@@ -118,8 +122,8 @@ class ModelServer:
                 )
                 self._config_file.start()
             self._grpc.start()
-        except StatusError as error:
-            raise _start_error(error) from error
+            if self._rest is not None:
+                self._rest.start()
 
     def wait(self) -> None:
         """Waits until the server is stopped."""
@@ -130,9 +134,13 @@ class ModelServer:
         self._stopping.set()
         if self._config_file is not None:
             self._config_file.stop()
-        self._grpc.stop(drain_timeout_s=self.config.drain_timeout_s)
+        self._grpc.drain(timeout_s=self.config.drain_timeout_s)
+        if self._rest is not None:
+            self._rest.stop()
+        self._grpc.stop()
         self._paths.stop()
         self._versions.stop(timeout_s=self.config.drain_timeout_s)
+        self._loader.stop()
 
     def _read_initial_config(self) -> Any:
         config = self.config
@@ -143,19 +151,6 @@ class ModelServer:
                 "Both server_options.model_base_path and server_options.model_config_file are empty!"
             )
         return single_model(config.model_name, str(config.model_base_path))
-
-    def _load(self, name: str, version: int, path: Path) -> LoadedModel:
-        try:
-            model = LoadedModel(path)
-            if self.config.enable_model_warmup:
-                count = warm_up(model)
-                _log.info("Replayed %d warm-up requests of {name: %s version: %d}", count, name, version)
-        except StatusError:
-            raise
-        except Exception as error:
-            # TensorFlow raises almost anything on a broken export; it must end this version, not the server.
-            raise StatusError(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}") from error
-        return model
 
 
 def run(config: ServerConfig) -> None:
@@ -172,11 +167,13 @@ def run(config: ServerConfig) -> None:
 
     if config.port == 0 and not config.grpc_socket_path:
         # Nobody could tell which port the server took.
-        raise _start_error(
-            invalid_argument(
-                "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
-            )
+        raise StartError(
+            "INVALID_ARGUMENT: At least one of server_options.grpc_port or server_options.grpc_socket_path "
+            "must be set."
         )
+    # TensorFlow's modules are half a million objects; a full collection of garbage that looks at them stops
+    # every request for half a second.
+    gc.freeze()
     server = ModelServer(config)
     in_main_thread = threading.current_thread() is threading.main_thread()
     previous = signal.signal(signal.SIGTERM, interrupt) if in_main_thread else None
@@ -240,5 +237,9 @@ def _check(config: ServerConfig) -> None:
         )
 
 
-def _start_error(error: StatusError) -> StartError:
-    return StartError(f"{error.code.name}: {error.message}")
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    try:
+        yield
+    except StatusError as error:
+        raise StartError(f"{error.code.name}: {error.message}") from error

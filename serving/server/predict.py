@@ -1,50 +1,71 @@
-"""Predict: the checks of the real server, in its order and words, then the signature's call."""
+"""Predict: the checks of the real server, in its order and words, then the run of the graph."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving import tensors
-from serving.server.loaded_model import LoadedModel
-from serving.server.status_error import StatusError, code_of, invalid_argument
+from serving.server import tensor_protos
+from serving.server.loaded_model import LoadedModel, OnDisconnect
+from serving.server.signatures import resolved_spec, signature_name
+from serving.server.status_error import StatusError, invalid_argument
 
-_DEFAULT_SIGNATURE = "serving_default"
+_METHOD_NAMES = [
+    tf.saved_model.PREDICT_METHOD_NAME,
+    tf.saved_model.CLASSIFY_METHOD_NAME,
+    tf.saved_model.REGRESS_METHOD_NAME,
+]
 
 
-def predict(model: LoadedModel, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+def predict(
+    model: LoadedModel,
+    request: predict_pb2.PredictRequest,
+    *,
+    timeout_s: float | None = None,
+    on_disconnect: OnDisconnect | None = None,
+    as_content: bool = False,
+) -> predict_pb2.PredictResponse:
     """Answers the request with ``model``; the version in the answer's spec is left to the caller.
+
+    Args:
+        model: What answers.
+        request: Tensors by the names of a signature's inputs, and the outputs that are wanted.
+        timeout_s: How long it may take.
+        on_disconnect: As ``LoadedModel.run`` takes it.
+        as_content: Whether to answer with bytes in ``tensor_content`` instead of values in typed fields.
 
     Raises:
         StatusError: When a check or the graph itself refuses the request.
     """
-    name = request.model_spec.signature_name or _DEFAULT_SIGNATURE
+    name = signature_name(request.model_spec)
     signature = model.signatures.get(name)
     if signature is None:
         raise StatusError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    if model.checks_method_names and signature.method_name not in _METHOD_NAMES:
+        raise StatusError(
+            grpc.StatusCode.INTERNAL,
+            "Expected prediction signature method_name to be one of "
+            f"{{{', '.join(_METHOD_NAMES)}}}. Was: {signature.method_name}",
+        )
     inputs = _read_inputs(signature, request.inputs)
-    wanted = _select_outputs(signature, request.output_filter)
-    _check_types(signature, request.inputs)
-    try:
-        outputs = model.run(name, inputs)
-    except tf.errors.OpError as error:
-        raise StatusError(code_of(error.error_code), error.message) from error
-    except (TypeError, ValueError) as error:
-        # TensorFlow's Python layer refuses some shapes itself, before a kernel does.
-        raise invalid_argument(str(error)) from error
+    aliases = _select_outputs(signature, request.output_filter)
+    fetches = [signature.outputs[alias].name for alias in aliases]
 
-    response = predict_pb2.PredictResponse()
-    response.model_spec.name = request.model_spec.name
-    response.model_spec.signature_name = name
-    for alias in wanted:
-        tensors.fill(response.outputs[alias], outputs[alias])
+    started_s = time.perf_counter()
+    arrays = model.run(inputs, fetches, timeout_s=timeout_s, on_disconnect=on_disconnect)
+    latency_us = 1e6 * (time.perf_counter() - started_s)
+    model.metrics.runtime_latency.observe(latency_us, request.model_spec.name, "Predict", "TF1")
+
+    response = predict_pb2.PredictResponse(model_spec=resolved_spec(request.model_spec))
+    for alias, array in zip(aliases, arrays, strict=True):
+        tensor_protos.write(response.outputs[alias], array, as_content=as_content)
     return response
 
 
@@ -55,6 +76,7 @@ def _joined(names: Iterable[str]) -> str:
 def _read_inputs(
     signature: meta_graph_pb2.SignatureDef, protos: Mapping[str, Any]
 ) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of the request by the name of the tensor to feed; the graph itself checks their types."""
     expected, sent = set(signature.inputs), set(protos)
     if len(sent) > len(expected) or (len(sent) < len(expected) and not signature.defaults):
         raise invalid_argument(
@@ -72,7 +94,8 @@ def _read_inputs(
                 f"{{{_joined(sent)}}}, or default input alias set: {_joined(signature.defaults)}"
             )
         try:
-            inputs[alias] = tensors.to_array(protos[alias] if alias in sent else signature.defaults[alias])
+            proto = protos[alias] if alias in sent else signature.defaults[alias]
+            inputs[signature.inputs[alias].name] = tensor_protos.read(proto)
         except (ValueError, MemoryError) as error:
             raise invalid_argument(f"tensor parsing error: {alias}") from error
     if not sent <= expected:
@@ -95,17 +118,3 @@ def _select_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Itera
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         wanted.append(alias)
     return wanted or list(signature.outputs)
-
-
-def _check_types(signature: meta_graph_pb2.SignatureDef, protos: Mapping[str, Any]) -> None:
-    by_feed_name = sorted(signature.inputs.items(), key=lambda item: item[1].name)
-    for index, (alias, info) in enumerate(by_feed_name):
-        if alias in protos and protos[alias].dtype != info.dtype:
-            raise invalid_argument(
-                f"Expects arg[{index}] to be {_short_name(info.dtype)} "
-                f"but {_short_name(protos[alias].dtype)} is provided"
-            )
-
-
-def _short_name(data_type: types_pb2.DataType) -> str:
-    return types_pb2.DataType.Name(data_type).removeprefix("DT_").lower()

@@ -1,50 +1,121 @@
-"""``PredictionService`` over gRPC: each method lets one module answer and turns its errors into statuses."""
+"""``PredictionService`` over gRPC: each method lets one module answer, and turns errors into statuses."""
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import grpc
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    inference_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
 
+from serving.server.classify import classify
 from serving.server.metadata import get_model_metadata
+from serving.server.metrics import Metrics
+from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
+from serving.server.regress import regress
 from serving.server.served import ServedModels
 from serving.server.status_error import StatusError
 
-Response = TypeVar("Response")
-
-
-def _answer(context: grpc.ServicerContext, respond: Callable[[], Response]) -> Response:
-    try:
-        return respond()
-    except StatusError as error:
-        context.abort(error.code, error.message)
-        raise  # abort always raises; its stub does not say so in every version.
-
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    """``tensorflow.serving.PredictionService``; the methods not built answer UNIMPLEMENTED."""
+    """``tensorflow.serving.PredictionService``.
 
-    def __init__(self, served: ServedModels) -> None:
+    Args:
+        served: The models that can be requested.
+        metrics: Where requests are counted.
+        as_content: Whether Predict answers with bytes in ``tensor_content``, not with values in typed fields.
+    """
+
+    def __init__(self, served: ServedModels, metrics: Metrics, *, as_content: bool = False) -> None:
         self._served = served
+        self._metrics = metrics
+        self._predict = functools.partial(predict, as_content=as_content)
 
     def Predict(  # noqa: N802  the service's name for it
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Calls a signature."""
+        return self._infer("Predict", self._predict, request, context)
 
-        def respond() -> predict_pb2.PredictResponse:
-            with self._served.use(request) as (version, model):
-                response = predict(model, request)
-            response.model_spec.version.value = version
-            return response
+    def Classify(  # noqa: N802
+        self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
+    ) -> classification_pb2.ClassificationResponse:
+        """Gives classes and scores of examples."""
+        return self._infer("Classify", classify, request, context)
 
-        return _answer(context, respond)
+    def Regress(  # noqa: N802
+        self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
+    ) -> regression_pb2.RegressionResponse:
+        """Gives a value for each example."""
+        return self._infer("Regress", regress, request, context)
+
+    def MultiInference(  # noqa: N802
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.MultiInferenceResponse:
+        """Classifies and regresses the same examples; as the real server does, without counting."""
+        # The first task says which model and version answers all of them.
+        task = request.tasks[0] if request.tasks else inference_pb2.InferenceTask()
+        task.model_spec.SetInParent()
+        try:
+            with self._served.use(task) as (version, model):
+                response = multi_inference(model, request, **_limits(context))
+        except StatusError as error:
+            context.abort(error.code, error.message)
+            raise  # abort always raises; its stub does not say so in every version.
+        for result in response.results:
+            result.model_spec.version.value = version
+        return response
 
     def GetModelMetadata(  # noqa: N802
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Describes the signatures."""
-        return _answer(context, lambda: get_model_metadata(self._served, request))
+        try:
+            return get_model_metadata(self._served, request)
+        except StatusError as error:
+            context.abort(error.code, error.message)
+            raise
+
+    def _infer(
+        self, api: str, answer: Callable[..., Any], request: Any, context: grpc.ServicerContext
+    ) -> Any:
+        """Lets ``answer`` answer a request with one ``model_spec``, and counts it."""
+        started_s = time.perf_counter()
+        name, status = request.model_spec.name, grpc.StatusCode.UNKNOWN
+        try:
+            with self._served.use(request) as (version, model):
+                response = answer(model, request, **_limits(context))
+            response.model_spec.version.value = version
+            status = grpc.StatusCode.OK
+            self._metrics.request_latency.observe(1e6 * (time.perf_counter() - started_s), name, api, "GRPC")
+            return response
+        except StatusError as error:
+            status = error.code
+            context.abort(error.code, error.message)
+            raise
+        finally:
+            self._metrics.request_count.increment(name, status.name)
+
+
+def _limits(context: grpc.ServicerContext) -> dict[str, Any]:
+    """How long the call may take, and how to hear that its caller went away.
+
+    Raises:
+        StatusError: When nobody waits for the answer any more.
+    """
+    timeout_s = context.time_remaining()
+    if timeout_s is not None and timeout_s <= 0:
+        raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    if not context.is_active():
+        raise StatusError(grpc.StatusCode.CANCELLED, "The caller went away before its request was run.")
+    return {"timeout_s": timeout_s, "on_disconnect": context.add_callback}

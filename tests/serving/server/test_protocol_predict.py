@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import classification_pb2, predict_pb2
+from tensorflow_serving.apis import predict_pb2
 
 from tests.serving import tiny_model
 from tests.serving.server.requests import RESOLUTION, Change, failure, predict_request
@@ -216,9 +216,3 @@ def test_output_filter_limits_the_answer(prediction: Any) -> None:
     request.output_filter.extend(["titles", "scores"])
 
     assert sorted(prediction.Predict(request).outputs) == ["scores", "titles"]
-
-
-def test_method_that_is_not_built_is_unimplemented(prediction: Any) -> None:
-    assert (
-        failure(lambda: prediction.Classify(classification_pb2.ClassificationRequest()))[0] == "UNIMPLEMENTED"
-    )

@@ -57,7 +57,7 @@ def test_no_file_is_fine(model: LoadedModel, tmp_path: Path, monkeypatch: pytest
         (
             [prediction_log_pb2.PredictionLog(session_run_log={}).SerializeToString()],
             "UNIMPLEMENTED",
-            "Unsupported log_type for warmup: session_run_log",
+            "Unsupported log_type for warmup: 5",
         ),
     ],
     ids=["request fails", "not a log", "too many", "other kind"],
