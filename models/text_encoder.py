@@ -62,11 +62,20 @@ class TextEncoder(keras.layers.Layer):
         """Width of the vectors."""
         return int(self.backbone.hidden_dim)
 
+    @property
+    def has_exact_gelu(self) -> bool:
+        """Whether the activation is the exact GELU, and not its approximation by tanh."""
+        return self.transformer_layers()[0].activation is _exact_gelu
+
+    def transformer_layers(self) -> list[keras.layers.Layer]:
+        """The backbone's layers of attention, in order."""
+        return [layer for layer in self.backbone.layers if layer.name.startswith("transformer_layer")]
+
     def _set_trainable(self, part: str, lora_rank: int, num_top_layers: int) -> None:
         self.backbone.trainable = part != "frozen"
         # BERT's own pooler is not used, so nothing could teach it.
         self.backbone.pooled_dense.trainable = False
-        layers = [layer for layer in self.backbone.layers if layer.name.startswith("transformer_layer")]
+        layers = self.transformer_layers()
         if part == "lora":
             self.backbone.trainable = False
             for layer in layers:
@@ -95,9 +104,7 @@ class TextEncoder(keras.layers.Layer):
 
     def save_architecture(self, folder: str) -> None:
         """Writes what `from_architecture` needs; the weights are the owner's."""
-        layer = next(x for x in self.backbone.layers if x.name.startswith("transformer_layer"))
-        exact = layer.activation is _exact_gelu
-        config = {"backbone": self.backbone.get_config(), "exact_gelu": exact}
+        config = {"backbone": self.backbone.get_config(), "exact_gelu": self.has_exact_gelu}
         with tf.io.gfile.GFile(os.path.join(folder, CONFIG_FILE), "w") as file:
             json.dump(config, file)
 
