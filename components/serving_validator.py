@@ -64,23 +64,24 @@ def validate_servable(
     Returns:
         Reasons to refuse it, and facts for the report, as sentences.
     """
-    with fileio.open(os.path.join(folder, "assets.extra", "examples.json")) as file:
-        examples = json.loads(file.read())
     with tempfile.TemporaryDirectory() as base:
         # The server wants a folder of versions on its own disk.
         version = os.path.join(base, "tandem", "1")
         io_utils.copy_dir(folder, version)
         compatibility = check_compatibility(Path(version))
+        facts = [compatibility.verdict()]
         reasons = compatibility.refusals(tf_serving_version)
+        if reasons:
+            # Our own server may not load it either.
+            return reasons, facts
+        with fileio.open(os.path.join(folder, "assets.extra", "examples.json")) as file:
+            examples = json.loads(file.read())
         started = time.monotonic()
         with (
             ServerProcess(os.path.dirname(version)) as server,
             Client(server.address, timeout_s=60) as client,
         ):
-            facts = [
-                compatibility.verdict(),
-                f"The server was ready after {time.monotonic() - started:.1f} s.",
-            ]
+            facts.append(f"The server was ready after {time.monotonic() - started:.1f} s.")
             reasons += _compare(tf.saved_model.load(folder), client, examples)
             latency_ms = _median_latency_ms(client, examples)
     facts.append(f"One search took {latency_ms:.1f} ms at the median of {_NUM_TIMED}, over gRPC.")

@@ -20,6 +20,7 @@ from pipeline.errors import DataError
 from serving import doctor
 from serving.cli import add_commands
 from serving.pushed_model import RUNS
+from serving.web import cli as web
 
 _INTERRUPTED = 130
 _DISK_FULL = ("No space left on device", "database or disk is full")
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add_commands(commands)
+    web.add_arguments(_add(commands, "web", web.run, "serve a JSON API and a page where people try a model"))
     return parser
 
 
@@ -116,7 +118,7 @@ def _add(
     function: Callable[[argparse.Namespace], int],
     explanation: str,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=explanation, description=explanation.capitalize() + ".")
+    parser = commands.add_parser(name, help=explanation, description=f"{explanation[:1].upper()}{explanation[1:]}.")
     parser.set_defaults(func=function)
     _add_debug(parser)
     return parser
