@@ -76,3 +76,9 @@ def test_stopping_answers_what_is_under_way_and_takes_no_more(app: _SlowApp, ser
     stopping.join()
     asking.join()
     assert answers == ["done"]
+
+
+def test_answers_do_not_wait_for_the_acknowledgement_of_their_headers(server: RestServer) -> None:
+    (listening,) = server._server.servers
+    (listener,) = listening.sockets
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
