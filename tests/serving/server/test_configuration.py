@@ -172,6 +172,28 @@ def test_policy_of_an_existing_model_changes_without_a_gap(rig: _Rig) -> None:
     assert rig.served.versions("a")[3] is kept
 
 
+def test_older_version_comes_back_when_the_newer_one_is_withdrawn(rig: _Rig) -> None:
+    rig.publish("a", 1, 2)
+    rig.replace(rig.model("a"))
+    assert rig.history.of("a") == {2: "AVAILABLE"}
+
+    (rig.root / "a" / "2").rename(rig.root / "a" / ".withdrawn")
+
+    wait_until(lambda: rig.history.of("a") == {2: "END", 1: "AVAILABLE"})
+
+
+def test_vanished_base_path_unloads_nothing_and_an_empty_one_everything(rig: _Rig) -> None:
+    rig.publish("a", 1)
+    rig.replace(rig.model("a"))
+
+    (rig.root / "a").rename(rig.root / "elsewhere")
+    time.sleep(0.1)
+    assert rig.history.of("a") == {1: "AVAILABLE"}
+
+    (rig.root / "a").mkdir()
+    wait_until(lambda: rig.history.of("a") == {1: "END"})
+
+
 def test_models_that_fail_are_all_named(rig: _Rig) -> None:
     for name in ("a", "b", "good"):
         rig.publish(name, 1)
@@ -186,6 +208,16 @@ def test_models_that_fail_are_all_named(rig: _Rig) -> None:
         "{{name: b version: 1} due to error: NOT_FOUND: no op in 1}, }",
     )
     assert set(rig.served.versions("good")) == {1}
+
+
+def test_models_that_fail_at_the_start_are_called_servables(rig: _Rig) -> None:
+    rig.publish("a", 2)
+    rig.load.failures = {("a", 2): 1}
+
+    with pytest.raises(
+        StatusError, match=r"^1 servable\(s\) did not become available: {{{name: a version: 2} "
+    ):
+        rig.replace(rig.model("a"), noun="servable")
 
 
 def test_refused_models_leave_everything_as_it_was(rig: _Rig) -> None:
