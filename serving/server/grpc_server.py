@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import threading
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class GrpcServer:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             names.append(health.SERVICE_NAME)
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
+        self._drained = threading.Event()
         self.port = config.port
 
     def start(self) -> None:
@@ -84,11 +86,15 @@ class GrpcServer:
         """Waits until the server is stopped."""
         self._server.wait_for_termination()
 
-    def stop(self, *, drain_timeout_s: float) -> None:
-        """Takes no more requests, and returns when those under way are answered."""
+    def drain(self, *, timeout_s: float) -> None:
+        """Takes no more requests; those under way may go on for that long."""
         if self._health is not None:
             self._health.enter_graceful_shutdown()
-        self._server.stop(grace=drain_timeout_s).wait()
+        self._drained = self._server.stop(grace=timeout_s)
+
+    def stop(self) -> None:
+        """Returns when the requests under way are answered, or their time is over."""
+        self._drained.wait()
         self._executor.shutdown(wait=False)
 
     def _listen(self, address: str) -> int:

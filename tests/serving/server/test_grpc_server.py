@@ -47,7 +47,8 @@ def start() -> Iterator[Start]:
 
     yield start
     for server in servers:
-        server.stop(drain_timeout_s=1)
+        server.drain(timeout_s=1)
+        server.stop()
 
 
 @pytest.fixture(scope="module")
