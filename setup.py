@@ -20,7 +20,10 @@ setup(
     description="Search and recommendation as one production pipeline on TFX, Keras and TensorFlow Serving.",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
-    package_data={"": ["*.html", "*.jinja", "*.css", "*.json", "*.toml", "*.txt", "py.typed"]},
+    package_data={
+        "": ["*.html", "*.jinja", "*.css", "*.json", "*.toml", "*.txt", "py.typed"],
+        "serving.web": ["static/*"],
+    },
     install_requires=requirements(),
     entry_points={"console_scripts": ["tandem = pipeline.cli:command"]},
 )

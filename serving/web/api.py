@@ -1,0 +1,191 @@
+"""The JSON API: each path is one question to the model server, for one person at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from serving import calls
+from serving.calls import Call
+from serving.errors import ServingError
+from serving.results import Result
+from serving.web.answers import shown
+from serving.web.asking import VersionedClient
+from serving.web.model_files import ModelFiles
+from serving.web.request_log import Pseudonyms, record_of
+from serving.web.schemas import (
+    Answer,
+    ErrorAnswer,
+    Examples,
+    Health,
+    ModelVersion,
+    RankRequest,
+    RecommendRequest,
+    SearchRequest,
+    SimilarRequest,
+    Status,
+    VersionState,
+)
+
+_READY_TIMEOUT_S = 2.0
+# Probes ask every few seconds, and so may anybody: the model server is asked once a second at most.
+_READY_FOR_S = 1.0
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer, "description": description}
+    for status, description in {
+        400: "The model server refuses the request.",
+        401: "A key is missing or unknown.",
+        413: "The body is too large.",
+        422: "The request is not of this form.",
+        429: "More requests than the rate allows; Retry-After says when to come back.",
+        501: "The model cannot answer this kind of request.",
+        502: "The model server failed.",
+        503: "The model server is away, busy or without the model.",
+        504: "The model server took too long.",
+    }.items()
+}
+
+
+class Api:
+    """The routes over one model server.
+
+    Args:
+        client: Asks it.
+        files: Of its model.
+        pseudonyms: For the log.
+    """
+
+    def __init__(self, client: VersionedClient, files: ModelFiles, pseudonyms: Pseudonyms) -> None:
+        self._client, self._files, self._pseudonyms = client, files, pseudonyms
+        self._ready, self._asked_at = False, float("-inf")
+        # The key is asked for before the request gets here; this only tells the description.
+        keys = Depends(HTTPBearer(auto_error=False, description="Only where the gateway has keys."))
+        self.router = APIRouter(prefix="/api", dependencies=[keys], responses=_ERRORS, tags=["ask"])
+        for path, endpoint in (
+            ("/search", self.search),
+            ("/recommend", self.recommend),
+            ("/similar", self.similar),
+            ("/rank", self.rank),
+        ):
+            self.router.add_api_route(path, endpoint, methods=["POST"])
+        self.router.add_api_route("/status", self.status, methods=["GET"])
+        self.router.add_api_route("/examples", self.examples, methods=["GET"])
+        self.probes = APIRouter(tags=["probe"])
+        self.probes.add_api_route("/healthz", self.healthz, methods=["GET"])
+        self.probes.add_api_route("/readyz", self.readyz, methods=["GET"], responses={503: {"model": Health}})
+
+    async def search(self, request: Request, body: SearchRequest) -> Answer:
+        """Items for a text, for the user and the history if they are given."""
+        call = calls.search(
+            self._client.model,
+            [body.query],
+            user_ids=[body.user_id],
+            histories=[body.history],
+            k=body.k,
+            exclude=[body.exclude],
+            exclude_seen=body.exclude_seen,
+            filters=[body.filters],
+        )
+        return await self._answer(request, call, body)
+
+    async def recommend(self, request: Request, body: RecommendRequest) -> Answer:
+        """Items for a user or a history, without a text."""
+        call = calls.recommend(
+            self._client.model,
+            user_ids=[body.user_id],
+            histories=[body.history],
+            k=body.k,
+            exclude=[body.exclude],
+            exclude_seen=body.exclude_seen,
+            filters=[body.filters],
+        )
+        return await self._answer(request, call, body)
+
+    async def similar(self, request: Request, body: SimilarRequest) -> Answer:
+        """Items that resemble one."""
+        call = calls.similar(
+            self._client.model, [body.item_id], k=body.k, exclude=[body.exclude], filters=[body.filters]
+        )
+        return await self._answer(request, call, body)
+
+    async def rank(self, request: Request, body: RankRequest) -> Answer:
+        """The caller's candidates, best first; those the catalogue does not have come last."""
+        call = calls.rank(
+            self._client.model,
+            [body.candidates],
+            queries=[body.query],
+            user_ids=[body.user_id],
+            histories=[body.history],
+        )
+        return await self._answer(request, call, body)
+
+    async def status(self) -> Status:
+        """The versions of the model that the model server knows."""
+        versions = await self._client.status()
+        return Status(
+            model=self._client.model.name,
+            ready=any(version.state == "AVAILABLE" for version in versions),
+            versions=[
+                VersionState(version=version.version, state=version.state, error=version.error)
+                for version in versions
+            ],
+        )
+
+    async def examples(self) -> Examples:
+        """Queries, users and items of the model's own data, to begin with."""
+        return await run_in_threadpool(self._files.examples)
+
+    async def healthz(self) -> Health:
+        """The gateway runs."""
+        return Health(status="ok")
+
+    async def readyz(self, response: Response) -> Health:
+        """The model server serves the model."""
+        if time.monotonic() - self._asked_at > _READY_FOR_S:
+            self._asked_at = time.monotonic()
+            try:
+                versions = await self._client.status(timeout_s=_READY_TIMEOUT_S)
+                self._ready = any(version.state == "AVAILABLE" for version in versions)
+            except ServingError:
+                self._ready = False
+        response.status_code = 200 if self._ready else 503
+        return Health(status="ok" if self._ready else "not ready")
+
+    async def _answer(
+        self,
+        request: Request,
+        call: Call[list[list[Result]]],
+        body: SearchRequest | RecommendRequest | SimilarRequest | RankRequest,
+    ) -> Answer:
+        record = record_of(request.scope)
+        record.line.update(_noted(body, self._pseudonyms))
+        listing = await self._client.listing(call)
+        ids = [result.item_id for result in listing.results]
+        columns = await run_in_threadpool(self._files.columns_of, ids, listing.version)
+        record.line.update(num_results=len(ids), model_version=listing.version, model_ms=listing.took_ms)
+        return Answer(
+            results=shown(listing.results, columns),
+            model=ModelVersion(name=self._client.model.name, version=listing.version),
+            took_ms=record.took_ms(),
+            model_ms=listing.took_ms,
+        )
+
+
+def _noted(body: Any, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    """What the log is told of a request: who by pseudonym, of texts and lists only how long they are."""
+    noted: dict[str, Any] = {}
+    for name, value in body:
+        if name == "user_id":
+            noted["user"] = pseudonyms.of(value)
+        elif name == "query":
+            noted["query_length"] = len(value)
+        elif isinstance(value, list):
+            noted[f"num_{name}"] = len(value)
+        elif isinstance(value, int):
+            noted[name] = value
+    return noted

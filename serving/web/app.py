@@ -1,0 +1,79 @@
+"""The gateway as one ASGI application: the API, the page, and what stands in front of both."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TextIO
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from serving.web.api import Api
+from serving.web.asking import VersionedClient
+from serving.web.config import GatewayConfig
+from serving.web.errors import HANDLERS
+from serving.web.gate import Gate
+from serving.web.http_safety import BoundedBody, SafeHeaders
+from serving.web.keys import KeyFile
+from serving.web.model_files import ModelFiles
+from serving.web.request_log import RequestLog
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(config: GatewayConfig, *, log: TextIO = sys.stdout) -> ASGIApp:
+    """Builds the application; nothing is connected before the first request.
+
+    Args:
+        config: Checked settings.
+        log: Where the request log goes.
+
+    Raises:
+        DataError: When the file of keys cannot be read.
+        ValueError: When the server's address is not one.
+    """
+    client = VersionedClient(
+        config.server, model_name=config.model_name, timeout_s=config.timeout_s, tls=config.server_tls
+    )
+    files = ModelFiles(config.model_dir)
+    api = Api(client, files, config.pseudonyms)
+    keys = KeyFile(config.keys) if config.keys else None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+        files.close()
+
+    app = FastAPI(
+        title="Tandem",
+        description="Search and recommendation over one model. Errors are one sentence in `error`.",
+        # FastAPI's own pages of documentation load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers=HANDLERS,
+    )
+    app.include_router(api.router)
+    app.include_router(api.probes)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    # Around the application rather than as its middleware: so the answer to a bug of ours, FastAPI's last
+    # resort, goes through them too.
+    gate = Gate(
+        BoundedBody(app),
+        keys=keys,
+        rate_limit=config.rate_limit,
+        local_only=config.is_local and keys is None,
+    )
+    return RequestLog(SafeHeaders(gate), stream=log, pseudonyms=config.pseudonyms)

@@ -1,0 +1,48 @@
+"""The gateway's client: answers with the version that answered."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from serving.async_client import AsyncClient
+from serving.calls import Call
+from serving.results import Result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The results of a batch of one.
+
+    Attributes:
+        results: Best first.
+        version: Of the model.
+        took_ms: From the call to its response.
+    """
+
+    results: list[Result]
+    version: int
+    took_ms: float
+
+
+class VersionedClient(AsyncClient):
+    """An `AsyncClient` that makes calls for one row and says which version answered."""
+
+    async def listing(self, call: Call[list[list[Result]]]) -> Listing:
+        """Makes a call of ``serving.calls`` that lists items for one row.
+
+        Raises:
+            ServingError: When the server cannot be reached or refuses.
+        """
+
+        def read(response: Any) -> tuple[list[Result], int]:
+            (row,) = call.read(response)
+            return row, response.model_spec.version.value
+
+        started = time.perf_counter()
+        results, version = await self._ask(
+            Call(method=call.method, request=call.request, read=read, timeout_s=call.timeout_s)
+        )
+        took_ms = (time.perf_counter() - started) * 1000
+        return Listing(results=results, version=version, took_ms=round(took_ms, 2))

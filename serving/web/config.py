@@ -1,0 +1,88 @@
+"""What can be set about the gateway."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import secrets
+from pathlib import Path
+
+from limits import RateLimitItem, parse
+
+from pipeline.errors import DataError
+from serving.pushed_model import MODEL_NAME
+from serving.tls import TlsConfig
+from serving.web.request_log import Pseudonyms
+
+# Of one key, or of one address without: a person who types, twice over.
+DEFAULT_RATE = "600/minute"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GatewayConfig:
+    """The gateway's settings. On a loopback address nothing is asked of anybody; elsewhere keys are.
+
+    Attributes:
+        server: ``HOST:PORT`` of the model server's gRPC port.
+        server_tls: How to encrypt the way there; by default not at all.
+        model_name: The name it serves the model under.
+        timeout_s: How long it may take over an answer.
+        model_dir: The directory of the model's versions, for examples and the items' columns; may be missing.
+        host: The address to listen on.
+        keys: The file of keys; without one nobody needs a key.
+        allow_anonymous: Whether there may be no keys where others than this machine can reach the gateway.
+        rate: How many requests of one key, or of one address, are answered, such as ``"600/minute"``; by
+            default `DEFAULT_RATE`, and any number on a loopback address without keys.
+        pseudonyms: Stand in for identities in the log; by default by a key of this process.
+
+    Raises:
+        DataError: When others could reach the gateway without a key, or a value is wrong.
+    """
+
+    server: str = "localhost:8500"
+    server_tls: TlsConfig | None = None
+    model_name: str = MODEL_NAME
+    timeout_s: float = 10.0
+    model_dir: Path | None = None
+    host: str = "127.0.0.1"
+    keys: Path | None = None
+    allow_anonymous: bool = False
+    rate: str | None = None
+    pseudonyms: Pseudonyms = dataclasses.field(
+        default_factory=lambda: Pseudonyms(key=secrets.token_bytes(32))
+    )
+
+    def __post_init__(self) -> None:
+        if self.keys is not None and self.allow_anonymous:
+            raise DataError("Either --keys or --allow-anonymous must be given. Got both.")
+        if not (self.is_local or self.keys or self.allow_anonymous):
+            raise DataError(
+                f"A gateway that others can reach must have keys. Got --host {self.host} without; make a key "
+                "with `tandem web keys add NAME --keys FILE` and give --keys FILE, or say --allow-anonymous."
+            )
+        _ = self.rate_limit
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the gateway."""
+        return is_loopback(self.host)
+
+    @property
+    def rate_limit(self) -> RateLimitItem | None:
+        """The rate as a limit; ``None`` for any number of requests."""
+        if self.rate is None and self.is_local and self.keys is None:
+            return None
+        try:
+            return parse(self.rate or DEFAULT_RATE)
+        except ValueError as error:
+            raise DataError(
+                f"--rate must be a number of requests a time, such as {DEFAULT_RATE}. Got {self.rate!r}."
+            ) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is of this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,63 @@
+"""What lies beside a model on disk and helps people: examples of questions, and the columns of its items."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.errors import DataError
+from serving.catalogue import CATALOGUE_FILE, Catalogue
+from serving.pushed_model import newest_version_dir
+from serving.web.schemas import Examples
+
+_EXTRA = "assets.extra"
+_EXAMPLES_FILE = "examples.json"
+
+
+class ModelFiles:
+    """The files of a model's versions; threads may share it. What is not there is empty.
+
+    Args:
+        model_dir: The directory of the versions; ``None`` when there is none on this machine.
+    """
+
+    def __init__(self, model_dir: Path | None) -> None:
+        self._model_dir = model_dir
+        self._lock = threading.Lock()
+        self._version = -1
+        self._catalogue: Catalogue | None = None
+
+    def close(self) -> None:
+        """Closes what is open."""
+        if self._catalogue:
+            self._catalogue.close()
+
+    def examples(self) -> Examples:
+        """The questions that the newest version brings."""
+        if self._model_dir is None:
+            return Examples()
+        try:
+            path = newest_version_dir(self._model_dir) / _EXTRA / _EXAMPLES_FILE
+            return Examples.model_validate_json(path.read_bytes())
+        except (DataError, OSError, ValidationError):
+            return Examples()
+
+    def columns_of(self, item_ids: Sequence[str], version: int) -> Mapping[str, Mapping[str, float | str]]:
+        """The columns of each item, as the version that answered knows them."""
+        with self._lock:
+            if version != self._version:
+                self.close()
+                self._catalogue, self._version = self._open(version), version
+            return self._catalogue.columns_of(item_ids) if self._catalogue else {}
+
+    def _open(self, version: int) -> Catalogue | None:
+        if self._model_dir is None:
+            return None
+        try:
+            return Catalogue(self._model_dir / str(version) / _EXTRA / CATALOGUE_FILE)
+        except sqlite3.Error:
+            return None

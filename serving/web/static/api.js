@@ -1,0 +1,39 @@
+// Asks the gateway. The key, where one is needed, lives as long as the tab.
+
+const KEY = "tandem-api-key";
+
+/** An answer that is an error: the gateway's sentence, and the HTTP status (0 when there was no answer). */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export function keepKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+/** POSTs `body` if there is one, else GETs; gives the answer and the milliseconds until it was here. */
+export async function ask(path, body, signal) {
+  const headers = {};
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers["Authorization"] = `Bearer ${key}`;
+  if (body) headers["Content-Type"] = "application/json";
+  const started = performance.now();
+  let response;
+  try {
+    response = await fetch(path, {
+      method: body ? "POST" : "GET",
+      headers,
+      body: body && JSON.stringify(body),
+      signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The gateway does not answer.", 0);
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(answer.error ?? `The gateway answered ${response.status}.`, response.status);
+  return { answer, tookMs: performance.now() - started };
+}

@@ -1,0 +1,109 @@
+"""A tiny model with all that lies beside one, a server on it, and gateways in front."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from starlette.testclient import TestClient
+
+from serving.catalogue import CATALOGUE_FILE, write_catalogue
+from serving.server.config import ServerConfig
+from serving.server.model_server import ModelServer
+from serving.web.app import create_app
+from serving.web.config import GatewayConfig
+from tests.serving import tiny_model
+
+# What text has of each item's score; behaviour has the rest.
+TEXT_SHARES = [1.0, 0.7, 0.0, 1.0, 0.5, 0.3]
+PRICES = [19.5, 7.0, 2.1, None, 45.0, 0.85]
+ROOMS = ["kitchen", "hall", "hall", "kitchen", "studio", None]
+QUERIES = ["a red apron", "something for the hall"]
+
+OpenGateway = Callable[..., TestClient]
+
+
+class TwoPartModel(tiny_model.TinyModel):
+    """The tiny model, with both parts in its scores."""
+
+    def _best(self, *arguments: Any) -> dict[str, Any]:
+        answer = super()._best(*arguments)
+        is_item = tf.equal(answer["item_ids"][..., None], tf.constant(tiny_model.ITEM_IDS))
+        text = answer["scores"] * tf.reduce_sum(tf.cast(is_item, tf.float32) * TEXT_SHARES, axis=-1)
+        return answer | {"channel_scores": tf.stack([text, answer["scores"] - text], axis=-1)}
+
+
+def named(*places: int) -> list[dict[str, str]]:
+    return [{"item_id": tiny_model.ITEM_IDS[place], "title": tiny_model.TITLES[place]} for place in places]
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with version 1 in it; not to be changed."""
+    folder = tmp_path_factory.mktemp("web") / "tandem"
+    model = TwoPartModel()
+    signatures = {
+        name: tf.function(getattr(model, name)).get_concrete_function(**tiny_model.INPUTS[name])
+        for name in ("search", "recommend", "similar", "rank")
+    }
+    tf.saved_model.save(model, str(folder / "1"), signatures=signatures)
+    extra = folder / "1" / "assets.extra"
+    extra.mkdir()
+    rows = zip(tiny_model.ITEM_IDS, PRICES, ROOMS, strict=True)
+    write_catalogue(extra / CATALOGUE_FILE, {"Price": float, "Room": str}, rows)
+    examples = {
+        "queries": QUERIES,
+        "users": [
+            {"user_id": "12352", "history": named(1, 2)},
+            {"user_id": "7", "history": named(3)},
+        ],
+        "items": named(0, 1, 2),
+    }
+    (extra / "examples.json").write_text(json.dumps(examples))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server_address(model_dir: Path) -> Iterator[str]:
+    server = ModelServer(
+        ServerConfig(model_base_path=model_dir, model_name="tandem", host="localhost", port=0)
+    )
+    server.start()
+    yield f"localhost:{server.port}"
+    server.stop()
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    """What the gateways have written into their request log."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def open_gateway(log: io.StringIO) -> Iterator[OpenGateway]:
+    """Opens gateways, each with its own settings, and closes them."""
+    opened: list[TestClient] = []
+
+    def open_gateway(
+        *, address: str = "127.0.0.1", base_url: str = "http://localhost", **settings: Any
+    ) -> Any:
+        app = create_app(GatewayConfig(**settings), log=log)
+        client = TestClient(app, base_url=base_url, client=(address, 50_000), raise_server_exceptions=False)
+        client.__enter__()
+        opened.append(client)
+        return client
+
+    yield open_gateway
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def gateway(open_gateway: OpenGateway, server_address: str, model_dir: Path) -> TestClient:
+    """A gateway as it is on one's own machine: no keys, no limits."""
+    return open_gateway(server=server_address, model_dir=model_dir)
