@@ -41,6 +41,10 @@ INPUTS = {
     "embed_query": {"query": _strings(), **_CONTEXT},
     "embed_item": {"item_id": _strings(), "text": _strings()},
     "wait": {"seconds": tf.TensorSpec([None], tf.float64)},
+    "measure": {"text": _strings()},
+    "to_number": {"text": _strings()},
+    "examples": {"inputs": _strings()},
+    "score": {"inputs": _strings()},
 }
 
 
@@ -126,9 +130,39 @@ class TinyModel(tf.Module):
         now = tf.while_loop(lambda now: now < end, lambda now: [tf.timestamp()], [tf.timestamp()])[0]
         return {"seconds": seconds + 0 * now}
 
+    def measure(self, text: Any) -> dict[str, Any]:
+        """Has outputs that are not batch-major."""
+        length = tf.strings.length(text)
+        return {"length": length, "total": tf.reduce_sum(length), "table": tf.constant(ITEM_IDS)}
+
+    def to_number(self, text: Any) -> dict[str, Any]:
+        """Fails on most texts."""
+        return {"number": tf.strings.to_number(text)}
+
+    def examples(self, inputs: Any) -> dict[str, Any]:
+        """Takes ``tf.train.Example`` with ``text`` and ``bonus``; ``write`` makes two signatures of it."""
+        features = {
+            "text": tf.io.FixedLenFeature([], tf.string, ""),
+            "bonus": tf.io.FixedLenFeature([], tf.float32, 0.0),
+        }
+        example = tf.io.parse_example(inputs, features)
+        length = tf.cast(tf.strings.length(example["text"]), tf.float32)
+        return {
+            "classes": tf.tile([["long", "liked"]], [tf.size(inputs), 1]),
+            "scores": tf.stack([length, example["bonus"]], axis=1),
+            "outputs": length + example["bonus"],
+        }
+
+    def score(self, inputs: Any) -> dict[str, Any]:
+        return {"outputs": self.examples(inputs)["outputs"]}
+
 
 def write(path: Path) -> None:
-    """Writes the model into ``path``, with a warm-up file, and a default for ``text`` of ``embed_item``."""
+    """Writes the model into ``path``, with a warm-up file, and a default for ``text`` of ``embed_item``.
+
+    As in exports of TensorFlow 1, ``classify`` and ``regress`` share the tensors of ``examples``, and
+    ``both`` is ``measure`` and ``to_number`` side by side.
+    """
     model = TinyModel()
     signatures = {
         name: tf.function(getattr(model, name)).get_concrete_function(**specs)
@@ -138,8 +172,19 @@ def write(path: Path) -> None:
 
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    embed_item = saved_model.meta_graphs[0].signature_def["embed_item"]
-    embed_item.defaults["text"].CopyFrom(tf.make_tensor_proto([""]))
+    signature_defs = saved_model.meta_graphs[0].signature_def
+    signature_defs["embed_item"].defaults["text"].CopyFrom(tf.make_tensor_proto([""]))
+    for name, aliases in {"classify": ["classes", "scores"], "regress": ["outputs"]}.items():
+        signature_defs[name].inputs["inputs"].CopyFrom(signature_defs["examples"].inputs["inputs"])
+        for alias in aliases:
+            signature_defs[name].outputs[alias].CopyFrom(signature_defs["examples"].outputs[alias])
+        signature_defs[name].method_name = f"tensorflow/serving/{name}"
+    both = signature_defs["both"]
+    both.inputs["text"].CopyFrom(signature_defs["measure"].inputs["text"])
+    both.outputs["length"].CopyFrom(signature_defs["measure"].outputs["length"])
+    both.inputs["number_text"].CopyFrom(signature_defs["to_number"].inputs["text"])
+    both.outputs["number"].CopyFrom(signature_defs["to_number"].outputs["number"])
+    both.method_name = "own/method"
     file.write_bytes(saved_model.SerializeToString())
 
     log = prediction_log_pb2.PredictionLog()

@@ -216,3 +216,44 @@ def test_output_filter_limits_the_answer(prediction: Any) -> None:
     request.output_filter.extend(["titles", "scores"])
 
     assert sorted(prediction.Predict(request).outputs) == ["scores", "titles"]
+
+
+def _text_request(signature: str, **texts: Any) -> Any:
+    request = predict_request(signature)
+    request.inputs.clear()
+    for name, values in texts.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+    return request
+
+
+def test_output_that_is_not_asked_for_is_not_computed(prediction: Any) -> None:
+    request = _text_request("both", text=["abc"], number_text=["no number"])
+    assert failure(lambda: prediction.Predict(request))[0] == "INVALID_ARGUMENT"
+
+    request.output_filter.append("length")
+
+    assert list(prediction.Predict(request).outputs["length"].int_val) == [3]
+
+
+def test_shape_that_only_the_signature_forbids_is_answered(prediction: Any) -> None:
+    request = _text_request("measure", text=[["a", "bc"], ["def", ""]])
+
+    length = prediction.Predict(request).outputs["length"]
+
+    assert [dim.size for dim in length.tensor_shape.dim] == [2, 2]
+    assert list(length.int_val) == [1, 2, 3, 0]
+
+
+def test_tensor_that_does_not_hold_all_values_repeats_the_last(prediction: Any) -> None:
+    request = _text_request("measure", text=["a", "bc"])
+    request.inputs["text"].tensor_shape.dim[0].size = 4
+
+    assert list(prediction.Predict(request).outputs["length"].int_val) == [1, 2, 2, 2]
+
+
+def test_strings_may_come_as_content(prediction: Any) -> None:
+    request = _text_request("measure", text=["a", "bc"])
+    request.inputs["text"].ClearField("string_val")
+    request.inputs["text"].tensor_content = b"\x01\x02abc"
+
+    assert list(prediction.Predict(request).outputs["length"].int_val) == [1, 2]
