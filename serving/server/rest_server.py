@@ -73,8 +73,8 @@ class RestServer:
             raise StatusError(
                 grpc.StatusCode.UNKNOWN, f"The address {address} must be free and is not; choose another one."
             ) from error
-        # Connections inherit it. asyncio sets it only on sockets made for the protocol TCP by name; without it
-        # every answer waits some 40 ms for the acknowledgement of its headers.
+        # Connections inherit it. asyncio sets it only on sockets made for the protocol TCP by name; without
+        # it every answer waits 40 ms for the acknowledgement of its headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listener.getsockname()[1]
         self._thread = threading.Thread(

@@ -167,6 +167,45 @@ def test_a_body_that_would_fill_the_memory_is_refused(
     assert _error(response) == "The body of a request must not be larger than 1000 bytes."
 
 
+_EXAMPLES = [{"text": "apron", "bonus": 0.5}, {"text": [{"b64": "aGk="}]}]
+
+
+def test_examples_are_classified(predict: Ask) -> None:
+    response = predict(
+        {"signature_name": "classify", "examples": _EXAMPLES}, "/v1/models/tandem/versions/1:classify"
+    )
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.text == (
+        '{\n    "results": [[["long", 5.0], ["liked", 0.5]], [["long", 2.0], ["liked", 0.0]]\n    ]\n}'
+    )
+
+
+def test_examples_are_regressed_with_the_context_they_share(predict: Ask) -> None:
+    path = "/v1/models/tandem:regress"
+    body = {"signature_name": "regress", "examples": _EXAMPLES}
+    assert predict(body, path).text == '{\n    "results": [5.5, 2.0]\n}'
+    shared = {"signature_name": "regress", "context": {"bonus": [1.5]}, "examples": [{"text": "hi"}, {}]}
+    assert predict(shared, path).json() == {"results": [3.5, 1.5]}
+
+
+def test_outputs_that_are_no_rows_need_the_column_format(predict: Ask) -> None:
+    refused = predict({"signature_name": "measure", "instances": ["ab"]})
+    assert refused.status_code == 400
+    # Which of the outputs it names is left open.
+    assert re.fullmatch(
+        r"Tensor name: (total has no shape information |(table|length) has inconsistent batch size: .*)",
+        _error(refused),
+    )
+    response = predict({"signature_name": "measure", "inputs": ["ab", "c"]})
+    assert response.json()["outputs"] == {"length": [2, 1], "total": 3, "table": tiny_model.ITEM_IDS}
+
+
+def test_what_the_graph_refuses_is_told(predict: Ask) -> None:
+    response = predict({"signature_name": "to_number", "instances": ["seven"]})
+    assert response.status_code == 400
+    assert "StringToNumberOp could not correctly convert string: seven" in _error(response)
+
+
 def test_a_version_is_asked_by_its_number(predict: Ask) -> None:
     body = {"signature_name": "wait", "instances": [0.0]}
     assert predict(body, "/v1/models/tandem/versions/1:predict").status_code == 200
@@ -462,14 +501,15 @@ def test_requests_move_the_counters_of_the_metrics_page(http: httpx.Client, pred
     invalid = f'{prefix}count{{model_name="tandem",status="INVALID_ARGUMENT"}}'
     latency = f'{prefix}latency_count{{model_name="tandem",API="predict",entrypoint="REST"}}'
     endless = f'{prefix}latency_bucket{{model_name="tandem",API="predict",entrypoint="REST",le="+Inf"}}'
-    lines = [ok, missing, invalid, latency, endless]
+    runtime = ':tensorflow:serving:runtime_latency_count{model_name="tandem",API="Predict",runtime="TF1"}'
+    lines = [ok, missing, invalid, latency, endless, runtime]
     before = [_count(http, line) for line in lines]
     predict({"signature_name": "wait", "instances": [0.0]})
     predict({"signature_name": "wait", "instances": ["x"]})
     http.get("/v1/models/tandem")
     http.get("/v1/models/nobody")
     after = [_count(http, line) for line in lines]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 1, 1, 1, 1]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 1, 1, 1, 1, 1]
 
 
 def test_the_metrics_page_takes_no_query(http: httpx.Client) -> None:
@@ -513,13 +553,13 @@ def start_rest(model_path: Path) -> Iterator[Callable[..., httpx.Client]]:
         server.stop()
 
 
-def test_other_origins_and_the_metrics_page_are_off_by_default(http: httpx.Client) -> None:
+def test_pages_of_other_origins_may_not_ask_by_default(http: httpx.Client) -> None:
     response = http.get("/v1/models/tandem", headers={"Origin": "https://shop.example"})
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
 @own_server_only
-def test_settings_of_the_server(start_rest: Callable[..., httpx.Client]) -> None:
+def test_settings_of_the_server_are_followed(start_rest: Callable[..., httpx.Client]) -> None:
     http = start_rest(rest_api_enable_cors_support=True, rest_api_timeout_in_ms=100)
 
     # Without a monitoring file there is no page.
@@ -534,9 +574,7 @@ def test_settings_of_the_server(start_rest: Callable[..., httpx.Client]) -> None
     asked = http.options("/v1/models/tandem:predict", headers={"Origin": "https://shop.example"})
     assert asked.status_code == 200
     for response in (asked, http.get("/v1/models/tandem"), http.get("/v1/nothing")):
-        assert cors.items() <= dict(response.headers.items()).items() or all(
-            response.headers[name] == value for name, value in cors.items()
-        )
+        assert {name: response.headers.get(name) for name in cors} == cors
     refused = http.options("/v1/models/tandem:predict")
     assert refused.status_code == 400
     assert _error(refused) == "Origin header is missing in CORS preflight"
