@@ -21,9 +21,12 @@ class CandidateFeatures(tf.Module):
     def __init__(self, retriever: Retriever, *, item_numbers: tf.Tensor, item_shares: tf.Tensor):
         super().__init__(name="candidate_features")
         self._retriever = retriever
-        self._numbers = tf.constant(item_numbers, tf.float32)
+        # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
+        self._numbers = tf.Variable(item_numbers, trainable=False, dtype=tf.float32)
         num_items = float(item_shares.shape[0])
-        self._popularity = tf.math.log(1.0 + num_items * tf.constant(item_shares, tf.float32))
+        self._popularity = tf.Variable(
+            tf.math.log(1.0 + num_items * tf.constant(item_shares, tf.float32)), trainable=False
+        )
 
     def __call__(
         self,
