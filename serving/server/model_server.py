@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -36,6 +37,7 @@ from serving.server.status_error import StatusError, invalid_argument
 from serving.server.versions import VersionManager
 
 _log = logging.getLogger(__name__)
+_MIN_UNLOAD_S = 1.0
 _NUM_INITIAL_LOAD_THREADS = 4 * (os.cpu_count() or 1)
 
 
@@ -134,12 +136,14 @@ class ModelServer:
         self._stopping.set()
         if self._config_file is not None:
             self._config_file.stop()
+        deadline_s = time.monotonic() + self.config.drain_timeout_s
         self._grpc.drain(timeout_s=self.config.drain_timeout_s)
         if self._rest is not None:
             self._rest.stop()
         self._grpc.stop()
         self._paths.stop()
-        self._versions.stop(timeout_s=self.config.drain_timeout_s)
+        # Requests that have outlasted their time hold up nothing else.
+        self._versions.stop(timeout_s=max(deadline_s - time.monotonic(), _MIN_UNLOAD_S))
         self._loader.stop()
 
     def _read_initial_config(self) -> Any:

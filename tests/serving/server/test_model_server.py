@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -45,6 +46,50 @@ def test_sigterm_answers_what_is_under_way_and_ends_with_zero(base_path: Path, p
         assert len(answers) == 1
         assert server.wait(timeout_s=10) == 0
         assert f"Running gRPC ModelServer at 0.0.0.0:{server.address.rpartition(':')[2]} ..." in server.log()
+
+
+def test_stop_answers_what_is_under_way_over_grpc_and_rest(model_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        rest_port = probe.getsockname()[1]
+    server = ModelServer(
+        ServerConfig(
+            model_base_path=model_path.parent,
+            model_name="tandem",
+            host="localhost",
+            port=0,
+            rest_api_port=rest_port,
+        )
+    )
+    server.start()
+    url = f"http://localhost:{rest_port}/v1/models/tandem"
+    answers: dict[str, object] = {}
+
+    def ask_grpc() -> None:
+        answers["gRPC"] = client.predict("wait", {"seconds": np.array([1.0])})["seconds"][0]
+
+    def ask_rest() -> None:
+        body = {"signature_name": "wait", "inputs": [1.0]}
+        answers["REST"] = httpx.post(f"{url}:predict", json=body, timeout=10).json()["outputs"][0]
+
+    with Client(f"localhost:{server.port}") as client:
+        asking = [threading.Thread(target=ask_grpc), threading.Thread(target=ask_rest)]
+        for thread in asking:
+            thread.start()
+        time.sleep(0.4)
+
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+
+        time.sleep(0.3)
+        late = Client(f"localhost:{server.port}", num_attempts=1)
+        with late, pytest.raises(ServerUnavailableError):
+            late.status()
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+        for thread in [*asking, stopping]:
+            thread.join(10)
+    assert answers == {"gRPC": 1.0, "REST": 1.0}
 
 
 @pytest.mark.slow
