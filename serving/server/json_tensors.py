@@ -1,4 +1,4 @@
-"""The tensors of a predict request's JSON: by row (``instances``) or by column (``inputs``).
+"""Tensors from JSON values.
 
 Regular lists are converted as a whole. Only once that fails is the value walked through, to say what is wrong
 with which element in the words of the real server.
@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import grpc
 import numpy as np
 from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.rest_json import quote, type_name
 from serving.server.status_error import StatusError, invalid_argument
 
 Array = np.ndarray[Any, Any]
-Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 _INTEGERS: dict[int, type[np.integer[Any]]] = {
     types_pb2.DT_INT8: np.int8,
@@ -37,126 +34,12 @@ _FLOATS: dict[int, type[np.floating[Any]]] = {
     types_pb2.DT_DOUBLE: np.float64,
 }
 # As many as NumPy takes.
-_MAX_RANK = 64
-
-
-def read_inputs(document: Mapping[str, Any], infos: Infos) -> tuple[dict[str, Array], bool]:
-    """Reads the tensors of a request.
-
-    Args:
-        document: The request's body.
-        infos: The inputs of the signature by alias, which say what type each has.
-
-    Returns:
-        The tensors by alias, strings as ``bytes``, and whether they came by row, so that the answer goes by
-        row too.
-
-    Raises:
-        StatusError: When they are not there, not regular, or not of the signature's types.
-    """
-    if "instances" in document and "inputs" in document:
-        raise invalid_argument(
-            f"JSON Value: {quote(document)} Not formatted correctly expecting only "
-            "one of 'inputs' or 'instances' keys to exist "
-        )
-    if "instances" in document:
-        instances = document["instances"]
-        if not isinstance(instances, list):
-            raise invalid_argument(f"JSON Value: {quote(document)} Excepting 'instances' to be an list/array")
-        if not instances:
-            raise invalid_argument(f"JSON Value: {quote(document)} No values in 'instances' array")
-        return _read_rows(instances, infos), True
-    if "inputs" in document:
-        return _read_columns(document["inputs"], infos), False
-    raise invalid_argument("Missing 'inputs' or 'instances' key")
-
-
-def _read_rows(instances: list[Any], infos: Infos) -> dict[str, Array]:
-    are_objects = _is_object(instances[0])
-    if len(infos) > 1 and not are_objects:
-        raise invalid_argument(
-            "instances is a plain list, but expecting list of objects as multiple "
-            "input tensors required as per tensorinfo_map"
-        )
-    try:
-        if are_objects:
-            if all(_is_object(element) and element.keys() == infos.keys() for element in instances):
-                return {
-                    alias: to_array([element[alias] for element in instances], info.dtype)
-                    for alias, info in infos.items()
-                }
-        elif not any(map(_is_object, instances)):
-            return {alias: to_array(instances, info.dtype) for alias, info in infos.items()}
-    except StatusError:
-        # It tells of the column; the person who asked wrote rows.
-        pass
-    raise _find_row_fault(instances, infos, are_objects)
-
-
-def _find_row_fault(instances: list[Any], infos: Infos, are_objects: bool) -> StatusError:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for index, element in enumerate(instances):
-        if _is_object(element) != are_objects:
-            found = "object but got list" if are_objects else "value/list but got object"
-            return invalid_argument(f"Expecting {found} at item {index} of input list")
-        items = element.items() if are_objects else [(alias, element) for alias in infos]
-        for alias, value in items:
-            try:
-                _check_item(alias, value, infos, shapes)
-            except StatusError as error:
-                key = f" key: {alias}" if are_objects else ""
-                return invalid_argument(
-                    f"Failed to process element: {index}{key} of 'instances' list. "
-                    f"Error: {error.code.name}: {error.message}"
-                )
-        if are_objects and element.keys() != infos.keys():
-            return invalid_argument(
-                f"Failed to process element: {index} of 'instances' list. JSON object: {quote(element)} "
-                f"keys must be equal to: {','.join(sorted(infos))}"
-            )
-    return invalid_argument(f"The rows together must make tensors of at most {_MAX_RANK} dimensions.")
-
-
-def _check_item(alias: str, value: Any, infos: Infos, shapes: dict[str, tuple[int, ...]]) -> None:
-    if alias not in infos:
-        raise invalid_argument(f"JSON object: does not have named input: {alias}")
-    shape = to_array(value, infos[alias].dtype).shape
-    expected = shapes.setdefault(alias, shape)
-    if np.prod(shape) != np.prod(expected):
-        raise invalid_argument(
-            f"Expecting tensor size: {np.prod(expected):.0f} but got: {np.prod(shape):.0f}"
-        )
-    if shape != expected:
-        raise invalid_argument(f"Expecting shape {_join(expected)} but got: {_join(shape)}")
-
-
-def _join(shape: tuple[int, ...]) -> str:
-    return f"[{','.join(map(str, shape))}]"
-
-
-def _read_columns(inputs: Any, infos: Infos) -> dict[str, Array]:
-    if not _is_object(inputs):
-        if len(infos) > 1:
-            raise invalid_argument(
-                "inputs is a plain value/list, but expecting an object as multiple "
-                "input tensors required as per tensorinfo_map"
-            )
-        return {alias: to_array(inputs, info.dtype) for alias, info in infos.items()}
-    arrays = {}
-    for alias, info in sorted(infos.items()):
-        if alias not in inputs:
-            raise invalid_argument(f"Missing named input: {alias} in 'inputs' object.")
-        arrays[alias] = to_array(inputs[alias], info.dtype)
-    return arrays
+MAX_RANK = 64
 
 
 def is_base64(value: Any) -> bool:
     """Whether ``value`` is an object that stands for bytes: ``{"b64": "..."}``."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and not is_base64(value)
 
 
 def read_bytes(value: Any) -> bytes:
@@ -190,9 +73,9 @@ def to_array(value: Any, data_type: types_pb2.DataType) -> Array:
         if not first:
             break
         first = first[0]
-    if len(shape) > _MAX_RANK:
+    if len(shape) > MAX_RANK:
         raise invalid_argument(
-            f"A tensor must have at most {_MAX_RANK} dimensions. Got lists nested {len(shape)} deep."
+            f"A tensor must have at most {MAX_RANK} dimensions. Got lists nested {len(shape)} deep."
         )
     values = _flatten(value, shape)
     array = None if values is None else _convert(values, data_type)

@@ -23,11 +23,11 @@ from tensorflow_serving.apis import (
 
 from serving import tensors
 from serving.server.classify import classify
-from serving.server.json_tensors import read_inputs
 from serving.server.metadata import get_model_metadata
 from serving.server.predict import predict
 from serving.server.regress import regress
 from serving.server.rest_examples import fill_input, write_classifications, write_regressions
+from serving.server.rest_inputs import read_inputs
 from serving.server.rest_json import parse, quote
 from serving.server.rest_outputs import write_outputs
 from serving.server.served import ServedModels
