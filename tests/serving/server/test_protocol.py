@@ -25,6 +25,12 @@ def test_metadata_resolves_the_model_in_order(
     assert failure(lambda: prediction.GetModelMetadata(request)) == (code, message)
 
 
+def test_metadata_without_spec_and_fields_misses_the_spec(prediction: Any) -> None:
+    request = get_model_metadata_pb2.GetModelMetadataRequest()
+
+    assert failure(lambda: prediction.GetModelMetadata(request)) == ("INVALID_ARGUMENT", "Missing ModelSpec")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -58,7 +64,15 @@ def test_metadata_holds_every_signature_and_its_defaults(prediction: Any) -> Non
     [
         (get_model_status_pb2.GetModelStatusRequest(), "INVALID_ARGUMENT", "Missing ModelSpec"),
         (status_request(version=9), "NOT_FOUND", "Could not find version 9 of model tandem"),
+        (status_request(version=0), "NOT_FOUND", "Could not find version 0 of model tandem"),
+        (status_request("nobody", version=1), "NOT_FOUND", "Could not find version 1 of model nobody"),
         (status_request("nobody"), "NOT_FOUND", "Could not find any versions of model nobody"),
+        (
+            status_request("nobody", label="stable"),
+            "NOT_FOUND",
+            "Could not find any versions of model nobody",
+        ),
+        (status_request(""), "NOT_FOUND", "Could not find any versions of model "),
     ],
 )
 def test_status_names_what_it_does_not_know(model: Any, request_: Any, code: str, message: str) -> None:

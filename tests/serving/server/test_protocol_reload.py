@@ -274,12 +274,13 @@ def test_several_versions_are_served_and_found_by_label(reloadable: _Reloadable)
         return call(request).model_spec
 
     predict, metadata = reloadable.prediction.Predict, reloadable.prediction.GetModelMetadata
-    for choice, version in [
+    choices: list[tuple[dict[str, Any], int]] = [
         ({}, 2),
         ({"version": 1}, 1),
         ({"version_label": "stable"}, 1),
         ({"version_label": "canary"}, 2),
-    ]:
+    ]
+    for choice, version in choices:
         spec = answer(predict, predict_request(), **choice)
         assert (spec.version.value, spec.version_label) == (version, "")
         assert answer(metadata, metadata_request(), **choice).version.value == version
