@@ -24,7 +24,7 @@ class ItemTower(keras.layers.Layer):
         id_dropout: Share of items whose id is hidden in training, so that the text alone must do.
 
     Call arguments:
-        rows: int32 ``[batch]``, item rows; -1 for an item the model has not seen.
+        rows: int32 ``[batch]``, item rows; ``None`` for items the model has not seen, which have no id.
         text_vectors: float32 ``[batch, text_dim]`` of unit length.
         categories: int32 ``[batch, num_categorical]``.
         numbers: float32 ``[batch, num_numbers]``.
@@ -48,8 +48,8 @@ class ItemTower(keras.layers.Layer):
         self.id_dropout = id_dropout
         self._seed = keras.random.SeedGenerator(seed)
         small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
-        self.id_embedding = keras.layers.Embedding(num_items + 1, behaviour_dim, embeddings_initializer=small)
-        self.popularity = keras.layers.Embedding(num_items + 1, 1, embeddings_initializer="zeros")
+        self.id_embedding = keras.layers.Embedding(num_items, behaviour_dim, embeddings_initializer=small)
+        self.popularity = keras.layers.Embedding(num_items, 1, embeddings_initializer="zeros")
         self.category_embeddings = [
             keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small)
             for size in category_sizes
@@ -86,24 +86,25 @@ class ItemTower(keras.layers.Layer):
 
     def call(
         self,
-        rows: tf.Tensor,
+        rows: tf.Tensor | None,
         text_vectors: tf.Tensor,
         categories: tf.Tensor,
         numbers: tf.Tensor,
         training: bool = False,
     ) -> tf.Tensor:
-        known = ops.cast(rows >= 0, "float32")[:, None]
-        # The last row of the tables stands for "no id" and is always masked.
-        rows = ops.where(rows >= 0, rows, self.id_embedding.input_dim - 1)
-        shown = known
-        if training and self.id_dropout:
-            drawn = keras.random.uniform(ops.shape(known), seed=self._seed)
-            shown = known * ops.cast(drawn >= self.id_dropout, "float32")
-        behaviour = self.text_projection(text_vectors) + shown * self.id_embedding(rows)
+        behaviour = self.text_projection(text_vectors)
+        popularity = ops.zeros_like(text_vectors[:, :1])
+        if rows is not None:
+            popularity = self.popularity(rows)
+            of_id = self.id_embedding(rows)
+            if training and self.id_dropout:
+                drawn = keras.random.uniform(ops.shape(popularity), seed=self._seed)
+                of_id = of_id * ops.cast(drawn >= self.id_dropout, "float32")
+            behaviour = behaviour + of_id
         for column, embedding in enumerate(self.category_embeddings):
             behaviour = behaviour + embedding(categories[:, column])
         if numbers.shape[-1]:
             behaviour = behaviour + self.number_projection(numbers)
         behaviour = ops.normalize(behaviour, axis=-1)
         text = ops.normalize(text_vectors + self.text_residual(self.text_hidden(text_vectors)), axis=-1)
-        return ops.concatenate([text, behaviour, known * self.popularity(rows)], axis=-1)
+        return ops.concatenate([text, behaviour, popularity], axis=-1)

@@ -18,21 +18,30 @@ class Retriever(tf.Module):
 
     def __init__(self, item_vectors: tf.Tensor, *, text_dim: int):
         super().__init__(name="retriever")
-        self.item_vectors = tf.Variable(item_vectors, trainable=False, name="item_vectors")
+        self._item_vectors = tf.Variable(item_vectors, trainable=False, name="item_vectors")
         self.text_dim = text_dim
+
+    @property
+    def item_vectors(self) -> tf.Tensor:
+        """float32 ``[num_items, dim]``.
+
+        A tensor, because a variable that is both multiplied and gathered from is copied at every read.
+        """
+        return tf.convert_to_tensor(self._item_vectors)
 
     def scores(self, query_vectors: tf.Tensor) -> tf.Tensor:
         """Scores of every item: float32 ``[batch, num_items]`` for float32 ``[batch, dim]``."""
         return tf.matmul(query_vectors, self.item_vectors, transpose_b=True)
 
     def top(
-        self, query_vectors: tf.Tensor, allowed: tf.Tensor, k: tf.Tensor
+        self, query_vectors: tf.Tensor, allowed: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The best allowed items.
 
         Args:
             query_vectors: float32 ``[batch, dim]``.
             allowed: bool ``[batch or 1, num_items]``; the others are never returned.
+            excluded: int32 ``[batch, n]``, rows that are never returned either; -1 for none.
             k: int32 ``[]``; more than there are items means all.
 
         Returns:
@@ -40,7 +49,12 @@ class Retriever(tf.Module):
             Where fewer are allowed, the rest is not valid.
         """
         scores = tf.where(allowed, self.scores(query_vectors), -float("inf"))
-        k = tf.minimum(k, tf.shape(self.item_vectors)[0])
+        # A few positions a query, where a mask would be as large as the catalogue.
+        where = tf.where(excluded >= 0)
+        positions = tf.stack([where[:, 0], tf.cast(tf.gather_nd(excluded, where), tf.int64)], axis=1)
+        nothing = tf.fill([tf.shape(where)[0]], -float("inf"))
+        scores = tf.tensor_scatter_nd_update(scores, positions, nothing)
+        k = tf.minimum(k, tf.shape(scores)[1])
         values, rows = tf.math.top_k(scores, k)
         is_valid = values > -float("inf")
         return rows, tf.where(is_valid, values, tf.zeros_like(values)), is_valid

@@ -133,11 +133,10 @@ class UserTable(tf.Module):
             numbers=tf.gather(self._numbers, row),
         )
 
-    def seen(self, position: tf.Tensor, num_items: int) -> tf.Tensor:
-        """Everything chosen before: bool ``[batch, num_items]`` for int32 ``[batch]`` of `lookup`."""
+    def seen(self, position: tf.Tensor) -> tf.Tensor:
+        """Everything chosen before: int32 ``[batch, n]``, -1 is padding; ``[batch]`` is from `lookup`."""
         row = tf.where(position >= 0, position, self._num_users)
-        ragged = tf.RaggedTensor.from_row_splits(self._seen_rows, self._seen_starts, validate=False)
-        mine = tf.gather(ragged, row)
-        where = tf.stack([mine.value_rowids(), tf.cast(mine.values, tf.int64)], axis=1)
-        shape = tf.stack([tf.shape(row, out_type=tf.int64)[0], tf.constant(num_items, tf.int64)])
-        return tf.scatter_nd(where, tf.ones_like(mine.values), shape) > 0
+        ragged = tf.RaggedTensor.from_row_splits(
+            tf.convert_to_tensor(self._seen_rows), tf.convert_to_tensor(self._seen_starts), validate=False
+        )
+        return tf.gather(ragged, row).to_tensor(-1)

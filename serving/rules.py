@@ -9,7 +9,7 @@ from models.item_table import ItemTable
 
 
 class Rules(tf.Module):
-    """Availability, exclusions and filters.
+    """Availability and filters.
 
     A filter is ``column=value`` with a categorical column of the items. Several values of one column are
     alternatives; several columns must all hold. A value no item has, or a column there is not, leaves
@@ -21,7 +21,7 @@ class Rules(tf.Module):
 
     def __init__(self, items: ItemTable):
         super().__init__(name="rules")
-        self._available = tf.constant(items.available)
+        self._available = tf.Variable(items.available, trainable=False)
         names = [name.encode() for name in items.category_names]
         pairs = [
             np.char.add(name + b"=", column.astype("S"))
@@ -31,29 +31,27 @@ class Rules(tf.Module):
         vocabulary, codes = np.unique(
             np.concatenate(pairs) if pairs else np.zeros(0, "S1"), return_inverse=True
         )
-        self._codes = tf.constant(codes.reshape(len(names), len(items)).T.astype(np.int32))
+        self._codes = tf.Variable(codes.reshape(len(names), len(items)).T.astype(np.int32), trainable=False)
         self._pairs = _table(vocabulary.astype(object).tolist())
         self._columns = _table(names)
         self._num_columns = len(names)
 
-    def allowed(self, excluded: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    def allowed(self, filters: tf.Tensor) -> tf.Tensor:
         """What may be returned.
 
         Args:
-            excluded: int32 ``[batch, e]``, item rows, -1 for none.
             filters: string ``[batch, f]``, "" for none.
 
         Returns:
-            bool ``[batch, num_items]``.
+            bool ``[batch, num_items]``, or ``[1, num_items]`` where no row of the batch has a filter.
         """
-        num_items = tf.shape(self._available, out_type=tf.int64)[0]
-        batch = tf.shape(excluded, out_type=tf.int64)[0]
-        where = tf.where(excluded >= 0)
-        rows = tf.cast(tf.gather_nd(excluded, where), tf.int64)
-        hits = tf.scatter_nd(
-            tf.stack([where[:, 0], rows], 1), tf.ones_like(rows), tf.stack([batch, num_items])
+        available = self._available[None]
+        # Most requests have none, and a mask for each of them is as large as the catalogue.
+        return tf.cond(
+            tf.reduce_any(tf.strings.length(filters) > 0),
+            lambda: available & self._pass_filters(filters),
+            lambda: tf.identity(available),
         )
-        return self._available[None] & (hits == 0) & self._pass_filters(filters)
 
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
         given = tf.strings.length(filters) > 0

@@ -10,6 +10,7 @@ import tensorflow as tf
 from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
 from models.ranker import RELEVANCE, Ranker
+from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
 from serving.histories import RequestHistory, UserTable
@@ -32,7 +33,7 @@ class Asker:
         user_row: int32 ``[batch]``.
         categories: int32 ``[batch, num_categorical]``.
         numbers: float32 ``[batch, num_numbers]``.
-        seen: bool ``[batch, num_items]``, everything chosen before.
+        seen: int32 ``[batch, n]``, rows of everything chosen before; -1 is padding.
     """
 
     history_rows: tf.Tensor
@@ -73,16 +74,21 @@ class Servable(tf.Module):
         super().__init__(name="tandem")
         # A plain object, which SavedModel does not look into: Keras would add signatures of its own.
         self._model = model
-        self._weights = [w.value for w in (*model.two_tower.weights, *model.ranker.weights)]
         self._tokenizer = model.tokenizer
+        self._encoder = ServingEncoder(model.two_tower.encoder)
         self._retriever = build_retriever(model.two_tower)
         self._features = CandidateFeatures(
             self._retriever, item_numbers=items.numbers, item_shares=model.item_shares
         )
         self._num_items = len(items)
-        self._ids, self._titles = tf.constant(items.ids.tolist()), tf.constant(items.titles.tolist())
+        # Whatever grows with the catalogue is a variable: TensorFlow's graph optimiser copies constants many
+        # times, which takes the first call of each signature two minutes at a million items.
+        self._ids, self._titles = (
+            tf.Variable(texts.tolist(), trainable=False) for texts in (items.ids, items.titles)
+        )
         self._item_rows = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(self._ids, tf.range(self._num_items)), -1
+            tf.lookup.KeyValueTensorInitializer(tf.constant(items.ids.tolist()), tf.range(self._num_items)),
+            -1,
         )
         rows = tf.range(self._num_items)
         # One more row, zeros: what padding contributes.
@@ -127,6 +133,8 @@ class Servable(tf.Module):
             name: tf.function(function, autograph=False).get_concrete_function(*inputs)
             for name, (function, inputs) in specs.items()
         }
+        # Only what the signatures read: training's tables of ids, say, are as long as the catalogue.
+        self._weights = list({id(w): w for made_of in made.values() for w in made_of.variables}.values())
         return made | {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: made["search"]}
 
     # Each of the following is one signature; `signatures` says what goes in.
@@ -134,12 +142,12 @@ class Servable(tf.Module):
     def _search(self, query, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
         vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-        return self._answer(vectors, asker, self._allowed(exclude, filters, asker, exclude_seen), k)
+        return self._answer(vectors, asker, filters, self._excluded(exclude, asker, exclude_seen), k)
 
     def _recommend(self, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
         vectors = self._query_vectors(self._no_query(user_id), asker)
-        return self._answer(vectors, asker, self._allowed(exclude, filters, asker, exclude_seen), k)
+        return self._answer(vectors, asker, filters, self._excluded(exclude, asker, exclude_seen), k)
 
     def _similar(self, item_id, exclude, filters, k):  # type: ignore[no-untyped-def]
         rows = self._item_rows.lookup(item_id)
@@ -147,9 +155,10 @@ class Servable(tf.Module):
         vectors = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
         # Likeness is of what an item is, not of how popular: the last column is left out.
         vectors = vectors * tf.concat([tf.ones([tf.shape(vectors)[1] - 1]), [0.0]], axis=0)
-        allowed = self._rules.allowed(self._item_rows.lookup(exclude), filters) & known[:, None]
-        allowed &= tf.range(self._num_items)[None] != rows[:, None]
-        found, scores, is_valid = self._retriever.top(vectors, allowed, tf.reduce_max(tf.pad(k, [[0, 1]])))
+        excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
+        most = tf.reduce_max(tf.pad(k, [[0, 1]]))
+        found, scores, is_valid = self._retrieve(vectors, filters, excluded, most)
+        is_valid &= known[:, None]
         return self._outputs(found, scores, is_valid, self._retriever.parts(vectors, found), k)
 
     def _rank(self, query, user_id, history, candidates):  # type: ignore[no-untyped-def]
@@ -196,7 +205,7 @@ class Servable(tf.Module):
         categories = [tf.fill([batch], e.input_dim - 1) for e in tower.category_embeddings]
         numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
         new = tower(
-            tf.fill([batch], -1),
+            None,
             self._encode_text(text, self._max_text_tokens),
             tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
             tf.broadcast_to(numbers, [batch, len(numbers)]),
@@ -206,55 +215,69 @@ class Servable(tf.Module):
 
     def _encode_text(self, text: tf.Tensor, length: int) -> tf.Tensor:
         """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``."""
-        stripped = tf.strings.strip(text)
-        tokens = self._tokenizer(stripped, length=length)
+        with tf.name_scope("tokenise"):
+            stripped = tf.strings.strip(text)
+            tokens = self._tokenizer(stripped, length=length)
+        has_text = tf.strings.length(stripped) > 0
         # Only as long as the longest text of the batch: padding costs as much as words.
         longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
-        has_text = tf.cast(tf.strings.length(stripped) > 0, tf.float32)[:, None]
-        return self._towers.encode_queries(tokens[:, : tf.maximum(longest, 1)]) * has_text
+
+        def encode() -> tf.Tensor:
+            with tf.name_scope("encode"):
+                return self._encoder(tokens[:, :longest]) * tf.cast(has_text, tf.float32)[:, None]
+
+        return tf.cond(tf.reduce_any(has_text), encode, lambda: self._no_query(text))
 
     def _no_query(self, like: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
 
     def _asker(self, user_id: tf.Tensor, history: tf.Tensor) -> Asker:
-        known = self._users.lookup(user_id)
-        sent_rows, sent_counts = self._histories(history[:, :MAX_REQUEST_HISTORY])
-        sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
-        # What is too long ago for the model is still seen.
-        seen = _members(self._item_rows.lookup(history), self._num_items)
-        stored = self._users.seen(known.position, self._num_items) & ~sent[:, None]
-        return Asker(
-            history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),
-            history_counts=tf.where(sent[:, None], sent_counts, known.history_counts),
-            user_row=known.user_row,
-            categories=known.categories,
-            numbers=known.numbers,
-            seen=seen | stored,
-        )
+        with tf.name_scope("history"):
+            known = self._users.lookup(user_id)
+            sent_rows, sent_counts = self._histories(history[:, :MAX_REQUEST_HISTORY])
+            sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
+            # What is too long ago for the model is still seen.
+            seen = self._item_rows.lookup(history)
+            stored = tf.where(sent[:, None], -1, self._users.seen(known.position))
+            return Asker(
+                history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),
+                history_counts=tf.where(sent[:, None], sent_counts, known.history_counts),
+                user_row=known.user_row,
+                categories=known.categories,
+                numbers=known.numbers,
+                seen=tf.concat([seen, stored], axis=1),
+            )
 
     def _query_vectors(self, text: tf.Tensor, asker: Asker) -> tf.Tensor:
-        rows = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
-        return self._towers.query_tower(
-            text,
-            tf.gather(self._history_values, rows),
-            asker.history_counts,
-            asker.user_row,
-            asker.categories,
-            asker.numbers,
-        )
+        with tf.name_scope("history"):
+            rows = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
+            return self._towers.query_tower(
+                text,
+                tf.gather(self._history_values, rows),
+                asker.history_counts,
+                asker.user_row,
+                asker.categories,
+                asker.numbers,
+            )
 
-    def _allowed(
-        self, exclude: tf.Tensor, filters: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor
-    ) -> tf.Tensor:
-        return self._rules.allowed(self._item_rows.lookup(exclude), filters) & ~(
-            asker.seen & exclude_seen[:, None]
-        )
+    def _excluded(self, exclude: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor) -> tf.Tensor:
+        """Rows that must not be returned, int32 ``[batch, n]``, -1 for none."""
+        seen = tf.where(exclude_seen[:, None], asker.seen, -1)
+        return tf.concat([self._item_rows.lookup(exclude), seen], axis=1)
+
+    def _retrieve(
+        self, vectors: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        with tf.name_scope("rules"):
+            allowed = self._rules.allowed(filters)
+        with tf.name_scope("retrieve"):
+            return self._retriever.top(vectors, allowed, excluded, k)
 
     def _answer(
-        self, vectors: tf.Tensor, asker: Asker, allowed: tf.Tensor, k: tf.Tensor
+        self, vectors: tf.Tensor, asker: Asker, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
-        rows, _, is_valid = self._retriever.top(vectors, allowed, most)
+        rows, _, is_valid = self._retrieve(vectors, filters, excluded, most)
         # A row that asks for few is not ranked among more because another row of the batch asks for many.
         is_valid &= tf.range(tf.shape(rows)[1])[None] < tf.maximum(self._num_candidates, k)[:, None]
         scores, parts = self._score(vectors, rows, is_valid, asker)
@@ -271,37 +294,33 @@ class Servable(tf.Module):
 
         Where there are no judgments to learn relevance from, the score for a query is retrieval's own.
         """
-        inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
-        heads = self._ranker(inputs)
-        parts = self._retriever.parts(vectors, rows)
-        # Without a head to say it, what retrieval says, on the scale of a cosine.
-        by_retrieval = tf.reduce_sum(parts, axis=-1) / tf.exp(self._towers.query_tower.log_text_scale.value)
-        relevance = heads.get(RELEVANCE, by_retrieval)
-        choice = heads[self._ranker.heads.behaviour] if self._ranker.heads.behaviour else by_retrieval
-        asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
-        return tf.where(asked, relevance, choice), parts
+        with tf.name_scope("rank"):
+            inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
+            heads = self._ranker(inputs)
+            parts = self._retriever.parts(vectors, rows)
+            # Without a head to say it, what retrieval says, on the scale of a cosine.
+            by_retrieval = tf.reduce_sum(parts, axis=-1) / tf.exp(
+                self._towers.query_tower.log_text_scale.value
+            )
+            relevance = heads.get(RELEVANCE, by_retrieval)
+            choice = heads[self._ranker.heads.behaviour] if self._ranker.heads.behaviour else by_retrieval
+            asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
+            return tf.where(asked, relevance, choice), parts
 
     def _outputs(
         self, rows: tf.Tensor, scores: tf.Tensor, is_valid: tf.Tensor, parts: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(rows)[1])
-        shown = (is_valid & (tf.range(tf.shape(rows)[1])[None] < k[:, None]))[:, :width]
-        rows = rows[:, :width]
-        missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
-        return {
-            "item_ids": tf.pad(tf.where(shown, tf.gather(self._ids, rows), ""), missing),
-            "scores": tf.pad(tf.where(shown, scores[:, :width], 0.0), missing),
-            "titles": tf.pad(tf.where(shown, tf.gather(self._titles, rows), ""), missing),
-            "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
-            "channel_scores": tf.pad(tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]),
-        }
-
-
-def _members(rows: tf.Tensor, num_items: int) -> tf.Tensor:
-    """Which items are among some rows: bool ``[batch, num_items]`` for int32 ``[batch, n]``, -1 for none."""
-    batch = tf.shape(rows)[0]
-    where = tf.where(rows >= 0)
-    columns = tf.gather_nd(rows, where)
-    positions = tf.stack([where[:, 0], tf.cast(columns, tf.int64)], axis=1)
-    shape = tf.stack([tf.cast(batch, tf.int64), tf.constant(num_items, tf.int64)])
-    return tf.scatter_nd(positions, tf.ones_like(columns), shape) > 0
+        with tf.name_scope("answer"):
+            width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(rows)[1])
+            shown = (is_valid & (tf.range(tf.shape(rows)[1])[None] < k[:, None]))[:, :width]
+            rows = rows[:, :width]
+            missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
+            return {
+                "item_ids": tf.pad(tf.where(shown, tf.gather(self._ids, rows), ""), missing),
+                "scores": tf.pad(tf.where(shown, scores[:, :width], 0.0), missing),
+                "titles": tf.pad(tf.where(shown, tf.gather(self._titles, rows), ""), missing),
+                "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
+                "channel_scores": tf.pad(
+                    tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]
+                ),
+            }

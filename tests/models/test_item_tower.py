@@ -17,7 +17,7 @@ def unit(values: np.ndarray) -> np.ndarray:
 
 
 RNG = np.random.default_rng(0)
-ROWS = np.array([2, -1, 5], np.int32)
+ROWS = np.array([2, 0, 5], np.int32)
 TEXT = unit(RNG.normal(size=(3, TEXT_DIM))).astype(np.float32)
 CATEGORIES = np.array([[0, 1], [2, 0], [1, 1]], np.int32)
 NUMBERS = RNG.normal(size=(3, 2)).astype(np.float32)
@@ -63,9 +63,8 @@ def test_equals_the_slow_formula() -> None:
         )
         for column, embedding in enumerate(tower.category_embeddings):
             learnt = learnt + embedding.embeddings.numpy()[CATEGORIES[i, column]]
-        if row >= 0:
-            learnt = learnt + tower.id_embedding.embeddings.numpy()[row]
-        expected_popularity = tower.popularity.embeddings.numpy()[row, 0] if row >= 0 else 0.0
+        learnt = learnt + tower.id_embedding.embeddings.numpy()[row]
+        expected_popularity = tower.popularity.embeddings.numpy()[row, 0]
         np.testing.assert_allclose(text[i], unit(TEXT[i] + residual), atol=1e-5)
         np.testing.assert_allclose(behaviour[i], unit(learnt), atol=1e-5)
         np.testing.assert_allclose(popularity[i], [expected_popularity], atol=1e-6)
@@ -73,11 +72,10 @@ def test_equals_the_slow_formula() -> None:
 
 def test_unseen_item_has_no_id_and_no_popularity() -> None:
     tower = make_tower(trained=True)
-    unseen = np.full(3, -1, np.int32)
-    before = tower(unseen, TEXT, CATEGORIES, NUMBERS).numpy()
+    before = tower(None, TEXT, CATEGORIES, NUMBERS).numpy()
     tower.id_embedding.embeddings.assign(tower.id_embedding.embeddings + 1.0)
     tower.popularity.embeddings.assign(tower.popularity.embeddings + 1.0)
-    after = tower(unseen, TEXT, CATEGORIES, NUMBERS).numpy()
+    after = tower(None, TEXT, CATEGORIES, NUMBERS).numpy()
 
     np.testing.assert_array_equal(before, after)
     np.testing.assert_array_equal(after[:, -1], 0.0)
@@ -88,7 +86,7 @@ def test_id_is_dropped_only_in_training() -> None:
     rows = np.zeros(400, np.int32)
     rest = [np.repeat(values[:1], 400, axis=0) for values in (TEXT, CATEGORIES, NUMBERS)]
     with_id = tower(rows[:1], *(values[:1] for values in rest)).numpy()
-    without_id = tower(rows[:1] - 1, *(values[:1] for values in rest)).numpy()
+    without_id = tower(None, *(values[:1] for values in rest)).numpy()
 
     served = tower(rows, *rest).numpy()
     trained = tower(rows, *rest, training=True).numpy()

@@ -21,22 +21,16 @@ def rules(items: ItemTable) -> Rules:
     return Rules(items)
 
 
-def allowed(rules: Rules, *, excluded: list[list[int]] | None = None, filters: list[list[str]]) -> np.ndarray:
-    rows = tf.constant(excluded, tf.int32) if excluded else tf.zeros([len(filters), 0], tf.int32)
+def allowed(rules: Rules, *, filters: list[list[str]]) -> np.ndarray:
+    """bool ``[batch, num_items]``."""
     width = max(len(row) for row in filters)
     padded = [row + [""] * (width - len(row)) for row in filters]
-    return rules.allowed(rows, tf.constant(padded, tf.string, (len(filters), width))).numpy()
+    found = rules.allowed(tf.constant(padded, tf.string, (len(filters), width))).numpy()
+    return np.broadcast_to(found, (len(filters), found.shape[1]))
 
 
 def test_without_rules_all_that_is_available_is_allowed(rules: Rules, items: ItemTable) -> None:
     np.testing.assert_array_equal(allowed(rules, filters=[[], []]), [items.available] * 2)
-
-
-def test_each_row_has_its_own_exclusions(rules: Rules, items: ItemTable) -> None:
-    found = allowed(rules, excluded=[[0, 4, 4], [-1, -1, 2]], filters=[[], []])
-
-    assert np.flatnonzero(items.available & ~found[0]).tolist() == [0, 4]
-    assert np.flatnonzero(items.available & ~found[1]).tolist() == [2]
 
 
 def test_values_of_a_column_are_alternatives_and_columns_must_all_hold(

@@ -395,7 +395,7 @@ def test_embedding_of_a_new_item_is_the_towers_of_its_text(ask: Ask, trained: Tr
     tokens = trained.tokenizer(tf.constant([text]), length=tiny.CONFIG.model.max_text_tokens)
     # Categories outside the vocabularies, and a number that is missing.
     expected = tower.item_tower(
-        np.array([-1]), tower.encoder(tokens), np.array([[3, 3]]), np.array([[0.0, 1.0]], np.float32)
+        None, tower.encoder(tokens), np.array([[3, 3]]), np.array([[0.0, 1.0]], np.float32)
     )
     np.testing.assert_allclose(found, np.repeat(expected, 2, axis=0), atol=1e-5)
 
