@@ -69,7 +69,7 @@ class GrpcServer:
         """
         host, socket_path = self._config.host, self._config.grpc_socket_path
         if self.port or not socket_path:
-            self.port = self._listen(f"{host}:{self.port}")
+            self.port = self._listen(f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}")
         if socket_path:
             self._listen(f"unix:{socket_path}")
         self._server.start()

@@ -10,6 +10,7 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _MAX_VERSION = 2**63 - 1
+_GRAPH = "saved_model.pb"
 
 Aspire = Callable[[str, Mapping[int, Path]], None]
 
@@ -19,32 +20,38 @@ def local_path(base_path: str) -> Path:
     return Path(base_path.removeprefix("file://"))
 
 
-def find_versions(base_path: Path) -> dict[int, Path]:
-    """The complete versions under ``base_path`` by their numbers.
+def find_versions(base_path: Path) -> tuple[dict[int, Path], list[str]]:
+    """Looks for the complete versions under ``base_path``.
 
     A version is a directory whose whole name is a number, leading zeros allowed. It is complete once it has
     its ``saved_model.pb``, which writers copy last. Of two names for one number the later in order counts.
+
+    Returns:
+        The versions by their numbers, and what a person may want to know of those that are left out.
 
     Raises:
         OSError: When the base path cannot be listed.
     """
     versions: dict[int, Path] = {}
+    complaints = []
     for child in sorted(base_path.iterdir()):
-        if not (child.name.isdecimal() and child.name.isascii()) or int(child.name) > _MAX_VERSION:
-            continue
-        if not (child / "saved_model.pb").exists():
+        if not (child.name.isdecimal() and child.name.isascii() and child.is_dir()):
             continue
         number = int(child.name)
+        if number > _MAX_VERSION:
+            continue
+        if not (child / _GRAPH).exists():
+            complaints.append(
+                f"Version directory {child} has no {_GRAPH} yet, and is not loaded before it has."
+            )
+            continue
         if number in versions:
-            _log.warning(
-                "Duplicate version directories detected. Version %d will be loaded from %s, "
-                "%s will be ignored.",
-                number,
-                child.name,
-                versions[number].name,
+            complaints.append(
+                f"Duplicate version directories detected. Version {number} will be loaded from {child.name}, "
+                f"{versions[number].name} will be ignored."
             )
         versions[number] = child
-    return versions
+    return versions, complaints
 
 
 def select_versions(found: Mapping[int, Path], policy: Any) -> dict[int, Path]:
@@ -70,7 +77,7 @@ class ModelPaths:
         self._aspire = aspire
         self._poll_wait_s = poll_wait_s
         self._models: Sequence[Any] = ()
-        self._warnings: dict[str, str] = {}
+        self._warnings: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
@@ -107,7 +114,7 @@ class ModelPaths:
             for model in self._models:
                 base_path = local_path(model.base_path)
                 try:
-                    found = find_versions(base_path)
+                    found, complaints = find_versions(base_path)
                 except OSError as error:
                     self._warn(
                         model.name,
@@ -115,7 +122,7 @@ class ModelPaths:
                     )
                     return
                 selected[model.name] = select_versions(found, model.model_version_policy)
-                self._warn(model.name, _complaint(model, selected[model.name]))
+                self._warn(model.name, *complaints, *_complaints(model, selected[model.name]))
             for name, versions in selected.items():
                 self._aspire(name, versions)
 
@@ -131,14 +138,15 @@ class ModelPaths:
                 _log.exception("Looking for versions of the models failed.")
             self._wake.wait(self._poll_wait_s or None)
 
-    def _warn(self, name: str, message: str) -> None:
+    def _warn(self, name: str, *messages: str) -> None:
         """Logs what is new; the same warning every second would drown all others."""
-        if message and message != self._warnings.get(name):
-            _log.warning("%s", message)
-        self._warnings[name] = message
+        for message in messages:
+            if message not in self._warnings.get(name, ()):
+                _log.warning("%s", message)
+        self._warnings[name] = messages
 
 
-def _complaint(model: Any, selected: Mapping[int, Path]) -> str:
+def _complaints(model: Any, selected: Mapping[int, Path]) -> list[str]:
     complaints = [
         f"Version {version} of servable {model.name}, which was requested to be served as a 'specific' "
         "version in the servable's version policy, was not found in the file system"
@@ -150,4 +158,4 @@ def _complaint(model: Any, selected: Mapping[int, Path]) -> str:
             f"No versions of servable {model.name} found under base path {model.base_path}. "
             "Did you forget to name your leaf directory as a number (eg. '/1/')?"
         )
-    return "; ".join(complaints)
+    return complaints

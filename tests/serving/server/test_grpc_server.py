@@ -140,6 +140,16 @@ def test_tls_file_that_cannot_be_used_is_refused(
     assert str(path) in error.value.message
 
 
+def test_host_may_be_an_address_of_ipv6(start: Start) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = start(host="::1")
+
+    assert _ask(grpc.insecure_channel(f"[::1]:{server.port}")) == _ANSWERED
+
+
 def test_socket_is_served_beside_the_port(start: Start, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

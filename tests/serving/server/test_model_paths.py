@@ -43,24 +43,29 @@ def test_versions_are_the_directories_named_by_a_number(tmp_path: Path) -> None:
         _version(tmp_path, name)
     (tmp_path / "8").touch()
 
-    assert find_versions(tmp_path) == paths
+    assert find_versions(tmp_path) == (paths, [])
 
 
 def test_version_without_its_graph_is_not_there_yet(tmp_path: Path) -> None:
     path = _version(tmp_path, "1")
     (path / "saved_model.pb").rename(path / "saved_model.pb.part")
 
-    assert find_versions(tmp_path) == {}
+    versions, (complaint,) = find_versions(tmp_path)
+
+    assert versions == {}
+    assert (
+        complaint == f"Version directory {path} has no saved_model.pb yet, and is not loaded before it has."
+    )
 
 
-def test_of_two_names_for_one_number_the_later_counts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_of_two_names_for_one_number_the_later_counts(tmp_path: Path) -> None:
     _version(tmp_path, "007")
     later = _version(tmp_path, "07")
 
-    assert find_versions(tmp_path) == {7: later}
-    assert "Version 7 will be loaded from 07, 007 will be ignored." in caplog.text
+    versions, (complaint,) = find_versions(tmp_path)
+
+    assert versions == {7: later}
+    assert "Version 7 will be loaded from 07, 007 will be ignored." in complaint
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,24 @@ def test_number_of_load_threads_limits_loads_of_all_models(
     assert rig.load.most_at_once == expected
 
 
+def test_number_of_load_threads_can_be_lowered_for_what_comes_next(make_rig: Callable[..., _Rig]) -> None:
+    rig = make_rig(num_load_threads=8)
+    for name in ("a", "b", "c"):
+        rig.load.gates[name, 1] = threading.Event()
+        rig.aspire(1, name=name)
+    wait_until(lambda: len(rig.load.attempts) == 3)
+
+    rig.manager.set_num_load_threads(0)
+    rig.aspire(1, name="d")
+    for name in ("a", "b"):
+        rig.load.gates[name, 1].set()
+        rig.settle(name=name, v1="AVAILABLE")
+    assert rig.history.of("d") == {1: "START"}
+
+    rig.load.gates["c", 1].set()
+    rig.settle(name="d", v1="AVAILABLE")
+
+
 def test_without_threads_an_unload_under_way_holds_up_loads(rig: _Rig) -> None:
     rig.aspire(1)
     rig.settle(v1="AVAILABLE")
