@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
-        "": ["*.html", "*.jinja", "*.css", "*.json", "*.toml", "*.txt", "py.typed"],
+        "": ["*.html", "*.jinja", "*.css", "*.json", "*.toml", "*.txt", "*.pbtxt", "py.typed"],
         "serving.web": ["static/*"],
     },
     install_requires=requirements(),

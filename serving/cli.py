@@ -1,6 +1,6 @@
 """The commands that serve a model (``serve``, ``demo``) and that ask one (``search``, ``recommend``, …).
 
-Asking does not import TensorFlow; serving imports it once the arguments are known to be right.
+None imports TensorFlow: servers are processes of their own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import DataError
+from serving import launcher
 from serving.client import Client, Result
 from serving.errors import ServingError
 from serving.printing import as_json, as_table
-from serving.pushed_model import MODEL_NAME, RUNS, model_dir
+from serving.pushed_model import RUNS, model_dir
+from serving.tls import TlsConfig
 
 _Value = TypeVar("_Value")
 
@@ -25,10 +27,8 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     A function raises ``DataError`` for a person's mistake, an unreachable server included.
     """
-    serve = _add(subparsers, "serve", _serve, "serve the model a run has pushed, over gRPC")
-    serve.add_argument("--workdir", type=Path, help=f"the run's folder (default: the latest under {RUNS}/)")
-    serve.add_argument("--port", type=int, default=8500, help="gRPC port (default: 8500)")
-    serve.add_argument("--rest_api_port", type=int, default=0, help="REST port; must be 0, that is off")
+    serve = _add(subparsers, "serve", launcher.run, "serve the model a run has pushed, over gRPC and REST")
+    launcher.add_arguments(serve)
 
     search = _add(subparsers, "search", _search, "find items for a text")
     search.add_argument("text", help="what to search for")
@@ -62,7 +62,9 @@ def _add(
     function: Callable[[argparse.Namespace], int],
     explanation: str,
 ) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(name, help=explanation, description=explanation.capitalize() + ".")
+    parser = subparsers.add_parser(
+        name, help=explanation, description=explanation[0].upper() + explanation[1:] + "."
+    )
     parser.set_defaults(func=function)
     return parser
 
@@ -88,30 +90,22 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server", default="localhost:8500", metavar="HOST:PORT", help="default: localhost:8500"
     )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait (default: 10)"
+    )
+    parser.add_argument("--version", type=int, metavar="N", help="ask this version (default: the newest)")
+    parser.add_argument("--label", metavar="NAME", help="ask the version with this label")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    tls = parser.add_argument_group("TLS", "any of these encrypts")
+    tls.add_argument("--tls", action="store_true", help="the server's certificate is of a public authority")
+    tls.add_argument("--tls-ca", metavar="FILE", help="PEM file of the authority of the server's certificate")
+    tls.add_argument("--tls-certificate", metavar="FILE", help="PEM file of your own certificate")
+    tls.add_argument("--tls-key", metavar="FILE", help="PEM file of its private key")
+    tls.add_argument("--tls-server-name", metavar="NAME", help="the name in the server's certificate")
 
 
 def _ids(text: str) -> list[str]:
     return [item_id.strip() for item_id in text.split(",") if item_id.strip()]
-
-
-def _serve(args: argparse.Namespace) -> int:
-    if args.rest_api_port:
-        raise DataError(
-            f"The server speaks gRPC only, so --rest_api_port must be left out. Got {args.rest_api_port}."
-        )
-    if not 1 <= args.port <= 65535:
-        raise DataError(f"--port must be between 1 and 65535. Got {args.port}.")
-    path = model_dir(args.workdir)
-    from serving.server.model_server import StartError, serve, set_up_logging
-
-    set_up_logging()
-    try:
-        serve(path, port=args.port, model_name=MODEL_NAME)
-    except StartError as error:
-        # The status at its beginning is for scripts that read the real server's output.
-        raise DataError(str(error).removeprefix("UNKNOWN: ")) from error
-    return 0
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -181,10 +175,23 @@ def _row(value: _Value | None) -> list[_Value] | None:
 def _asking(args: argparse.Namespace) -> Iterator[Client]:
     """A client on the server that ``args`` names, whose errors are a person's to mend."""
     try:
-        with Client(args.server) as client:
+        with Client(
+            args.server,
+            version=args.version,
+            version_label=args.label,
+            timeout_s=args.timeout,
+            tls=_tls(args),
+        ) as client:
             yield client
     except (ServingError, ValueError) as error:
         raise DataError(str(error)) from error
+
+
+def _tls(args: argparse.Namespace) -> TlsConfig | None:
+    files = {"ca": args.tls_ca, "certificate": args.tls_certificate, "key": args.tls_key}
+    if not (args.tls or args.tls_server_name or any(files.values())):
+        return None
+    return TlsConfig(**files, server_name=args.tls_server_name)
 
 
 def _show(results: Sequence[Result], args: argparse.Namespace) -> int:

@@ -1,39 +1,58 @@
-"""A server of its own process, for whoever needs one for a while: started, waited for, asked, stopped."""
+"""A server in a process of its own: started, waited for, asked, stopped."""
 
 from __future__ import annotations
 
-import os
+import collections
+import contextlib
 import socket
+import ssl
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from serving.client import Client
-from serving.errors import ServerUnavailableError, ServingError
+from serving.engines import EMBEDDED, flag_value, named_in_config, server_command
+from serving.errors import ModelNotFoundError, ServerTimeoutError, ServerUnavailableError, ServingError
 
 _NUM_LAST_LINES = 5
+_NUM_KEPT_LINES = 1000
+_POLL_S = 0.1
+
+
+class ServerEndedError(ServingError):
+    """The server's process has ended by itself; ``exit_code`` is what it ended with."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ServerProcess:
-    """Runs ``python -m serving.server`` on a free port for as long as the ``with`` block lasts.
+    """Runs a server for as long as the ``with`` block lasts, which begins once the server is ready.
 
     Args:
-        model_dir: The directory with one directory per version.
+        model_dir: The directory with one directory per version; ``None`` when the flags have a
+            ``--model_config_file``.
         model_name: The name clients ask for.
-        start_timeout_s: How long the server may take until it answers.
+        engine: Which server, one of ``serving.engines``.
+        port: The gRPC port; by default a free one.
+        start_timeout_s: How long the server may take until it is ready.
         stop_timeout_s: How long it may take to answer what is under way once it is told to stop.
         flags: Further flags of the server. By default a model that fails to load ends it at once.
+        echo: Whether what the server writes is shown on standard error.
 
     Attributes:
         address: ``"localhost:PORT"``, once the block is entered.
+        was_killed: Whether it did not end by itself when it was told to.
 
     Raises:
-        ServingError: When the server ends or does not answer in time; with its last words.
+        ServerEndedError: When the server ends instead of becoming ready; with its last words.
+        ServingError: When it is not ready in time.
 
     Example:
         >>> with ServerProcess("runs/shop/serving/tandem") as server:       # doctest: +SKIP
@@ -43,42 +62,48 @@ class ServerProcess:
 
     def __init__(
         self,
-        model_dir: str | Path,
+        model_dir: str | Path | None,
         *,
         model_name: str = "tandem",
+        engine: str = EMBEDDED,
+        port: int | None = None,
         start_timeout_s: float = 300.0,
         stop_timeout_s: float = 30.0,
         flags: Sequence[str] = ("--max_num_load_retries=0",),
+        echo: bool = False,
     ) -> None:
-        self.model_dir = Path(model_dir).resolve()
+        self.model_dir = None if model_dir is None else Path(model_dir).resolve()
         self.model_name = model_name
+        self.engine = engine
+        self.port = port
         self.start_timeout_s = start_timeout_s
         self.stop_timeout_s = stop_timeout_s
         self.flags = flags
+        self.echo = echo
         self.address = ""
-        self._log: IO[bytes]
+        self.was_killed = False
+        self._lines: collections.deque[str] = collections.deque(maxlen=_NUM_KEPT_LINES)
         self._process: subprocess.Popen[bytes]
+        self._reader: threading.Thread
 
     def __enter__(self) -> Self:
-        port = _free_port()
+        port = self.port or _free_port()
         self.address = f"localhost:{port}"
-        root = str(Path(__file__).resolve().parent.parent)
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._log = tempfile.TemporaryFile()
+        flags = [f"--port={port}", *self.flags]
+        if self.model_dir is not None:
+            flags += [f"--model_base_path={self.model_dir}", f"--model_name={self.model_name}"]
+        self._command = server_command(self.engine, flags)
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                *("-m", "serving.server"),
-                f"--port={port}",
-                f"--model_base_path={self.model_dir}",
-                f"--model_name={self.model_name}",
-                *self.flags,
-            ],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            self._command.arguments,
+            env=self._command.environment,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            # Ctrl-C is for this process, which passes it on.
+            process_group=0,
         )
+        self._reader = threading.Thread(target=self._read, name="server output", daemon=True)
+        self._reader.start()
         try:
             self._wait_until_ready()
         except BaseException:
@@ -97,47 +122,103 @@ class ServerProcess:
         return self._process.pid
 
     def log(self) -> str:
-        """What the server has written to its standard output and error."""
-        # The process writes through the same open file: pread leaves its position alone.
-        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
+        """What the server has written lately to its standard output and error."""
+        return "".join(self._lines.copy())
 
-    def wait(self, *, timeout_s: float) -> int:
+    def last_words(self) -> str:
+        """The last lines the server has written, as one."""
+        self._reader.join(1.0)
+        lines = [line.strip() for line in self._lines.copy()]
+        return " | ".join([line for line in lines if line][-_NUM_LAST_LINES:])
+
+    def wait(self, *, timeout_s: float | None = None) -> int:
         """Waits until the process has ended and gives its exit code."""
         return self._process.wait(timeout_s)
 
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            for line in output:
+                self._lines.append(line.decode(errors="replace"))
+                if self.echo:
+                    # Whoever read it may be gone; the server must be able to write on.
+                    with contextlib.suppress(OSError, ValueError):
+                        sys.stderr.write(self._lines[-1])
+                        sys.stderr.flush()
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.start_timeout_s
-        with Client(self.address, model_name=self.model_name) as client:
-            while True:
-                try:
-                    client.status()
-                    return
-                except ServerUnavailableError:
-                    # Its port is closed until the model is loaded.
-                    time.sleep(0.1)
+        with Client(self.address, model_name=self.model_name, timeout_s=1.0, num_attempts=1) as client:
+            while not self._is_ready(client):
                 if self._process.poll() is not None:
-                    raise ServingError(
-                        f"The server of {self.model_dir} must start, and ended with exit code "
-                        f"{self._process.returncode}. It said: {self._last_words()}"
+                    raise ServerEndedError(
+                        f"The server of {self._models()} must start, and ended with exit code "
+                        f"{self._process.returncode}. It said: {self.last_words()}",
+                        exit_code=self._process.returncode,
                     )
                 if time.monotonic() > deadline:
                     raise ServingError(
-                        f"The server of {self.model_dir} must answer within {self.start_timeout_s:g} s, "
-                        f"and did not. It said: {self._last_words()}"
+                        f"The server of {self._models()} must answer within {self.start_timeout_s:g} s, "
+                        f"and did not. It said: {self.last_words()}"
                     )
+                time.sleep(_POLL_S)
 
-    def _last_words(self) -> str:
-        lines = [line.strip() for line in self.log().splitlines()]
-        return " | ".join([line for line in lines if line][-_NUM_LAST_LINES:])
+    def _is_ready(self, client: Client) -> bool:
+        if flag_value(self.flags, "ssl_config_file"):
+            # Asking it would take certificates. It listens only once its models are loaded, and Docker's own
+            # proxy, which listens before, does not answer a handshake.
+            try:
+                ssl.get_server_certificate(("localhost", int(self.address.rpartition(":")[2])), timeout=1.0)
+            except OSError:
+                return False
+            return True
+        try:
+            return any(version.state == "AVAILABLE" for version in client.status())
+        except ModelNotFoundError:
+            # It answers, and so its models are loaded, which have the names its configuration gives them.
+            return self.model_dir is None
+        except (ServerUnavailableError, ServerTimeoutError):
+            return False
+
+    def _models(self) -> str:
+        return str(self.model_dir or flag_value(self.flags, "model_config_file"))
 
     def _stop(self) -> None:
-        self._process.terminate()
         try:
+            if self._process.poll() is None and self.engine != EMBEDDED:
+                self._drain()
+            self._process.terminate()
             self._process.wait(self.stop_timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            # Too slow, or told to stop a second time.
+            self.was_killed = True
+        finally:
+            if self._process.poll() is None:
+                if self._command.kill:
+                    subprocess.run(self._command.kill, capture_output=True, check=False)
+                self._process.kill()
+                self._process.wait()
+            self._reader.join(1.0)
+
+    def _drain(self) -> None:
+        """Has the real server, which ends at once when told to, answer what is under way first.
+
+        A model that it lets go of is unloaded once its last request is answered.
+        """
+        deadline = time.monotonic() + self.stop_timeout_s
+        config = flag_value(self.flags, "model_config_file")
+        names = named_in_config(Path(config), "name") if config else [self.model_name]
+        # Without certificates, over TLS, it cannot be asked.
+        with contextlib.suppress(ServingError):
+            for name in names:
+                with Client(self.address, model_name=name, timeout_s=2.0, num_attempts=1) as client:
+                    client.unload_models()
+                    while any(version.state != "END" for version in client.status()):
+                        if time.monotonic() > deadline:
+                            return
+                        time.sleep(_POLL_S)
+            # The answers are ready by now, and on their way.
+            time.sleep(_POLL_S)
 
 
 def _free_port() -> int:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,31 @@ def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[
     assert "not known" in lines[3]
 
 
+def test_version_and_label_are_those_asked_for(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("search", "hello", "--version", "1", "--timeout", "20", "--server", address) == 0
+    with pytest.raises(DataError, match=r"Specific\(tandem, 9\)"):
+        _run("search", "hello", "--version", "9", "--server", address)
+    with pytest.raises(DataError, match="Unrecognized servable version label: new"):
+        _run("search", "hello", "--label", "new", "--server", address)
+
+
+def test_interrupted_question_ends_without_a_word() -> None:
+    """Somebody listens and says nothing, so that the command waits until it is interrupted."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "search", "x", "--server", server],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+
+            assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -77,11 +103,15 @@ def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[
             "address must be HOST:PORT, for example localhost:8500. Got 'here'.",
         ),
         (["recommend"], "recommend must have --user or --history. Got neither."),
+        (["search", "x", "--timeout", "0"], "timeout_s must be a number of seconds above 0. Got 0.0."),
         (
-            ["serve", "--rest_api_port", "8501"],
-            "The server speaks gRPC only, so --rest_api_port must be left out. Got 8501.",
+            ["search", "x", "--version", "1", "--label", "new"],
+            "At most one of version and version_label must be given. Got 1 and 'new'.",
         ),
-        (["serve", "--port", "0"], "--port must be between 1 and 65535. Got 0."),
+        (
+            ["search", "x", "--tls-ca", "nothing.pem"],
+            "A PEM file must exist and be readable. Got nothing.pem.",
+        ),
     ],
 )
 def test_mistake_is_one_sentence_for_the_person(arguments: list[str], sentence: str) -> None:
@@ -89,11 +119,6 @@ def test_mistake_is_one_sentence_for_the_person(arguments: list[str], sentence: 
         _run(*arguments)
 
     assert str(error.value) == sentence
-
-
-def test_serve_needs_a_pushed_model(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="There must be a pushed model"):
-        _run("serve", "--workdir", str(tmp_path))
 
 
 @pytest.mark.parametrize("command", ["serve", "search", "recommend", "similar", "rank", "demo"])
