@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import time
 from collections.abc import Callable, Coroutine
@@ -26,10 +25,10 @@ def _asking(
 ) -> Callable[Concatenate[AsyncClient, _Arguments], Coroutine[Any, Any, _Answer]]:
     """A coroutine method with the arguments and the text of ``build``."""
 
-    @functools.wraps(build)
     async def method(self: AsyncClient, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
-        return await self._ask(build(self.model, *args, **kwargs))
+        return await self.ask(build(self.model, *args, **kwargs))
 
+    calls.describe(method, build)
     return method
 
 
@@ -102,7 +101,8 @@ class AsyncClient(Connection):
             for method in calls.METHODS
         }
 
-    async def _ask(self, call: Call[_Answer]) -> _Answer:
+    async def ask(self, call: Call[_Answer]) -> _Answer:
+        """Makes a call of ``serving.calls``, as every method does."""
         if call.request is None:
             return call.read(None)
         if self._channel is None:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -99,6 +101,16 @@ class Model:
             spec.version.value = self.version
         if self.version_label is not None:
             spec.version_label = self.version_label
+
+
+def describe(method: Callable[..., Any], build: Callable[..., Call[Any]]) -> None:
+    """Has a client's ``method`` shown with the name, text and arguments of ``build``, and what it answers."""
+    functools.update_wrapper(method, build)
+    own = inspect.signature(build)
+    model, *others = own.parameters.values()
+    answer = own.return_annotation.removeprefix("Call[").removesuffix("]")
+    shown = own.replace(parameters=[model.replace(name="self", annotation=own.empty), *others])
+    vars(method)["__signature__"] = shown.replace(return_annotation=answer)
 
 
 def search(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import time
 from collections.abc import Callable
@@ -27,10 +26,10 @@ def _asking(
 ) -> Callable[Concatenate[Client, _Arguments], _Answer]:
     """A method with the arguments and the text of ``build``."""
 
-    @functools.wraps(build)
     def method(self: Client, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
-        return self._ask(build(self.model, *args, **kwargs))
+        return self.ask(build(self.model, *args, **kwargs))
 
+    calls.describe(method, build)
     return method
 
 
@@ -97,7 +96,8 @@ class Client(Connection):
             for method in calls.METHODS
         }
 
-    def _ask(self, call: Call[_Answer]) -> _Answer:
+    def ask(self, call: Call[_Answer]) -> _Answer:
+        """Makes a call of ``serving.calls``, as every method does."""
         if call.request is None:
             return call.read(None)
         timeout_s = self._timeout_s(call.timeout_s)

@@ -41,7 +41,7 @@ class VersionedClient(AsyncClient):
             return row, response.model_spec.version.value
 
         started = time.perf_counter()
-        results, version = await self._ask(
+        results, version = await self.ask(
             Call(method=call.method, request=call.request, read=read, timeout_s=call.timeout_s)
         )
         took_ms = (time.perf_counter() - started) * 1000

@@ -56,8 +56,9 @@ def test_predict_asks_for_the_outputs_it_is_told() -> None:
 
 
 def test_client_shows_the_arguments_of_its_methods() -> None:
-    parameters = list(inspect.signature(Client("localhost:1").search).parameters)
+    similar = inspect.signature(Client("localhost:1").similar)
 
-    assert parameters[:4] == ["queries", "user_ids", "histories", "k"]
+    assert str(similar).startswith("(item_ids: 'Sequence[str]', k: 'int' = 10, exclude:")
+    assert similar.return_annotation == "list[list[Result]]"
     assert Client.search.__doc__ is not None
     assert "One text per row" in Client.search.__doc__
