@@ -12,9 +12,7 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -37,7 +35,8 @@ from serving.server.status_error import StatusError, invalid_argument
 from serving.server.versions import VersionManager
 
 _log = logging.getLogger(__name__)
-_MIN_UNLOAD_S = 1.0
+# What is loaded, or asked beyond the time to drain, does not hold up the end for longer.
+_UNLOAD_TIMEOUT_S = 5.0
 _NUM_INITIAL_LOAD_THREADS = 4 * (os.cpu_count() or 1)
 
 
@@ -49,7 +48,7 @@ class ModelServer:
     """Serves the models of its configuration, each in the versions its policy wants, as they come and go.
 
     Example:
-        >>> config = ServerConfig(model_base_path=Path("/models/tandem"), model_name="tandem", port=0)
+        >>> config = ServerConfig(model_base_path="/models/tandem", model_name="tandem", port=0)
         >>> server = ModelServer(config)
         >>> server.start()                  # doctest: +SKIP
         >>> server.port                     # doctest: +SKIP
@@ -136,14 +135,12 @@ class ModelServer:
         self._stopping.set()
         if self._config_file is not None:
             self._config_file.stop()
-        deadline_s = time.monotonic() + self.config.drain_timeout_s
         self._grpc.drain(timeout_s=self.config.drain_timeout_s)
         if self._rest is not None:
             self._rest.stop()
         self._grpc.stop()
         self._paths.stop()
-        # Requests that have outlasted their time hold up nothing else.
-        self._versions.stop(timeout_s=max(deadline_s - time.monotonic(), _MIN_UNLOAD_S))
+        self._versions.stop(timeout_s=_UNLOAD_TIMEOUT_S)
         self._loader.stop()
 
     def _read_initial_config(self) -> Any:
@@ -190,31 +187,6 @@ def run(config: ServerConfig) -> None:
         server.stop()
         if in_main_thread:
             signal.signal(signal.SIGTERM, previous)
-
-
-def serve(
-    model_dir: str | Path,
-    *,
-    port: int = 8500,
-    model_name: str = "tandem",
-    host: str = "0.0.0.0",
-    **settings: Any,
-) -> None:
-    """Serves the versions in ``model_dir`` until SIGTERM or Ctrl-C.
-
-    Args:
-        model_dir: The directory with one directory per version.
-        port: The gRPC port.
-        model_name: The name clients ask for.
-        host: The address to listen on.
-        **settings: Further fields of ``ServerConfig``.
-
-    Raises:
-        StartError: When the server cannot start.
-        ValueError: When a setting is out of its range.
-    """
-    path = Path(model_dir).resolve()
-    run(ServerConfig(model_base_path=path, port=port, model_name=model_name, host=host, **settings))
 
 
 def set_up_logging() -> None:
