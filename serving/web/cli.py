@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import sys
 from pathlib import Path
@@ -95,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--port must be between 0 and 65535. Got {args.port}.")
     if args.workdir and args.model_dir:
         raise DataError("Either --workdir or --model-dir must be given. Got both.")
+    if args.model_dir and not args.model_dir.is_dir():
+        raise DataError(f"--model-dir must be a directory. Got {args.model_dir}.")
+    for proxy in args.trusted_proxy:
+        _check_network(proxy)
     if (args.tls_certificate is None) != (args.tls_key is None):
         raise DataError("--tls-certificate and --tls-key must be given together. Got one of them.")
     log_key = _log_key(args.log_key)
@@ -106,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     config = GatewayConfig(
         server=args.server or _DEFAULT_SERVER,
         server_tls=_server_tls(args),
-        model_dir=_model_dir(args),
+        model_dir=model_files_dir(args),
         host=args.host,
         keys=args.keys,
         allow_anonymous=args.allow_anonymous,
@@ -128,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model_dir(args: argparse.Namespace) -> Path | None:
+def model_files_dir(args: argparse.Namespace) -> Path | None:
     """Where the model's files are: as told, or where ``tandem serve`` takes its model from."""
     if args.model_dir:
         return Path(args.model_dir)
@@ -140,6 +145,13 @@ def _model_dir(args: argparse.Namespace) -> Path | None:
         return model_dir(None)
     except DataError:
         return None
+
+
+def _check_network(proxy: str) -> None:
+    try:
+        ipaddress.ip_network(proxy, strict=False)
+    except ValueError as error:
+        raise DataError(f"--trusted-proxy must be an address or a network. Got {proxy!r}.") from error
 
 
 def _server_tls(args: argparse.Namespace) -> TlsConfig | None:

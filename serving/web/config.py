@@ -73,11 +73,14 @@ class GatewayConfig:
         if self.rate is None and self.is_local and self.keys is None:
             return None
         try:
-            return parse(self.rate or DEFAULT_RATE)
-        except ValueError as error:
+            limit = parse(DEFAULT_RATE if self.rate is None else self.rate)
+        except ValueError:
+            limit = None
+        if limit is None or limit.amount < 1:
             raise DataError(
                 f"--rate must be a number of requests a time, such as {DEFAULT_RATE}. Got {self.rate!r}."
-            ) from error
+            )
+        return limit
 
 
 def is_loopback(host: str) -> bool:

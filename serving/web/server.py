@@ -49,6 +49,8 @@ def serve(config: GatewayConfig, http: HttpConfig) -> None:
     settings = uvicorn.Config(
         app,
         access_log=False,
+        # Its own set-up closes the handlers of everybody else in the process.
+        log_config=None,
         log_level="warning",
         server_header=False,
         # uvicorn would otherwise believe whatever connects from this machine.
