@@ -1,7 +1,8 @@
 """Which stock TF Serving can load a SavedModel: its nodes, held against the ops that each version links.
 
-A server refuses a node whose op it does not know, whose attrs or types the op did not have yet, or for which
-it has no CPU kernel. Needs no TensorFlow.
+A server refuses a node whose op it does not know, whose types the op did not take yet, or for which it has no
+CPU kernel. An attr that the op did not have yet it ignores, so that the model answers otherwise than it should:
+that counts as refused. Needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Compatibility:
             DataError: The version is not in the table.
         """
         stock_ops().require_known(version)
-        prefix, reasons = f"Stock TF Serving {version} cannot load the", []
+        prefix, reasons = f"Stock TF Serving {version} cannot serve the", []
         if version in self.graph_problems:
             reasons.append(f"{prefix} model: {self.graph_problems[version]}.")
         for use in self.ops:
@@ -147,7 +148,7 @@ def _problem(node: Any, op: StockOp | None, producer: int) -> str | None:
     # Attrs that start with an underscore are notes that nobody checks.
     unknown = sorted(name for name in attrs if name not in op.attrs and not name.startswith("_"))
     if unknown:
-        return f"no attr {unknown[0]}"
+        return f"the attr {unknown[0]} is ignored"
     for name, attr in op.attrs.items():
         if name not in attrs and not attr.has_default:
             return f"its attr {name} is missing"

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     version = arguments.tf_serving_version
     if version is not None:
         stock_ops().require_known(version)
-    folder = _find(arguments.model)
+    folder = find_version(arguments.model)
     compatibility = check_compatibility(folder)
     if arguments.json:
         print(json.dumps(as_document(folder, compatibility), indent=2))
@@ -57,6 +57,23 @@ def run(arguments: argparse.Namespace) -> int:
     for sentence in refusals:
         print(f"tandem: {sentence}", file=sys.stderr)
     return _NOT_PASSED if refusals else 0
+
+
+def find_version(path: Path) -> Path:
+    """The folder of one version: ``path`` itself, or the newest in it or in the run it is of.
+
+    Raises:
+        DataError: There is none.
+    """
+    if (path / SAVED_MODEL_FILE).is_file():
+        return path
+    for folder in (path, path / "serving" / MODEL_NAME):
+        with contextlib.suppress(DataError):
+            return newest_version_dir(folder)
+    raise DataError(
+        f"{path} must be a folder with {SAVED_MODEL_FILE}, with versions of a model, or of a finished run. "
+        f"Got {'a folder without them' if path.is_dir() else 'no such folder'}."
+    )
 
 
 def as_table(compatibility: Compatibility) -> str:
@@ -105,15 +122,3 @@ def _ranges(problems: Mapping[str, str]) -> list[str]:
         f"{versions[0]}–{versions[-1]}: {problem}" if len(versions) > 1 else f"{versions[0]}: {problem}"
         for problem, versions in grouped.items()
     ]
-
-
-def _find(path: Path) -> Path:
-    if (path / SAVED_MODEL_FILE).is_file():
-        return path
-    for folder in (path, path / "serving" / MODEL_NAME):
-        with contextlib.suppress(DataError):
-            return newest_version_dir(folder)
-    raise DataError(
-        f"{path} must be a folder with {SAVED_MODEL_FILE}, with versions of a model, or of a finished run. "
-        f"Got {'a folder without them' if path.is_dir() else 'no such folder'}."
-    )

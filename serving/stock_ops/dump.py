@@ -1,9 +1,9 @@
 """Writes down which ops and kernels TensorFlow's C++ library registers, and which TF-Text's add.
 
-    python dump.py WHEELS OUTPUT
+    python -m serving.stock_ops.dump WHEELS OUTPUT
 
-Runs in a process of its own and on the libraries alone, without TensorFlow's Python package, which also
-registers ops that a server does not have: those of Python functions and of its own tests.
+A process of its own, because a process can hold one TensorFlow; and without TensorFlow's Python package,
+which also registers ops that a server does not have: those of Python functions and of its own tests.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from __future__ import annotations
 import ctypes
 import sys
 from pathlib import Path
+from typing import Any
+
+from serving.stock_ops.wheels import Buffer, Library
 
 CORE_OPS = "core_ops.pb"
 ALL_OPS = "all_ops.pb"
 KERNELS = "kernels.pb"
-
-
-class _Buffer(ctypes.Structure):
-    """``TF_Buffer`` of TensorFlow's C API."""
-
-    _fields_ = (("data", ctypes.c_void_p), ("length", ctypes.c_size_t), ("deallocator", ctypes.c_void_p))
 
 
 def dump(wheels: Path, output: Path) -> None:
@@ -29,31 +26,18 @@ def dump(wheels: Path, output: Path) -> None:
     Args:
         wheels: Where tensorflow-cpu and perhaps tensorflow-text are unpacked.
         output: An existing folder.
-
-    Raises:
-        OSError: A library cannot be loaded.
     """
-    for name in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
-        library = ctypes.CDLL(str(wheels / "tensorflow" / name), mode=ctypes.RTLD_GLOBAL)
-    library.TF_NewStatus.restype = ctypes.c_void_p
-    library.TF_Message.argtypes = (ctypes.c_void_p,)
-    library.TF_Message.restype = ctypes.c_char_p
-    library.TF_LoadLibrary.argtypes = (ctypes.c_char_p, ctypes.c_void_p)
-    library.TF_LoadLibrary.restype = ctypes.c_void_p
-    library.TF_GetAllOpList.restype = ctypes.POINTER(_Buffer)
-    library.TF_GetAllRegisteredKernels.argtypes = (ctypes.c_void_p,)
-    library.TF_GetAllRegisteredKernels.restype = ctypes.POINTER(_Buffer)
-    status = library.TF_NewStatus()
+    library = Library(wheels)
+    library.declare("TF_GetAllOpList", ctypes.POINTER(Buffer))
+    library.declare("TF_GetAllRegisteredKernels", ctypes.POINTER(Buffer), ctypes.c_void_p)
 
-    def write(name: str, buffer: ctypes._Pointer[_Buffer]) -> None:
+    def write(name: str, buffer: Any) -> None:
         (output / name).write_bytes(ctypes.string_at(buffer.contents.data, buffer.contents.length))
 
-    write(CORE_OPS, library.TF_GetAllOpList())
-    for path in sorted((wheels / "tensorflow_text").glob("**/_*.so")):
-        if not library.TF_LoadLibrary(str(path).encode(), status):
-            raise OSError(f"{path} must load into TensorFlow. Got: {library.TF_Message(status).decode()}")
-    write(ALL_OPS, library.TF_GetAllOpList())
-    write(KERNELS, library.TF_GetAllRegisteredKernels(status))
+    write(CORE_OPS, library.functions.TF_GetAllOpList())
+    library.load_text(wheels)
+    write(ALL_OPS, library.functions.TF_GetAllOpList())
+    write(KERNELS, library.functions.TF_GetAllRegisteredKernels(library.status))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tensorflow.core.framework import kernel_def_pb2, op_def_pb2, types_pb2
 
 from serving.stock_ops import dump
 from serving.stock_ops.table import TABLE
+from serving.stock_ops.wheels import unpacked
 
 # TF Serving: the TensorFlow it is built of, and the TF-Text that its workspace.bzl names.
 RELEASES = {
@@ -68,12 +69,8 @@ def record() -> dict[str, Any]:
 def _registered(*requirements: str) -> tuple[int, dict[str, Op], dict[str, Op]]:
     """What `read_wheels` gives for published wheels."""
     print(f"Reading {' and '.join(requirements)} …", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        # Python runs nothing of them, so it does not matter which Python they are for.
-        install = ["uv", "pip", "install", "--quiet", "--no-deps", "--python-version=3.11"]
-        install += ["--only-binary=:all:", f"--target={folder}", *requirements]
-        subprocess.run([sys.executable, "-m", *install], check=True)
-        return read_wheels(Path(folder))
+    with unpacked(*requirements) as wheels:
+        return read_wheels(wheels)
 
 
 def read_wheels(wheels: Path) -> tuple[int, dict[str, Op], dict[str, Op]]:
@@ -88,7 +85,7 @@ def read_wheels(wheels: Path) -> tuple[int, dict[str, Op], dict[str, Op]]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder)
         subprocess.run(
-            [sys.executable, dump.__file__, wheels, output],
+            [sys.executable, "-m", dump.__name__, wheels, output],
             check=True,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         )

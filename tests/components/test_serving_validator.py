@@ -47,6 +47,6 @@ def test_servable_that_the_configured_server_cannot_load_is_refused(tmp_path: Pa
     reasons, facts = validate_servable(str(folder), 1000.0, "2.19")
 
     assert reasons == [
-        "Stock TF Serving 2.19 cannot load the op DecodeWebP: no such op that runs on a CPU; 2.20 can."
+        "Stock TF Serving 2.19 cannot serve the op DecodeWebP: no such op that runs on a CPU; 2.20 can."
     ]
     assert facts == ["The model loads in stock TF Serving 2.20 and later (known up to 2.20)."]

@@ -48,7 +48,7 @@ def test_what_the_servable_is_made_of_loads_everywhere(model_path: Path) -> None
                 bad_indices_policy="IGNORE",
             ),
             "2.17",
-            "no attr bad_indices_policy",
+            "the attr bad_indices_policy is ignored",
         ),
         (
             graphs.node("StringToNumber", inputs=["a"], out_type=tf.uint64),
@@ -102,7 +102,7 @@ def test_op_of_tf_texts_trimmer_needs_2_20(tmp_path: Path) -> None:
     assert compatibility.versions == ("2.20",)
     assert compatibility.refusals("2.20") == []
     assert compatibility.refusals("2.19") == [
-        "Stock TF Serving 2.19 cannot load the op TFText>RoundRobinTrim: "
+        "Stock TF Serving 2.19 cannot serve the op TFText>RoundRobinTrim: "
         "no such op that runs on a CPU; 2.20 can."
     ]
 

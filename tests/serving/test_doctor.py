@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from pipeline.cli import main
 from tests.serving import graphs
@@ -31,7 +32,7 @@ def test_table_names_every_op_and_ends_in_a_sentence(
 def test_problems_come_last_with_the_versions_that_have_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nodes = (WEBP, SCANN, graphs.node("ZerosLike", inputs=["a"], T=graphs.tf.half), graphs.node("NoOp"))
+    nodes = (WEBP, SCANN, graphs.node("ZerosLike", inputs=["a"], T=tf.half), graphs.node("NoOp"))
 
     main(["doctor", str(graphs.write(tmp_path, *nodes, min_consumer=2000))])
 

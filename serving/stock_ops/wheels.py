@@ -1,0 +1,73 @@
+"""TensorFlow of any version, unpacked from its wheel and used through its C library, without its Python."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Buffer(ctypes.Structure):
+    """``TF_Buffer`` of the C library."""
+
+    _fields_ = (("data", ctypes.c_void_p), ("length", ctypes.c_size_t), ("deallocator", ctypes.c_void_p))
+
+
+@contextlib.contextmanager
+def unpacked(*requirements: str) -> Iterator[Path]:
+    """A temporary folder with published wheels, about 1 GB for TensorFlow.
+
+    Args:
+        requirements: Such as ``tensorflow-cpu==2.16.1``.
+
+    Raises:
+        subprocess.CalledProcessError: A wheel cannot be fetched.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # Python runs nothing of them, so it does not matter which Python they are for.
+        install = ["uv", "pip", "install", "--quiet", "--no-deps", "--python-version=3.11"]
+        install += ["--only-binary=:all:", f"--target={folder}", *requirements]
+        subprocess.run([sys.executable, "-m", *install], check=True)
+        yield Path(folder)
+
+
+class Library:
+    """The C library of one TensorFlow; a process can hold one only.
+
+    Args:
+        wheels: Where tensorflow-cpu, or tensorflow, is unpacked.
+
+    Attributes:
+        functions: The library's own.
+        status: A ``TF_Status``, which functions that can fail take and `check` reads.
+    """
+
+    def __init__(self, wheels: Path) -> None:
+        folder = wheels / "tensorflow"
+        ctypes.CDLL(str(folder / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)
+        self.functions = ctypes.CDLL(str(folder / "libtensorflow_cc.so.2"), mode=ctypes.RTLD_GLOBAL)
+        self.declare("TF_GetCode", ctypes.c_int, ctypes.c_void_p)
+        self.declare("TF_Message", ctypes.c_char_p, ctypes.c_void_p)
+        self.declare("TF_LoadLibrary", ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+        self.declare("TF_NewStatus", ctypes.c_void_p)
+        self.status = ctypes.c_void_p(self.functions.TF_NewStatus())
+
+    def declare(self, name: str, result: type | None, *arguments: type) -> None:
+        """Says what a function takes and gives."""
+        function = getattr(self.functions, name)
+        function.argtypes, function.restype = arguments, result
+
+    def load_text(self, wheels: Path) -> None:
+        """Registers the ops of tensorflow-text, if it is unpacked in ``wheels`` too."""
+        for path in sorted((wheels / "tensorflow_text").glob("**/_*.so")):
+            self.functions.TF_LoadLibrary(str(path).encode(), self.status)
+            self.check()
+
+    def check(self) -> None:
+        """Raises ``RuntimeError`` with TensorFlow's words if the last function failed."""
+        if self.functions.TF_GetCode(self.status):
+            raise RuntimeError(self.functions.TF_Message(self.status).decode(errors="replace"))
