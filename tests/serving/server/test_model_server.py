@@ -66,17 +66,20 @@ def test_stop_answers_what_is_under_way_over_grpc_and_rest(model_path: Path) -> 
     answers: dict[str, object] = {}
 
     def ask_grpc() -> None:
-        answers["gRPC"] = client.predict("wait", {"seconds": np.array([1.0])})["seconds"][0]
+        answers["gRPC"] = client.predict("wait", {"seconds": np.array([2.0])})["seconds"][0]
 
     def ask_rest() -> None:
-        body = {"signature_name": "wait", "inputs": [1.0]}
-        answers["REST"] = httpx.post(f"{url}:predict", json=body, timeout=10).json()["outputs"][0]
+        body = {"signature_name": "wait", "inputs": [2.0]}
+        answers["REST"] = http.post(f"{url}:predict", json=body).json()["outputs"][0]
 
-    with Client(f"localhost:{server.port}") as client:
+    with Client(f"localhost:{server.port}") as client, httpx.Client(timeout=20) as http:
+        # Open connections, so that both requests are under way when the server is told to stop.
+        client.status()
+        http.get(url)
         asking = [threading.Thread(target=ask_grpc), threading.Thread(target=ask_rest)]
         for thread in asking:
             thread.start()
-        time.sleep(0.4)
+        time.sleep(1.0)
 
         stopping = threading.Thread(target=server.stop)
         stopping.start()
@@ -88,8 +91,8 @@ def test_stop_answers_what_is_under_way_over_grpc_and_rest(model_path: Path) -> 
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)
         for thread in [*asking, stopping]:
-            thread.join(10)
-    assert answers == {"gRPC": 1.0, "REST": 1.0}
+            thread.join(20)
+    assert answers == {"gRPC": 2.0, "REST": 2.0}
 
 
 @pytest.mark.slow
