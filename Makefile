@@ -44,6 +44,9 @@ lock: env
 	done
 	$(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock" --universal \
 		--output-file requirements/bootstrap.txt requirements/bootstrap.in
+	$(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --custom-compile-command "make lock" \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_40 \
+		--output-file deploy/gateway/requirements.txt deploy/gateway/requirements.in
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

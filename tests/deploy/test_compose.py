@@ -13,7 +13,7 @@ SERVICES = COMPOSE["services"]
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
     tool = Path(sysconfig.get_path("scripts")) / "check-jsonschema"
-    command = [tool, "--builtin-schema", "vendor.compose-spec", path]
+    command = [str(tool), "--builtin-schema", "vendor.compose-spec", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
