@@ -139,12 +139,13 @@ def test_request_under_way_keeps_its_version_until_it_is_done(
     publish(1)
     server = start_server()
     with Client(f"localhost:{server.port}") as client:
+        assert _states(client) == {1: "AVAILABLE"}
         answers: list[object] = []
         slow = threading.Thread(
             target=lambda: answers.append(client.predict("wait", {"seconds": np.array([2.5])}))
         )
         slow.start()
-        time.sleep(0.2)
+        time.sleep(0.5)
 
         publish(2)
 
