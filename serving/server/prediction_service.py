@@ -26,6 +26,9 @@ from serving.server.regress import regress
 from serving.server.served import ServedModels
 from serving.server.status_error import StatusError
 
+# A call without a deadline has one in some centuries.
+_NO_DEADLINE_S = 1e9
+
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
     """``tensorflow.serving.PredictionService``.
@@ -114,6 +117,8 @@ def _limits(context: grpc.ServicerContext) -> dict[str, Any]:
         StatusError: When nobody waits for the answer any more.
     """
     timeout_s = context.time_remaining()
+    if timeout_s is not None and timeout_s > _NO_DEADLINE_S:
+        timeout_s = None
     if timeout_s is not None and timeout_s <= 0:
         raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
     if not context.is_active():

@@ -19,9 +19,6 @@ from serving.server.status_error import StatusError, code_of
 
 Array = np.ndarray[Any, Any]
 
-# Longer deadlines are none; the runtime counts them in microseconds of 64 bits.
-_MAX_TIMEOUT_S = 1e9
-
 
 class SavedModelSession:
     """A loaded graph whose tensors are fed and fetched by name.
@@ -93,8 +90,8 @@ class SavedModelSession:
         fetches = [self._tensor(name) for name in outputs]
         options = None
         if timeout_s is not None:
-            timeout_ms = max(1, int(1000 * min(timeout_s, _MAX_TIMEOUT_S)))
-            run_options = tf.compat.v1.RunOptions(timeout_in_ms=timeout_ms)
+            # 0 would be all the time there is.
+            run_options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(1000 * timeout_s)))
             options = pywrap_tf_session.TF_NewBufferFromString(run_options.SerializeToString())
         try:
             # Session.run would compare shapes with those the graph was traced for, which no server does.

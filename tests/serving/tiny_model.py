@@ -56,13 +56,18 @@ def _is_any_of(texts: Any, wanted: Any) -> Any:
 class TinyModel(tf.Module):
     """A query's vector depends on its length, on the user's and on the items of the history."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Not a constant, so that loading has variables to restore.
+        self._vectors = tf.Variable(VECTORS)
+
     def _query(self, user_id: Any, history: Any, query: Any = None) -> Any:
         length = tf.strings.length(user_id) + (0 if query is None else 3 * tf.strings.length(query))
         base = tf.cos(tf.cast(length, tf.float32)[:, None] * tf.range(1.0, DIM + 1.0))
-        return base + tf.cast(_is_any_of(ITEM_IDS, history), tf.float32) @ VECTORS
+        return base + tf.cast(_is_any_of(ITEM_IDS, history), tf.float32) @ self._vectors
 
     def _best(self, vector: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
-        scores = vector @ VECTORS.T
+        scores = vector @ tf.transpose(self._vectors)
         allowed = ~_is_any_of(ITEM_IDS, exclude)
         free = tf.reduce_all(tf.equal(filters, ""), axis=1, keepdims=True)
         allowed &= free | _is_any_of(FILTERS, filters)
@@ -98,7 +103,9 @@ class TinyModel(tf.Module):
         matches = tf.equal(candidates[:, :, None], tf.constant(ITEM_IDS))
         known = tf.reduce_any(matches, axis=2)
         rows = tf.argmax(tf.cast(matches, tf.int32), axis=2)
-        scores = tf.gather(self._query(user_id, history, query) @ VECTORS.T, rows, batch_dims=1)
+        scores = tf.gather(
+            self._query(user_id, history, query) @ tf.transpose(self._vectors), rows, batch_dims=1
+        )
         # Unknown candidates keep their id after the known ones; empty ones come last of all.
         order = tf.argsort(
             tf.where(known, scores, tf.where(tf.equal(candidates, ""), -float("inf"), LOWEST)),
@@ -121,7 +128,7 @@ class TinyModel(tf.Module):
         return {"embedding": self._query(user_id, history, query)}
 
     def embed_item(self, item_id: Any, text: Any) -> dict[str, Any]:
-        known = tf.cast(_is_any_of(ITEM_IDS, item_id[:, None]), tf.float32) @ VECTORS
+        known = tf.cast(_is_any_of(ITEM_IDS, item_id[:, None]), tf.float32) @ self._vectors
         return {"embedding": known + tf.cast(tf.strings.length(text), tf.float32)[:, None]}
 
     def wait(self, seconds: Any) -> dict[str, Any]:
