@@ -208,17 +208,17 @@ class ServerProcess:
         deadline = time.monotonic() + self.stop_timeout_s
         config = flag_value(self.flags, "model_config_file")
         names = named_in_config(Path(config), "name") if config else [self.model_name]
-        # Without certificates, over TLS, it cannot be asked.
-        with contextlib.suppress(ServingError):
-            for name in names:
-                with Client(self.address, model_name=name, timeout_s=2.0, num_attempts=1) as client:
-                    client.unload_models()
-                    while any(version.state != "END" for version in client.status()):
-                        if time.monotonic() > deadline:
-                            return
-                        time.sleep(_POLL_S)
-            # The answers are ready by now, and on their way.
-            time.sleep(_POLL_S)
+        for name in names:
+            with (
+                Client(self.address, model_name=name, timeout_s=2.0, num_attempts=1) as client,
+                # Over TLS it cannot be asked, for want of certificates, and while it starts there is no need.
+                contextlib.suppress(ServingError),
+            ):
+                client.unload_models()
+                while any(v.state != "END" for v in client.status()) and time.monotonic() < deadline:
+                    time.sleep(_POLL_S)
+        # The answers are ready by now, and on their way.
+        time.sleep(_POLL_S)
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from serving.errors import (
     ServingError,
 )
 from serving.results import TensorType, read_results
+from serving.server.config import ServerConfig
+from serving.server.model_server import ModelServer
 from tests.serving import tiny_model
 
 
@@ -106,6 +109,43 @@ def test_rank_keeps_unknown_candidates_last_and_drops_empty_ones(client: Client,
         item_id="new", score=tiny_model.LOWEST, title="", channel_scores=(tiny_model.LOWEST,)
     )
     assert [len(row) for row in results] == [3, 4]
+
+
+def test_requests_with_lists_of_several_lengths_share_a_batch(
+    client: Client, model_path: Path, tmp_path: Path
+) -> None:
+    """A batch is run once it has three rows: alone, a request would wait past its deadline."""
+    parameters = tmp_path / "batching.pbtxt"
+    parameters.write_text(
+        "max_batch_size { value: 3 } batch_timeout_micros { value: 600000000 }\n"
+        "pad_variable_length_inputs: true"
+    )
+    server = ModelServer(
+        ServerConfig(
+            model_base_path=model_path.parent,
+            model_name="tandem",
+            host="localhost",
+            port=0,
+            enable_model_warmup=False,
+            enable_batching=True,
+            batching_parameters_file=parameters,
+        )
+    )
+    requests: list[dict[str, Any]] = [
+        {"histories": [["fork", "dish", "apron"]], "k": 2, "exclude_seen": True},
+        {"filters": [["room=kitchen", "room=hall"]], "k": 6},
+        {"exclude": [["easel"]], "k": 3},
+    ]
+    server.start()
+    with Client(f"localhost:{server.port}", timeout_s=60) as batched, ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda request: batched.search(["a gift"], **request), requests))
+    server.stop()
+
+    alone = [client.search(["a gift"], **request) for request in requests]
+    assert [[r.item_id for r in row] for (row,) in together] == [[r.item_id for r in row] for (row,) in alone]
+    np.testing.assert_allclose(
+        [r.score for (row,) in together for r in row], [r.score for (row,) in alone for r in row], rtol=1e-5
+    )
 
 
 def test_results_are_ordered_by_score(client: Client) -> None:

@@ -27,6 +27,7 @@ from pipeline.errors import DataError
 from serving.cli import add_commands
 from serving.client import Client
 from serving.launcher import BATCHING_PARAMETERS
+from serving.server.batching_parameters import BatchingParameters, read_batching_parameters
 from serving.tls import TlsConfig
 
 Launch = Callable[..., "subprocess.Popen[str]"]
@@ -140,7 +141,7 @@ def test_real_server_answers_what_is_under_way_before_it_is_stopped(
 
 
 @pytest.mark.slow
-def test_embedded_server_with_mutual_tls_and_rest_is_ready_and_drained(
+def test_embedded_server_with_mutual_tls_is_ready_and_drained(
     launch: Launch, port: int, workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca = trustme.CA()
@@ -205,6 +206,15 @@ def test_server_gets_its_flags_and_those_after_the_dashes(
         f"--model_base_path={workdir}/serving/tandem",
         "--model_name=tandem",
     ]
+
+
+def test_batching_is_set_up_for_lists_of_several_lengths() -> None:
+    assert read_batching_parameters(BATCHING_PARAMETERS) == BatchingParameters(
+        max_batch_size=1000,
+        batch_timeout_micros=0,
+        max_enqueued_batches=100,
+        pad_variable_length_inputs=True,
+    )
 
 
 def test_container_is_started_stopped_and_removed_when_it_does_not_end(
