@@ -87,7 +87,7 @@ class History(StateMonitor):
 
 def wait_until(condition: Callable[[], Any]) -> None:
     """Waits for what must come to be; a test that waits in vain fails."""
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.005)

@@ -65,7 +65,7 @@ def test_hot_swap_and_new_models_under_load_fail_no_request(
                 except Exception as error:
                     failures.append(error)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(counts))]
+    threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(len(counts))]
     for thread in threads:
         thread.start()
     with (
