@@ -23,7 +23,7 @@ from serving.server.batching_parameters import BatchingParameters
 from serving.server.metrics import Metrics
 from serving.server.status_error import StatusError
 
-OnDisconnect = Callable[[Callable[[], None]], object]
+OnDisconnect = Callable[[Callable[[], object]], object]
 
 
 class BatchScheduler:
@@ -226,7 +226,7 @@ class BatchingSession:
 
     def _queue(self, inputs: batches.Inputs, outputs: Sequence[str]) -> BatchQueue:
         # The types too, so that a request of a wrong type is refused without those beside it.
-        key = (frozenset((name, array.dtype.char) for name, array in inputs.items()), frozenset(outputs))
+        key = (frozenset((name, array.dtype) for name, array in inputs.items()), frozenset(outputs))
         queue = self._queues.get(key)
         if queue is None:
             queue = BatchQueue(self._run, sorted(set(outputs)), self._parameters)

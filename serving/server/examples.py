@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from tensorflow_serving.apis import input_pb2
 
-from serving.server.loaded_model import LoadedModel, OnDisconnect
+from serving.server.batching import OnDisconnect
+from serving.server.loaded_model import LoadedModel
 from serving.server.status_error import invalid_argument
 
 Array = np.ndarray[Any, Any]

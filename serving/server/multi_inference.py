@@ -7,9 +7,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import inference_pb2
 
+from serving.server.batching import OnDisconnect
 from serving.server.classify import classification_result, classification_tensors
 from serving.server.examples import run_on_examples
-from serving.server.loaded_model import LoadedModel, OnDisconnect
+from serving.server.loaded_model import LoadedModel
 from serving.server.regress import regression_result, regression_tensors
 from serving.server.signatures import resolved_spec, signature_name
 from serving.server.status_error import StatusError, invalid_argument

@@ -13,7 +13,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from serving.server import tensor_protos
-from serving.server.loaded_model import LoadedModel, OnDisconnect
+from serving.server.batching import OnDisconnect
+from serving.server.loaded_model import LoadedModel
 from serving.server.signatures import resolved_spec, signature_name
 from serving.server.status_error import StatusError, invalid_argument
 

@@ -116,7 +116,7 @@ def _limits(context: grpc.ServicerContext) -> dict[str, Any]:
     Raises:
         StatusError: When nobody waits for the answer any more.
     """
-    timeout_s = context.time_remaining()
+    timeout_s: float | None = context.time_remaining()
     if timeout_s is not None and timeout_s > _NO_DEADLINE_S:
         timeout_s = None
     if timeout_s is not None and timeout_s <= 0:

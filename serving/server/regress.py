@@ -10,8 +10,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import regression_pb2
 
+from serving.server.batching import OnDisconnect
 from serving.server.examples import run_on_examples
-from serving.server.loaded_model import LoadedModel, OnDisconnect
+from serving.server.loaded_model import LoadedModel
 from serving.server.signatures import find_signature, resolved_spec, shape_text, type_name
 from serving.server.status_error import invalid_argument
 

@@ -110,7 +110,7 @@ def test_request_without_rows_can_be_widened() -> None:
 
 
 def test_different_ranks_are_refused_even_with_widening() -> None:
-    requests = [{"x": np.zeros((1, 2))}, {"x": np.zeros((1, 2, 1))}]
+    requests: list[dict[str, Any]] = [{"x": np.zeros((1, 2))}, {"x": np.zeros((1, 2, 1))}]
 
     assert _refusal(lambda: merge(requests, widen=True, num_padding_rows=0))[0] == "FAILED_PRECONDITION"
 

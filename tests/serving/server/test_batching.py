@@ -330,7 +330,7 @@ def test_batch_may_take_as_long_as_its_most_patient_request(
     make_session: MakeSession,
     recorder: _Recorder,
     callers: MakeCallers,
-    limits: list[dict[str, float]],
+    limits: list[dict[str, Any]],
     least_s: float | None,
     most_s: float | None,
 ) -> None:

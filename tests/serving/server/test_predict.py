@@ -67,9 +67,7 @@ def test_method_name_must_fit_the_kind_of_request(strict_model: LoadedModel) -> 
     classification.model_spec.signature_name = "score"
     regression = regression_pb2.RegressionRequest(model_spec=classification.model_spec)
 
-    with pytest.raises(
-        StatusError, match=r"^Expected classification signature method_name to be "
-    ):
+    with pytest.raises(StatusError, match=r"^Expected classification signature method_name to be "):
         classify(strict_model, classification)
     with pytest.raises(
         StatusError,
