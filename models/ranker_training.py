@@ -64,9 +64,8 @@ def retrieve_candidates(
         judged: Whether the targets are judgments.
     """
     num_items = retriever.item_vectors.shape[0]
-    everything = tf.ones([1, num_items], tf.bool)
     parts = [
-        retriever.top(tf.constant(query_vectors[s : s + 256]), everything, tf.constant(k))
+        retriever.top(tf.constant(query_vectors[s : s + 256]), tf.constant(k))
         for s in range(0, len(contexts), 256)
     ]
     rows = np.concatenate([part[0].numpy() for part in parts])

@@ -34,26 +34,34 @@ class Retriever(tf.Module):
         return tf.matmul(query_vectors, self.item_vectors, transpose_b=True)
 
     def top(
-        self, query_vectors: tf.Tensor, allowed: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
+        self,
+        query_vectors: tf.Tensor,
+        k: tf.Tensor,
+        *,
+        allowed: tf.Tensor | None = None,
+        excluded: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The best allowed items.
 
         Args:
             query_vectors: float32 ``[batch, dim]``.
+            k: int32 ``[]``; more than there are items means all.
             allowed: bool ``[batch or 1, num_items]``; the others are never returned.
             excluded: int32 ``[batch, n]``, rows that are never returned either; -1 for none.
-            k: int32 ``[]``; more than there are items means all.
 
         Returns:
             rows int32, scores float32 and is-valid bool, each ``[batch, min(k, num_items)]``, best first.
             Where fewer are allowed, the rest is not valid.
         """
-        scores = tf.where(allowed, self.scores(query_vectors), -float("inf"))
-        # A few positions a query, where a mask would be as large as the catalogue.
-        where = tf.where(excluded >= 0)
-        positions = tf.stack([where[:, 0], tf.cast(tf.gather_nd(excluded, where), tf.int64)], axis=1)
-        nothing = tf.fill([tf.shape(where)[0]], -float("inf"))
-        scores = tf.tensor_scatter_nd_update(scores, positions, nothing)
+        scores = self.scores(query_vectors)
+        if allowed is not None:
+            scores = tf.where(allowed, scores, -float("inf"))
+        if excluded is not None:
+            # A few positions a query, where a mask would be as large as the catalogue.
+            where = tf.where(excluded >= 0)
+            positions = tf.stack([where[:, 0], tf.cast(tf.gather_nd(excluded, where), tf.int64)], axis=1)
+            nothing = tf.fill([tf.shape(where)[0]], -float("inf"))
+            scores = tf.tensor_scatter_nd_update(scores, positions, nothing)
         k = tf.minimum(k, tf.shape(scores)[1])
         values, rows = tf.math.top_k(scores, k)
         is_valid = values > -float("inf")

@@ -271,7 +271,7 @@ class Servable(tf.Module):
         with tf.name_scope("rules"):
             allowed = self._rules.allowed(filters)
         with tf.name_scope("retrieve"):
-            return self._retriever.top(vectors, allowed, excluded, k)
+            return self._retriever.top(vectors, k, allowed=allowed, excluded=excluded)
 
     def _answer(
         self, vectors: tf.Tensor, asker: Asker, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor

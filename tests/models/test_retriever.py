@@ -10,7 +10,6 @@ NUM_ITEMS, TEXT_DIM, DIM = 9, 3, 6
 RNG = np.random.default_rng(0)
 ITEMS = RNG.normal(size=(NUM_ITEMS, DIM)).astype(np.float32)
 QUERIES = RNG.normal(size=(4, DIM)).astype(np.float32)
-NOTHING = tf.zeros([4, 0], tf.int32)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +19,7 @@ def retriever() -> Retriever:
 
 @pytest.mark.parametrize("k", [0, 1, 4, NUM_ITEMS, NUM_ITEMS + 5])
 def test_top_is_exact_and_no_longer_than_the_catalogue(retriever: Retriever, k: int) -> None:
-    rows, scores, is_valid = retriever.top(
-        tf.constant(QUERIES), tf.ones([1, NUM_ITEMS], tf.bool), NOTHING, tf.constant(k)
-    )
+    rows, scores, is_valid = retriever.top(tf.constant(QUERIES), tf.constant(k))
     expected = np.argsort(-QUERIES @ ITEMS.T, axis=1)[:, :k]
 
     np.testing.assert_array_equal(rows, expected)
@@ -33,10 +30,8 @@ def test_top_is_exact_and_no_longer_than_the_catalogue(retriever: Retriever, k: 
 def test_masked_items_are_never_returned(retriever: Retriever) -> None:
     allowed = RNG.random((4, NUM_ITEMS)) < 0.4
     allowed[0] = False
-    rows, scores, is_valid = (
-        x.numpy()
-        for x in retriever.top(tf.constant(QUERIES), tf.constant(allowed), NOTHING, tf.constant(NUM_ITEMS))
-    )
+    found = retriever.top(tf.constant(QUERIES), tf.constant(NUM_ITEMS), allowed=tf.constant(allowed))
+    rows, scores, is_valid = (x.numpy() for x in found)
 
     np.testing.assert_array_equal(is_valid.sum(axis=1), allowed.sum(axis=1))
     for i in range(4):
@@ -48,7 +43,7 @@ def test_masked_items_are_never_returned(retriever: Retriever) -> None:
 def test_each_row_has_its_own_exclusions(retriever: Retriever) -> None:
     excluded = [[0, 4, 4], [-1, -1, 2], [-1, -1, -1], [8, 0, 1]]
     rows, _, is_valid = retriever.top(
-        tf.constant(QUERIES), tf.ones([1, NUM_ITEMS], tf.bool), tf.constant(excluded), tf.constant(NUM_ITEMS)
+        tf.constant(QUERIES), tf.constant(NUM_ITEMS), excluded=tf.constant(excluded)
     )
 
     for found, valid, gone in zip(rows.numpy(), is_valid.numpy(), excluded, strict=True):

@@ -19,7 +19,7 @@ def scores(model: TrainedModel, items: ItemTable) -> dict[str, np.ndarray]:
     inputs = tiny.make_inputs(5)
     queries = model.two_tower(inputs)
     features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=model.item_shares)
-    rows, _, is_valid = retriever.top(queries, tf.ones([1, len(items)], tf.bool), tf.constant(6))
+    rows, _, is_valid = retriever.top(queries, tf.constant(6))
     made = features(queries, rows, is_valid, inputs["history_rows"], inputs["history_counts"])
     heads = {name: values.numpy() for name, values in model.ranker(made).items()}
     return heads | {"queries": queries.numpy(), "items": retriever.item_vectors.numpy()}
