@@ -3,8 +3,8 @@
     python -m benchmarks.stock_loader WHEELS MODEL REQUESTS
 
 The C library's ``TF_LoadSessionFromSavedModel`` is the function ``LoadSavedModel`` that TensorFlow Serving
-calls, so what it refuses a server refuses, in the same words. Prints one JSON document: ``{"load_s": …,
-"answers": …}``, or ``{"error": …}``. A process of its own, because a process can hold one TensorFlow.
+calls, so what it refuses a server refuses, in the same words. Prints one JSON document, ``{"answers": …}`` or
+``{"error": …}``. A process of its own, because a process can hold one TensorFlow.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import ctypes
 import json
 import math
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +150,9 @@ class StockModel:
 
 def main(wheels: Path, folder: Path, requests: dict[str, Any]) -> dict[str, Any]:
     """Loads the model and sends each request once."""
-    started = time.monotonic()
     try:
         model = StockModel(wheels, folder)
-        load_s = time.monotonic() - started
-        return {
-            "load_s": load_s,
-            "answers": {name: model.run(**request) for name, request in requests.items()},
-        }
+        return {"answers": {name: model.run(**request) for name, request in requests.items()}}
     except RuntimeError as error:
         return {"error": str(error)}
 
