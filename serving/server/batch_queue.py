@@ -36,6 +36,8 @@ class Task:
 
 
 class Batch:
+    """Tasks that are run together."""
+
     def __init__(self) -> None:
         self.tasks: list[Task] = []
         self.size = 0

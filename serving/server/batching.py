@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import collections
 import functools
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import grpc
 import numpy as np
@@ -22,6 +22,8 @@ from serving.server.batch_queue import Batch, BatchQueue, Run, Task
 from serving.server.batching_parameters import BatchingParameters
 from serving.server.metrics import Metrics
 from serving.server.status_error import StatusError
+
+_log = logging.getLogger(__name__)
 
 OnDisconnect = Callable[[Callable[[], object]], object]
 
@@ -139,6 +141,7 @@ class BatchScheduler:
             _fail(tasks, error)
         except Exception as error:
             # Whatever it is, it must reach the callers, who wait, and not end the thread.
+            _log.exception("A batch of %d requests failed.", len(tasks))
             _fail(tasks, StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
 
     def _run(self, queue: BatchQueue, tasks: Sequence[Task], now_s: float) -> list[batches.Inputs]:
@@ -184,7 +187,7 @@ class BatchingSession:
         self._run = run
         self._scheduler = scheduler
         self._parameters = parameters
-        self._queues: dict[Any, BatchQueue] = {}
+        self._queues: dict[tuple[frozenset[str], frozenset[str]], BatchQueue] = {}
 
     def run(
         self,
@@ -210,6 +213,10 @@ class BatchingSession:
             drop()
         try:
             answers = [part.answer.result(_remaining_s(deadline_s)) for part in parts]
+        except StatusError as error:
+            # Of a split request, what still waits is for nobody.
+            self._drop(queue, parts, error)
+            raise
         except TimeoutError as error:
             if self._drop(queue, parts, _timed_out_in_queue()):
                 raise _timed_out_in_queue() from error
@@ -225,8 +232,7 @@ class BatchingSession:
         self._scheduler.close(list(self._queues.values()))
 
     def _queue(self, inputs: batches.Inputs, outputs: Sequence[str]) -> BatchQueue:
-        # The types too, so that a request of a wrong type is refused without those beside it.
-        key = (frozenset((name, array.dtype) for name, array in inputs.items()), frozenset(outputs))
+        key = (frozenset(inputs), frozenset(outputs))
         queue = self._queues.get(key)
         if queue is None:
             queue = BatchQueue(self._run, sorted(set(outputs)), self._parameters)

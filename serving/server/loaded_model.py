@@ -81,7 +81,8 @@ class LoadedModel:
         Raises:
             StatusError: When the runtime refuses the feeds, a kernel fails, or the time is over.
         """
-        if self._batching is not None:
+        # A request of a wrong type is refused by the runtime, without those that it would be batched with.
+        if self._batching is not None and self._session.accepts_types(inputs):
             return self._batching.run(inputs, outputs, timeout_s=timeout_s, on_disconnect=on_disconnect)
         return self._session.run(inputs, outputs, timeout_s=timeout_s)
 

@@ -67,7 +67,7 @@ class SavedModelSession:
             raise StatusError(code_of(error.error_code), error.message) from error
         self._graph.finalize()
         self._session._extend_graph()
-        self._tensors: dict[str, Any] = {}
+        self._tensors: dict[str, tuple[Any, np.dtype[Any]]] = {}
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], *, timeout_s: float | None = None
@@ -86,8 +86,8 @@ class SavedModelSession:
             StatusError: With the runtime's own code and text when it refuses the feeds, when a kernel fails,
                 or when the time is over.
         """
-        feeds = {self._tensor(name): array for name, array in inputs.items()}
-        fetches = [self._tensor(name) for name in outputs]
+        feeds = {self._tensor(name)[0]: array for name, array in inputs.items()}
+        fetches = [self._tensor(name)[0] for name in outputs]
         options = None
         if timeout_s is not None:
             # 0 would be all the time there is.
@@ -102,6 +102,14 @@ class SavedModelSession:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
 
+    def accepts_types(self, inputs: Mapping[str, Array]) -> bool:
+        """Whether ``run`` would not refuse these arrays for their types.
+
+        Raises:
+            StatusError: When there is no tensor of a name.
+        """
+        return all(array.dtype == self._tensor(name)[1] for name, array in inputs.items())
+
     def close(self) -> None:
         """Gives the memory back; nothing may run any more."""
         self._session.close()
@@ -110,16 +118,17 @@ class SavedModelSession:
         dismantle_graph(self._graph)
         del self._session, self._graph
 
-    def _tensor(self, name: str) -> Any:
-        tensor = self._tensors.get(name)
-        if tensor is None:
+    def _tensor(self, name: str) -> tuple[Any, np.dtype[Any]]:
+        """What the runtime calls a tensor, and its type."""
+        found = self._tensors.get(name)
+        if found is None:
             try:
-                tensor = self._graph.get_tensor_by_name(name)._as_tf_output()
+                tensor = self._graph.get_tensor_by_name(name)
             except (KeyError, ValueError) as error:
                 raise StatusError(
                     grpc.StatusCode.NOT_FOUND,
                     f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the "
                     "Graph",
                 ) from error
-            self._tensors[name] = tensor
-        return tensor
+            found = self._tensors[name] = (tensor._as_tf_output(), np.dtype(tensor.dtype.as_numpy_dtype))
+        return found

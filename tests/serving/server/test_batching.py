@@ -178,23 +178,6 @@ def test_different_outputs_are_not_run_together(
     assert recorder.outputs == [["y"], ["y"], ["z"], ["y", "z"]]
 
 
-def test_different_types_are_not_run_together(
-    make_session: MakeSession, recorder: _Recorder, pool: futures.ThreadPoolExecutor, callers: MakeCallers
-) -> None:
-    session = make_session()
-    clients = callers(session)
-    clients.occupy()
-
-    integers = pool.submit(session.run, {"x": np.array([1])}, ["y"])
-    floats = clients.call([2])
-    while clients.num_waiting() < 2:
-        time.sleep(0.001)
-    recorder.gate.set()
-
-    assert (_values(integers), _values(floats)) == ([[2]], [[4]])
-    assert sorted(recorder.batches[1:]) == [[1], [2]]
-
-
 def test_queues_take_turns(make_session: MakeSession, recorder: _Recorder, callers: MakeCallers) -> None:
     clients = callers(make_session(max_batch_size=1))
     clients.occupy()
