@@ -107,7 +107,6 @@ def run(args: argparse.Namespace) -> int:
     from serving.web.request_log import Pseudonyms
     from serving.web.server import HttpConfig, serve
 
-    given = {"pseudonyms": Pseudonyms(key=log_key)} if log_key else {}
     config = GatewayConfig(
         server=args.server or _DEFAULT_SERVER,
         server_tls=_server_tls(args),
@@ -116,9 +115,9 @@ def run(args: argparse.Namespace) -> int:
         keys=args.keys,
         allow_anonymous=args.allow_anonymous,
         rate=args.rate,
-        **given,
+        pseudonyms=Pseudonyms(key=log_key) if log_key else Pseudonyms.of_this_process(),
     )
-    if not given:
+    if not log_key:
         print(
             f"Pseudonyms in the log are of this process only; --log-key or ${_LOG_KEY} keeps them.",
             file=sys.stderr,

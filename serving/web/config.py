@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import secrets
 from pathlib import Path
 
 from limits import RateLimitItem, parse
@@ -48,9 +47,7 @@ class GatewayConfig:
     keys: Path | None = None
     allow_anonymous: bool = False
     rate: str | None = None
-    pseudonyms: Pseudonyms = dataclasses.field(
-        default_factory=lambda: Pseudonyms(key=secrets.token_bytes(32))
-    )
+    pseudonyms: Pseudonyms = dataclasses.field(default_factory=Pseudonyms.of_this_process)
 
     def __post_init__(self) -> None:
         if self.keys is not None and self.allow_anonymous:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from serving.errors import ServingError
 from serving.web.request_log import record_of
@@ -93,7 +94,7 @@ async def answer_bug(request: Request, error: Exception) -> JSONResponse:
     return error_response(500, "The gateway failed by a fault of its own; its log has the reason.")
 
 
-HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     ServingError: answer_serving_error,
     RequestValidationError: answer_invalid,
     HTTPException: answer_http_exception,

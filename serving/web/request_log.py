@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import hmac
 import json
+import secrets
 import time
 from typing import Any, TextIO
 
@@ -28,6 +29,11 @@ class Pseudonyms:
     """
 
     key: bytes = dataclasses.field(repr=False)
+
+    @classmethod
+    def of_this_process(cls) -> Pseudonyms:
+        """By a key that nobody knows and that ends with the process."""
+        return cls(key=secrets.token_bytes(32))
 
     def of(self, identity: str) -> str:
         """16 hexadecimal digits of HMAC-SHA256; empty for an empty identity."""

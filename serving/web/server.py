@@ -69,10 +69,12 @@ def serve(config: GatewayConfig, http: HttpConfig) -> None:
             f"and {http.tls_key}: {error}."
         ) from error
     listening = _listen(config.host, http.port)
+    server = uvicorn.Server(settings)
+    # uvicorn has a handler of its own for as long as it serves. This one is for a signal before that, and for
+    # the same signal once more, which uvicorn raises when it has drained.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     _announce(config, http, listening.getsockname()[1])
-    # uvicorn raises the signal again once it has drained, which must not end the process then.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    asyncio.run(uvicorn.Server(settings).serve(sockets=[listening]))
+    asyncio.run(server.serve(sockets=[listening]))
 
 
 def _listen(host: str, port: int) -> socket.socket:

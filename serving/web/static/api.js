@@ -21,7 +21,7 @@ export async function ask(path, body, signal) {
   if (key) headers["Authorization"] = `Bearer ${key}`;
   if (body) headers["Content-Type"] = "application/json";
   const started = performance.now();
-  let response;
+  let response, answer;
   try {
     response = await fetch(path, {
       method: body ? "POST" : "GET",
@@ -29,11 +29,13 @@ export async function ask(path, body, signal) {
       body: body && JSON.stringify(body),
       signal,
     });
+    answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("The gateway does not answer.", 0);
+    // A proxy in between may have answered, in a language of its own.
+    const sentence = response ? `The gateway answered ${response.status}.` : "The gateway does not answer.";
+    throw new ApiError(sentence, response?.status ?? 0);
   }
-  const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new ApiError(answer.error ?? `The gateway answered ${response.status}.`, response.status);
   return { answer, tookMs: performance.now() - started };
 }

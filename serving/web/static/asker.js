@@ -89,8 +89,9 @@ export class Asker {
     find("history").replaceChildren(...history.map((item, place) => this.entry(item, place)));
     find("start-over").hidden = this.own === null;
     text("history-note", note(this.own, remembered, this.userId));
-    const items = history.length === 1 ? "1 item" : `${history.length} items`;
-    text("asker-summary", `${this.userId ? `Customer ${this.userId}` : "Nobody in particular"}, ${items}`);
+    const items = history.length === 1 ? "1 item" : `${history.length || "no"} items`;
+    const who = this.userId ? `Customer ${this.userId}` : "Nobody in particular";
+    text("asker-summary", `${who}, ${items} in the history`);
   }
 
   entry(item, place) {

@@ -40,11 +40,8 @@ export function restoreFocus(saved) {
 function card(item, before, actions) {
   const title = item.title || item.item_id;
   const inHistory = actions.inHistory(item.item_id);
-  const add = button(
-    inHistory ? "In the history" : "Add to history",
-    `${inHistory ? "Remove from" : "Add to"} history: ${title}`,
-    () => actions.toggle(item),
-  );
+  const label = inHistory ? "Remove from history" : "Add to history";
+  const add = button(label, `${label}: ${title}`, () => actions.toggle(item));
   add.dataset.action = "history";
   if (inHistory) add.className = "is-in";
   const similar = button("Similar", `Similar to ${title}`, () => actions.similar(item));

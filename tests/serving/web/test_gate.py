@@ -43,12 +43,10 @@ def test_without_a_known_key_nothing_is_answered(
 ) -> None:
     key = add_key(keys, "shop")
     gateway = open_gateway(server=server_address, keys=keys)
-    headers = {name: value.replace("KEY", key) for name, value in headers.items()}
+    sent = {name.encode(): value.replace("KEY", key).encode() for name, value in headers.items()}
 
     for method, path in (("GET", "/api/status"), ("POST", "/api/search"), ("GET", "/api/new"), ("GET", "/x")):
-        answer = gateway.request(
-            method, path, headers={name: value.encode() for name, value in headers.items()}
-        )
+        answer = gateway.request(method, path, headers=sent)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert list(answer.json()) == ["error"]

@@ -45,8 +45,9 @@ class Gateway:
     def stop(self) -> tuple[int, str, str]:
         """Tells it to stop; gives its exit code and what it wrote."""
         self.process.send_signal(signal.SIGTERM)
-        output, errors = self.process.communicate(timeout=60)
-        return self.process.returncode, output, errors
+        # `communicate` would miss what `readline` has read ahead.
+        output, errors = (pipe.read() for pipe in (self.process.stdout, self.process.stderr) if pipe)
+        return self.process.wait(60), output, errors
 
 
 @pytest.fixture
@@ -60,7 +61,8 @@ def start() -> Iterator[Callable[..., Gateway]]:
     yield start
     for gateway in started:
         gateway.process.kill()
-        gateway.process.communicate()
+        with gateway.process:
+            pass
 
 
 def test_request_under_way_is_answered_before_the_gateway_ends(start: Callable[..., Gateway]) -> None:
