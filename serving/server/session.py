@@ -15,7 +15,7 @@ from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.framework.ops import dismantle_graph
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
-from serving.server.status_error import StatusError, code_of
+from serving.server.status_error import StatusError, code_of, invalid_argument
 
 Array = np.ndarray[Any, Any]
 
@@ -98,6 +98,9 @@ class SavedModelSession:
             return self._session._call_tf_sessionrun(options, feeds, fetches, [], None)
         except tf.errors.OpError as error:
             raise StatusError(code_of(error.error_code), error.message) from error
+        except UnicodeDecodeError as error:
+            # The text quotes bytes of the request that are no text; its code is lost on the way to Python.
+            raise invalid_argument(error.object.decode(errors="replace")) from error
         finally:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)

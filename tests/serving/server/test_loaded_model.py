@@ -68,6 +68,15 @@ def test_only_what_is_fetched_is_computed(model: LoadedModel) -> None:
     assert error.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_error_that_quotes_what_is_no_text_is_readable(model: LoadedModel) -> None:
+    with pytest.raises(StatusError, match="could not correctly convert string: \ufffdz") as error:
+        model.run(
+            {_feed(model, "to_number", "text"): _texts(b"\xffz")}, [_fetch(model, "to_number", "number")]
+        )
+
+    assert error.value.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_wrong_type_is_refused_in_the_runtimes_words(model: LoadedModel) -> None:
     with pytest.raises(StatusError, match=r"^Expects arg\[0\] to be string but int64 is provided$") as error:
         model.run({_feed(model, "measure", "text"): np.array([1])}, [_fetch(model, "measure", "length")])
