@@ -13,7 +13,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving_load import OPERATIONS, Ask, Clients, Measured, make_asks
+from benchmarks.machine import machine
+from benchmarks.serving_load import OPERATIONS, Ask, Clients, Measured, make_asks, read_ids
 from benchmarks.serving_tables import CatalogueResult, served_table, where_time_goes_table
 from models.pretrained import DEFAULT_ENCODER, resolve_encoder
 from pipeline.errors import DataError
@@ -62,7 +62,7 @@ def measure_catalogue(
         seconds: Of each measurement.
     """
     version_dir = newest_version_dir(model_dir)
-    asks = make_asks(version_dir, folder)
+    asks = make_asks(version_dir, read_ids(folder))
     with (
         _peer(folder) as peer,
         ServerProcess(model_dir, flags=_FLAGS, start_timeout_s=_START_TIMEOUT_S) as server,
@@ -154,16 +154,6 @@ def prepare(size: str, model_dir: Path, cache: Path) -> tuple[Path, Path]:
         _say(f"  making a model of {int(size):,} items")
         _run("benchmarks.serving_catalogue", version_dir, folder, f"--synthetic={size}", f"--base={base}")
     return folder / "model", folder
-
-
-def machine() -> str:
-    """The processor and the memory, in one line."""
-    model = platform.processor()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return f"{os.cpu_count()} cores ({model}), {gigabytes:.0f} GB"
 
 
 def main(arguments: list[str] | None = None) -> int:

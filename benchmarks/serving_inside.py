@@ -23,12 +23,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the tokeniser's ops
 
-from benchmarks.serving_load import OPERATIONS, Ask, K, make_asks
+from benchmarks.serving_load import OPERATIONS, Ask, call_of, make_asks, read_ids
 from benchmarks.serving_tables import ENCODER, IDLE, OTHER, PEER_ENCODER, SCOPES
 from models.pretrained import DEFAULT_ENCODER, resolve_encoder
 from models.serving_encoder import ServingEncoder
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
+from serving import tensors
 
 Array = np.ndarray[Any, Any]
 
@@ -45,19 +46,8 @@ _MAX_DIFFERENCE = 1e-4
 
 def inputs_of(operation: str, ask: Ask) -> dict[str, Array]:
     """The tensors of one request, as the client sends them."""
-    history = [] if operation == "search" else ask.history
-    # A first column of padding, as the client sends it.
-    inputs: dict[str, Any] = {"user_id": [b""], "history": [[b"", *(i.encode() for i in history)]]}
-    if operation != "recommend":
-        inputs["query"] = [ask.query.encode()]
-    if operation == "rank":
-        inputs["candidates"] = [[b"", *(i.encode() for i in ask.candidates)]]
-    else:
-        inputs |= {"exclude": [[b""]], "filters": [[b""]]}
-    arrays = {name: np.array(value, object) for name, value in inputs.items()}
-    if operation != "rank":
-        arrays |= {"k": np.array([K], np.int32), "exclude_seen": np.array([operation == "recommend"])}
-    return arrays
+    sent = call_of(operation, ask).request.inputs
+    return {name: tensors.to_array(proto) for name, proto in sent.items()}
 
 
 def caller(model: Any, operation: str) -> Callable[[Ask], None]:
@@ -125,9 +115,9 @@ class Session:
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(version_dir))
         self._signatures = loaded.signature_def
 
-    def caller(self, operation: str) -> Callable[[Ask], None]:
+    def caller(self, operation: str) -> Callable[[Ask], Any]:
         """Runs a signature."""
-        return lambda ask: self._run(operation, ask)
+        return lambda ask: self.run(operation, inputs_of(operation, ask))
 
     def parts(self, operation: str, asks: Sequence[Ask]) -> dict[str, float]:
         """Each scope's share of the time between the first op of a run and its last: they sum to 1."""
@@ -135,14 +125,17 @@ class Session:
         total: Counter[str] = Counter()
         for ask in asks:
             metadata = tf.compat.v1.RunMetadata()
-            self._run(operation, ask, options=traced, run_metadata=metadata)
+            self.run(operation, inputs_of(operation, ask), options=traced, run_metadata=metadata)
             total.update(shares(_spans(metadata)))
         return {name: value / total.total() for name, value in total.items()}
 
-    def _run(self, operation: str, ask: Ask, **settings: Any) -> None:
-        signature = self._signatures[operation]
-        feeds = {signature.inputs[name].name: value for name, value in inputs_of(operation, ask).items()}
-        self._session.run({n: output.name for n, output in signature.outputs.items()}, feeds, **settings)
+    def run(self, signature_name: str, inputs: dict[str, Array], **settings: Any) -> dict[str, Array]:
+        """The outputs of a signature."""
+        signature = self._signatures[signature_name]
+        feeds = {signature.inputs[name].name: value for name, value in inputs.items()}
+        fetches = {name: output.name for name, output in signature.outputs.items()}
+        outputs: dict[str, Array] = self._session.run(fetches, feeds, **settings)
+        return outputs
 
 
 def shares(spans: Sequence[tuple[str, int, int]]) -> Counter[str]:
@@ -216,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="the catalogue")
     parser.add_argument("seconds", type=float, help="of each measurement")
     options = parser.parse_args(arguments)
-    asks = make_asks(options.version_dir, options.folder)
+    asks = make_asks(options.version_dir, read_ids(options.folder))
     json.dump(_MEASURES[options.how](options.version_dir, asks, options.seconds), sys.stdout)
     return 0
 

@@ -17,7 +17,11 @@ import grpc
 import numpy as np
 
 from benchmarks.serving_peer import SERVICE, Answer, Question
+from serving import calls
+from serving.calls import Call, Model
 from serving.client import Client
+from serving.pushed_model import MODEL_NAME
+from serving.results import Result
 
 Array = np.ndarray[Any, Any]
 
@@ -39,28 +43,45 @@ class Ask:
     candidates: list[str]
 
 
-def make_asks(version_dir: Path, folder: Path) -> list[Ask]:
-    """Requests out of a model's own examples and titles, the same every time.
+def make_asks(version_dir: Path, ids: Sequence[str] | None = None) -> list[Ask]:
+    """Requests out of a model's own examples, the same every time.
 
     Args:
         version_dir: The model.
-        folder: Its catalogue, as ``benchmarks.serving_catalogue`` writes it.
+        ids: Its items, of which candidates are drawn; by default those of its examples.
     """
     examples = json.loads((version_dir / "assets.extra" / "examples.json").read_text())
-    ids = np.load(folder / "ids.npy", mmap_mode="r")
-    known = set(ids.tolist())
+    if ids is None:
+        ids = [item["item_id"] for item in examples["items"]]
     queries = examples["queries"] + [item["title"].lower() for item in examples["items"]]
     histories = [[item["item_id"] for item in user["history"]] for user in examples["users"]]
-    histories = [kept for history in histories if (kept := [i for i in history if i in known])]
     rng = np.random.default_rng(5)
     return [
         Ask(
             query=queries[i % len(queries)],
             history=histories[i % len(histories)],
-            candidates=ids[rng.choice(len(ids), NUM_CANDIDATES, replace=False)].tolist(),
+            candidates=[ids[row] for row in rng.permutation(len(ids))[:NUM_CANDIDATES]],
         )
         for i in range(_NUM_QUESTIONS)
     ]
+
+
+def read_ids(folder: Path) -> list[str]:
+    """The items of a catalogue that ``benchmarks.serving_catalogue`` wrote."""
+    ids: list[str] = np.load(folder / "ids.npy").tolist()
+    return ids
+
+
+def call_of(operation: str, ask: Ask) -> Call[list[list[Result]]]:
+    """What the client sends for a request."""
+    model = Model(name=MODEL_NAME)
+    if operation == "search":
+        return calls.search(model, [ask.query], k=K)
+    if operation == "recommend":
+        return calls.recommend(model, histories=[ask.history], k=K)
+    if operation == "similar":
+        return calls.similar(model, ask.candidates[:1], k=K)
+    return calls.rank(model, [ask.candidates], queries=[ask.query], histories=[ask.history])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,16 +225,11 @@ def _loop(ask: Callable[[Ask], None], job: Job, seed: int) -> tuple[Array, float
 
 
 def _tandem(address: str) -> Callable[[str], Callable[[Ask], None]]:
-    client = Client(address, timeout_s=_TIMEOUT_S)
-    calls: dict[str, Callable[[Ask], Any]] = {
-        "search": lambda ask: client.search([ask.query], k=K),
-        "recommend": lambda ask: client.recommend(histories=[ask.history], k=K),
-        "rank": lambda ask: client.rank([ask.candidates], queries=[ask.query], histories=[ask.history]),
-    }
+    client = Client(address, timeout_s=_TIMEOUT_S, num_attempts=1)
 
     def of(operation: str) -> Callable[[Ask], None]:
         def ask(question: Ask) -> None:
-            (results,) = calls[operation](question)
+            (results,) = client.ask(call_of(operation, question))
             if not results:
                 raise ValueError(f"{operation} must have an answer. Got none for {question}.")
 
