@@ -14,6 +14,10 @@ export function keepKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
+export function hasKey() {
+  return sessionStorage.getItem(KEY) !== null;
+}
+
 /** POSTs `body` if there is one, else GETs; gives the answer and the milliseconds until it was here. */
 export async function ask(path, body, signal) {
   const headers = {};

@@ -1,6 +1,6 @@
 // The page: what is asked, when, and what is said of the answer.
 
-import { ApiError, ask, keepKey } from "./api.js";
+import { ApiError, ask, hasKey, keepKey } from "./api.js";
 import { Asker } from "./asker.js";
 import { button, find, text } from "./dom.js";
 import { focusedButton, numNew, restoreFocus, showResults } from "./results.js";
@@ -96,7 +96,10 @@ function complain(error) {
 
 function askForKey() {
   const dialog = find("key-dialog");
-  text("problem-text", "This gateway answers with a key only.");
+  const refused = hasKey() ? "The gateway does not know this key; try another." : "";
+  text("key-refused", refused);
+  text("problem-text", refused || "This gateway answers with a key only.");
+  text("server-text", "A key is needed");
   find("problem").hidden = false;
   if (!dialog.open) dialog.showModal();
 }
