@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -145,12 +146,14 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _write(path: Path, keys: Iterable[StoredKey]) -> None:
-    """Replaces the file at once, readable by its owner only."""
+    """Replaces the file at once; a new one is readable by its owner only, another keeps its mode."""
     lines = "".join(json.dumps(dataclasses.asdict(key)) + "\n" for key in keys)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(lines)
+    if path.exists():
+        shutil.copymode(path, written)
     Path(written).replace(path)
 
 

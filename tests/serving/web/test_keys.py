@@ -22,6 +22,15 @@ def test_file_has_the_hash_only_and_is_its_owners(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["keys"]
 
 
+def test_file_that_others_may_read_stays_so(path: Path) -> None:
+    add_key(path, "shop")
+    path.chmod(0o644)
+
+    add_key(path, "desk")
+
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_keys_are_told_apart_and_none_is_like_another(path: Path) -> None:
     keys = {name: add_key(path, name) for name in ("a", "b", "c")}
     file = KeyFile(path)
