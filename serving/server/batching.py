@@ -27,6 +27,13 @@ _log = logging.getLogger(__name__)
 
 OnDisconnect = Callable[[Callable[[], object]], object]
 
+# What one request of a batch can be to blame for.
+_OWN_FAULT = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
+)
+
 
 class BatchScheduler:
     """The threads that run the batches of all models.
@@ -132,13 +139,20 @@ class BatchScheduler:
                 task.answer.set_exception(_timed_out_in_queue())
             else:
                 tasks.append(task)
-        if not tasks:
-            return
+        if tasks:
+            self._answer(queue, tasks, now_s)
+
+    def _answer(self, queue: BatchQueue, tasks: Sequence[Task], now_s: float) -> None:
         try:
             for task, answer in zip(tasks, self._run(queue, tasks, now_s), strict=True):
                 task.answer.set_result(answer)
         except StatusError as error:
-            _fail(tasks, error)
+            if len(tasks) > 1 and queue.parameters.pad_variable_length_inputs and error.code in _OWN_FAULT:
+                # A request that fits nobody else, of another rank say, must not fail those it waited with.
+                for task in tasks:
+                    self._answer(queue, [task], now_s)
+            else:
+                _fail(tasks, error)
         except Exception as error:
             # Whatever it is, it must reach the callers, who wait, and not end the thread.
             _log.exception("A batch of %d requests failed.", len(tasks))

@@ -89,7 +89,7 @@ class _Callers:
         self._pool = pool
 
     def call(
-        self, values: Sequence[float], outputs: Sequence[str] = ("y",), **limits: Any
+        self, values: Sequence[Any], outputs: Sequence[str] = ("y",), **limits: Any
     ) -> futures.Future[Any]:
         inputs = {"x": np.array(values, np.float32)}
         num_waiting = self.num_waiting() + len(self._recorder.batches)
@@ -291,6 +291,21 @@ def test_error_of_a_batch_reaches_its_requests_only(
 
     assert [_refusal(answer) for answer in failing] == [("OUT_OF_RANGE", "A number is negative.")] * 2
     assert _values(fine) == [[4, 6]]
+
+
+def test_with_padding_a_request_that_fails_its_batch_fails_alone(
+    make_session: MakeSession, recorder: _Recorder, callers: MakeCallers
+) -> None:
+    clients = callers(make_session(pad_variable_length_inputs=True))
+    clients.occupy()
+    fine = clients.call([1])
+    failing = clients.call([-1])
+    unfitting = clients.call([[2]])
+    recorder.gate.set()
+
+    assert _values(fine) == [[2]]
+    assert _refusal(failing) == ("OUT_OF_RANGE", "A number is negative.")
+    assert _values(unfitting) == [[[4]]]
 
 
 def test_bug_in_a_run_reaches_the_caller_and_spares_the_thread(
