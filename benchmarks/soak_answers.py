@@ -72,10 +72,6 @@ def write_variants(version_dir: Path, folder: Path, count: int) -> list[Path]:
             shape_and_slices=[""] * len(names),
             tensors=[tf.constant(value) for value in values],
         )
-        tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=[str(variant / "variables" / "variables")],
-            destination_prefix=str(variant / "variables" / "variables"),
-        )
         variants.append(variant)
     return variants
 

@@ -16,7 +16,7 @@ from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
 from serving.compatibility import check_compatibility
-from serving.servable import LOWEST, MAX_REQUEST_HISTORY
+from serving.servable import LOWEST, MAX_REQUEST_HISTORY, MAX_RESULTS
 from tests import tiny
 
 Answer = dict[str, np.ndarray]
@@ -147,6 +147,11 @@ def test_rows_are_k_wide_and_padded(ask: Ask, signature: str, given: dict[str, A
     assert (answer["titles"][0, num_results:] == b"").all()
     assert not answer["scores"][0, num_results:].any()
     assert not answer["channel_scores"][0, num_results:].any()
+
+
+@pytest.mark.parametrize(("signature", "given"), LISTS)
+def test_k_has_a_limit(ask: Ask, signature: str, given: dict[str, Any]) -> None:
+    assert ask(signature, **given, k=[2**31 - 1])["item_ids"].shape == (1, MAX_RESULTS)
 
 
 @pytest.mark.parametrize(("signature", "given"), LISTS)

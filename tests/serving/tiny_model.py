@@ -20,6 +20,7 @@ FILTERS = ["room=kitchen", "room=hall", "room=hall", "room=kitchen", "room=studi
 DIM = 4
 VECTORS = np.random.default_rng(7).normal(size=(len(ITEM_IDS), DIM)).astype(np.float32)
 LOWEST = float(np.finfo(np.float32).min)
+MAX_RESULTS = 1000
 
 
 def _strings(*shape: int | None) -> tf.TensorSpec:
@@ -67,6 +68,7 @@ class TinyModel(tf.Module):
         return base + tf.cast(_is_any_of(ITEM_IDS, history), tf.float32) @ self._vectors
 
     def _best(self, vector: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+        k = tf.minimum(k, MAX_RESULTS)
         scores = vector @ tf.transpose(self._vectors)
         allowed = ~_is_any_of(ITEM_IDS, exclude)
         free = tf.reduce_all(tf.equal(filters, ""), axis=1, keepdims=True)
