@@ -16,16 +16,16 @@ _MASKED = -1e9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Layer:
-    """One transformer layer; every array float32, D the width, F that of the feed-forward part."""
+    """One transformer layer; everything float32, D the width, F that of the feed-forward part."""
 
-    qkv: np.ndarray  # [D, 3 D], the query part scaled by 1 / sqrt(head width)
+    qkv: tf.Variable  # [D, 3 D], the query part scaled by 1 / sqrt(head width)
     qkv_bias: np.ndarray
-    output: np.ndarray  # [D, D]
+    output: tf.Variable  # [D, D]
     output_bias: np.ndarray
     attention_norm: tuple[np.ndarray, np.ndarray, float]
-    intermediate: np.ndarray  # [D, F]
+    intermediate: tf.Variable  # [D, F]
     intermediate_bias: np.ndarray
-    feedforward: np.ndarray  # [F, D]
+    feedforward: tf.Variable  # [F, D]
     feedforward_bias: np.ndarray
     feedforward_norm: tuple[np.ndarray, np.ndarray, float]
 
@@ -33,10 +33,12 @@ class _Layer:
 class ServingEncoder(tf.Module):
     """A trained `TextEncoder` for inference only.
 
-    One search is mostly its encoder, and a BERT of one short text is mostly the reading of its weights. So
-    query, key and value are one product, biases and activations follow their products directly, where
-    TensorFlow fuses them, and the weights are constants of the graph, which oneDNN lays out once and not at
-    every call. A LoRA update is added to the weights it changes.
+    One search is mostly its encoder. So query, key and value are one product, biases and activations follow
+    their products directly, where TensorFlow fuses them, and there is a third of the ops, which a server also
+    has to optimise before a signature's first answer. A LoRA update is added to the weights it changes.
+
+    The matrices are variables: as constants they would be a few milliseconds faster, because oneDNN then lays
+    them out once, but TensorFlow's graph optimiser keeps a dozen copies of constants for every signature.
 
     Args:
         encoder: The trained encoder; later changes of its weights are not seen.
@@ -55,8 +57,7 @@ class ServingEncoder(tf.Module):
         self._num_heads, self._dim = backbone.num_heads, backbone.hidden_dim
         self._exact_gelu = encoder.has_exact_gelu
         named = {layer.name: layer for layer in backbone.layers}
-        # Only looked up, so that a constant would gain nothing.
-        self._tokens = tf.Variable(_array(backbone.token_embedding.embeddings), trainable=False)
+        self._tokens = _matrix(backbone.token_embedding.embeddings)
         segment = _array(named["segment_embedding"].embeddings)[0]
         self._positions = _array(named["position_embedding"].position_embeddings) + segment
         self._norm = _norm(named["embeddings_layer_norm"])
@@ -109,14 +110,14 @@ def _read(layer: keras.layers.Layer) -> _Layer:
     # The query's part is scaled here once instead of the logits at every call.
     scales = np.float32([1.0 / np.sqrt(dim // attention.num_heads), 1.0, 1.0])
     return _Layer(
-        qkv=np.concatenate([scale * kernel for scale, kernel in zip(scales, kernels, strict=True)], axis=1),
-        qkv_bias=np.concatenate([scale * bias for scale, bias in zip(scales, biases, strict=True)]),
-        output=_array(attention.output_dense.kernel).reshape(-1, dim),
+        qkv=_matrix(np.concatenate([s * kernel for s, kernel in zip(scales, kernels, strict=True)], axis=1)),
+        qkv_bias=np.concatenate([s * bias for s, bias in zip(scales, biases, strict=True)]),
+        output=_matrix(_array(attention.output_dense.kernel).reshape(-1, dim)),
         output_bias=_array(attention.output_dense.bias),
         attention_norm=_norm(layer._self_attention_layer_norm),
-        intermediate=_array(layer._feedforward_intermediate_dense.kernel),
+        intermediate=_matrix(layer._feedforward_intermediate_dense.kernel),
         intermediate_bias=_array(layer._feedforward_intermediate_dense.bias),
-        feedforward=_array(layer._feedforward_output_dense.kernel),
+        feedforward=_matrix(layer._feedforward_output_dense.kernel),
         feedforward_bias=_array(layer._feedforward_output_dense.bias),
         feedforward_norm=_norm(layer._feedforward_layer_norm),
     )
@@ -124,6 +125,10 @@ def _read(layer: keras.layers.Layer) -> _Layer:
 
 def _norm(layer: keras.layers.LayerNormalization) -> tuple[np.ndarray, np.ndarray, float]:
     return _array(layer.gamma), _array(layer.beta), float(layer.epsilon)
+
+
+def _matrix(weight: Any) -> tf.Variable:
+    return tf.Variable(_array(weight), trainable=False)
 
 
 def _array(weight: Any) -> np.ndarray:
