@@ -18,6 +18,8 @@ from serving.rules import Rules
 
 # A request's history may be longer than the model looks at; beyond this it is cut.
 MAX_REQUEST_HISTORY = 1024
+# Nor does an answer list more than this: a request of a few bytes must not ask for all memory.
+MAX_RESULTS = 1000
 LOWEST = float(np.finfo(np.float32).min)
 
 _STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
@@ -156,6 +158,7 @@ class Servable(tf.Module):
         # Likeness is of what an item is, not of how popular: the last column is left out.
         vectors = vectors * tf.concat([tf.ones([tf.shape(vectors)[1] - 1]), [0.0]], axis=0)
         excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
+        k = tf.minimum(k, MAX_RESULTS)
         most = tf.reduce_max(tf.pad(k, [[0, 1]]))
         found, scores, is_valid = self._retrieve(vectors, filters, excluded, most)
         is_valid &= known[:, None]
@@ -276,6 +279,7 @@ class Servable(tf.Module):
     def _answer(
         self, vectors: tf.Tensor, asker: Asker, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        k = tf.minimum(k, MAX_RESULTS)
         most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
         rows, _, is_valid = self._retrieve(vectors, filters, excluded, most)
         # A row that asks for few is not ranked among more because another row of the batch asks for many.
