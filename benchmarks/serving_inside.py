@@ -94,7 +94,7 @@ def latencies_ms(call: Callable[[Ask], Any], asks: Sequence[Ask], seconds: float
     """One call after the other for so long."""
     for ask in asks[:_NUM_WARM_UP]:
         call(ask)
-    latencies = []
+    latencies: list[float] = []
     end = time.perf_counter() + seconds
     while (before := time.perf_counter()) < end:
         call(asks[len(latencies) % len(asks)])
@@ -149,14 +149,15 @@ def shares(spans: Sequence[tuple[str, int, int]]) -> Counter[str]:
         changes[start][name] += 1
         changes[end][name] -= 1
     running: Counter[str] = Counter()
-    split: Counter[str] = Counter()
-    previous = None
+    # Counter types its values as whole numbers, and these are shares.
+    split: Any = Counter()
+    previous: int | None = None
     for instant in sorted(changes):
         if previous is not None:
             active = running.total()
             for name, count in running.items():
                 split[name] += (instant - previous) * count / active if active else 0.0
-            split[IDLE] += 0.0 if active else instant - previous
+            split[IDLE] += 0 if active else instant - previous
         running.update(changes[instant])
         previous = instant
     return split

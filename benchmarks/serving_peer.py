@@ -110,7 +110,7 @@ class Peer:
 def serve(peer: Peer) -> tuple[grpc.Server, int]:
     """Starts a server of ``peer``, which runs until it is stopped, and tells its port."""
 
-    def handler(method: str) -> grpc.RpcMethodHandler:
+    def handler(method: str) -> grpc.RpcMethodHandler[Any, Any]:
         answer = getattr(peer, method)
         return grpc.unary_unary_rpc_method_handler(
             lambda question, context: answer(question),

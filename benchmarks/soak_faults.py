@@ -67,7 +67,7 @@ def send_oversized(address: str, rest_port: int, request: Any, journal: Journal)
             values.extend(list(values) * (_MANY_ROWS - 1))
         tensor.tensor_shape.dim[0].size = _MANY_ROWS
     with channel(address) as connection:
-        predict = connection.unary_unary(PREDICT.path)
+        predict: Any = connection.unary_unary(PREDICT.path)
         for content in (text.SerializeToString(), rows.SerializeToString(), b"\xff" * _OVERSIZED_BYTES):
             try:
                 predict(content, timeout=_TIMEOUT_S)
@@ -95,7 +95,7 @@ def open_connections(address: str, count: int) -> Iterator[int]:
     request.model_spec.name = MODEL_NAME
     with contextlib.ExitStack() as stack:
         channels = [stack.enter_context(channel(address)) for _ in range(count)]
-        futures = [
+        futures: list[Any] = [
             connection.unary_unary(GET_MODEL_STATUS.path, GET_MODEL_STATUS.serialize).future(
                 request, timeout=_TIMEOUT_S
             )

@@ -243,7 +243,7 @@ class Load:
     def _send_fuzzed(self) -> None:
         requests = [question.call.request for question in self._questions]
         with channel(self._address) as connection:
-            predict = connection.unary_unary(PREDICT.path)
+            predict: Any = connection.unary_unary(PREDICT.path)
             for i, request in enumerate(
                 itertools.islice(fuzzed_requests(requests, seed=1), self._num_fuzzed)
             ):
@@ -262,7 +262,7 @@ class Load:
             except grpc.RpcError as error:
                 code = error.code().name
                 if code == "UNAVAILABLE":
-                    self._journal.failed("fuzzed", sent, error.details())
+                    self._journal.failed("fuzzed", sent, error.details() or "")
                     time.sleep(_PAUSE_S)
                     continue
                 if code not in REFUSALS:
@@ -274,7 +274,7 @@ class Load:
         """Goes away in the midst of a request, over gRPC by cancelling it and over REST by hanging up."""
         rng = random.Random(2)
         with channel(self._address) as connection:
-            predict = connection.unary_unary(PREDICT.path, request_serializer=PREDICT.serialize)
+            predict: Any = connection.unary_unary(PREDICT.path, request_serializer=PREDICT.serialize)
             for _, question in self._numbered():
                 future = predict.future(question.call.request, timeout=_TIMEOUT_S)
                 time.sleep(rng.uniform(0.0, _CANCELLED_WITHIN_S))

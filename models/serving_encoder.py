@@ -108,7 +108,7 @@ def _read(layer: keras.layers.Layer) -> _Layer:
         strict=True,
     )
     # The query's part is scaled here once instead of the logits at every call.
-    scales = np.float32([1.0 / np.sqrt(dim // attention.num_heads), 1.0, 1.0])
+    scales = np.array([1.0 / np.sqrt(dim // attention.num_heads), 1.0, 1.0], np.float32)
     return _Layer(
         qkv=_matrix(np.concatenate([s * kernel for s, kernel in zip(scales, kernels, strict=True)], axis=1)),
         qkv_bias=np.concatenate([s * bias for s, bias in zip(scales, biases, strict=True)]),

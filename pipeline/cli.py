@@ -118,7 +118,9 @@ def _add(
     function: Callable[[argparse.Namespace], int],
     explanation: str,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=explanation, description=f"{explanation[:1].upper()}{explanation[1:]}.")
+    parser = commands.add_parser(
+        name, help=explanation, description=f"{explanation[:1].upper()}{explanation[1:]}."
+    )
     parser.set_defaults(func=function)
     _add_debug(parser)
     return parser

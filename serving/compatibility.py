@@ -1,8 +1,8 @@
 """Which stock TF Serving can load a SavedModel: its nodes, held against the ops that each version links.
 
-A server refuses a node whose op it does not know, whose types the op did not take yet, or for which it has no
-CPU kernel. An attr that the op did not have yet it ignores, so that the model answers otherwise than it should:
-that counts as refused. Needs no TensorFlow.
+A server refuses a node whose op it does not know, whose types the op did not take yet, or for which it has
+no CPU kernel. An attr that the op did not have yet it ignores, so that the model answers otherwise than it
+should: that counts as refused. Needs no TensorFlow.
 """
 
 from __future__ import annotations
