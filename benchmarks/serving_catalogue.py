@@ -19,7 +19,6 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  registers the tokeniser's ops
 
 from models.item_table import ItemTable
 from models.pretrained import DEFAULT_ENCODER, resolve_encoder
@@ -44,25 +43,17 @@ _SPREAD = 0.5
 
 
 def write_real(version_dir: Path, folder: Path) -> None:
-    """Asks a model for its whole catalogue, and encodes every title."""
+    """Reads the catalogue that a model holds, and encodes every title."""
     from benchmarks.serving_onnx import OnnxEncoder
 
-    recommend = tf.saved_model.load(str(version_dir)).signatures["recommend"]
-    none = tf.zeros([1, 0], tf.string)
-    answer = recommend(
-        user_id=tf.constant([""]),
-        history=none,
-        exclude=none,
-        filters=none,
-        k=tf.constant([1_000_000]),
-        exclude_seen=tf.constant([False]),
+    checkpoint = tf.train.load_checkpoint(str(version_dir / "variables" / "variables"))
+    ids, titles = (
+        checkpoint.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in ("_ids", "_titles")
     )
-    count = int(answer["num_results"][0])
-    ids, titles = (answer[name][0, :count].numpy().astype(object) for name in ("item_ids", "titles"))
     encoder = OnnxEncoder(resolve_encoder(DEFAULT_ENCODER))
     tokens = [encoder.tokenise(title.decode()) for title in titles]
     order = np.argsort([len(row) for row in tokens], kind="stable")
-    parts = [order[i : i + _ENCODE_BATCH] for i in range(0, count, _ENCODE_BATCH)]
+    parts = [order[i : i + _ENCODE_BATCH] for i in range(0, len(ids), _ENCODE_BATCH)]
     vectors = np.concatenate([encoder.encode([tokens[row] for row in part]) for part in parts])
     _write(folder, ids[order], titles[order], vectors)
 
