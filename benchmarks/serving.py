@@ -172,9 +172,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        _check_requirements()
         _check_sizes(options.sizes)
         newest_version_dir(options.model_dir)
+        _check_requirements()
     except DataError as error:
         print(error, file=sys.stderr)
         return 2

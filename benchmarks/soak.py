@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -51,6 +52,7 @@ _NUM_KEPT = 3
 _HALF_COPIED_S = 3.0
 _SAMPLE_S = 0.5
 _LAST_VERSION_S = 60.0
+_FILES_PER_CONNECTION = 8
 
 
 class Soak:
@@ -92,6 +94,7 @@ class Soak:
         from components.pusher import push_version
 
         self._push_version = push_version
+        _allow_files(_FILES_PER_CONNECTION * self._num_connections)
         self._push()
         self._start_server()
         load = Load(
@@ -212,6 +215,12 @@ class Soak:
         deadline = time.monotonic() + _LAST_VERSION_S
         while not self._versions.answered[max(self._pushed)] and time.monotonic() < deadline:
             time.sleep(_SAMPLE_S)
+
+
+def _allow_files(count: int) -> None:
+    """Raises the limit of open files, which the server inherits, if the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(count, hard)), hard))
 
 
 def _free_ports(count: int) -> list[int]:

@@ -21,7 +21,7 @@ from serving.results import Result
 OPERATIONS = ("search", "recommend", "similar", "rank")
 
 # What batching changes of a score: another order of the same sums.
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-4
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 _ITEM_VECTORS = "item_vectors"
 
 
