@@ -27,6 +27,8 @@ from serving.results import Result
 Scored = list[tuple[str, float]]
 
 _TIMEOUT_S = 30.0
+# Between two requests of a thread: a machine without any idle time takes minutes to load a version.
+_THINK_S = 0.1
 # While the server is down, asking in a tight loop would only slow its start.
 _PAUSE_S = 0.1
 _CANCELLED_WITHIN_S = 0.02
@@ -185,7 +187,7 @@ class Load:
         """The questions in turn, with their numbers, until the load ends."""
         wanted = [(i, q) for i, q in enumerate(self._questions) if operation in (None, q.operation)]
         for numbered in itertools.cycle(wanted):
-            if self._stopped.is_set():
+            if self._stopped.wait(_THINK_S):
                 return
             yield numbered
 
@@ -288,7 +290,6 @@ class Load:
                 except OSError:
                     # It is down.
                     time.sleep(_PAUSE_S)
-                time.sleep(_PAUSE_S)
 
 
 _PREDICT_PATH = f"/v1/models/{MODEL_NAME}:predict"
