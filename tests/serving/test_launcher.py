@@ -211,6 +211,8 @@ def test_server_gets_its_flags_and_those_after_the_dashes(
 def test_batching_is_set_up_for_lists_of_several_lengths() -> None:
     assert read_batching_parameters(BATCHING_PARAMETERS) == BatchingParameters(
         max_batch_size=1000,
+        enable_large_batch_splitting=True,
+        max_execution_batch_size=32,
         batch_timeout_micros=0,
         max_enqueued_batches=100,
         pad_variable_length_inputs=True,
