@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+# The servable scores no more of a row's candidates: one takes 10 KB while it is scored, and in a batch every
+# row is as wide as the widest.
+MAX_CANDIDATES = 1000
+
 Rows = Sequence[Sequence[str]]
 Tensors = dict[str, np.ndarray[Any, Any]]
 
@@ -60,6 +64,20 @@ def context_tensors(batch: int, user_ids: Sequence[str] | None, histories: Rows 
         "user_id": text_tensor("user_ids", user_ids, batch),
         "history": list_tensor("histories", histories, batch),
     }
+
+
+def candidates_tensor(candidates: Rows, batch: int) -> np.ndarray[Any, Any]:
+    """The caller's own items, string ``[batch, 1 + longest]``.
+
+    Raises:
+        ValueError: A row has more than `MAX_CANDIDATES`.
+    """
+    tensor = list_tensor("candidates", candidates, batch)
+    if tensor.shape[1] > 1 + MAX_CANDIDATES:
+        raise ValueError(
+            f"candidates must have at most {MAX_CANDIDATES:,} items a row. Got {tensor.shape[1] - 1:,}."
+        )
+    return tensor
 
 
 def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | None) -> Tensors:

@@ -18,8 +18,8 @@ from serving.arguments import (
     Rows,
     Tensors,
     batch_size,
+    candidates_tensor,
     context_tensors,
-    list_tensor,
     result_tensors,
     text_tensor,
 )
@@ -202,11 +202,14 @@ def rank(
 
     Returns:
         For each row all of its candidates, best first; those the catalogue does not have come last.
+
+    Raises:
+        ValueError: As in ``search``, or when a row has more than 1,000 candidates.
     """
     batch = batch_size(candidates=candidates, queries=queries, user_ids=user_ids, histories=histories)
     inputs = {
         "query": text_tensor("queries", queries, batch),
-        "candidates": list_tensor("candidates", candidates, batch),
+        "candidates": candidates_tensor(candidates, batch),
     }
     inputs |= context_tensors(batch, user_ids, histories)
     return _listing(model, "rank", batch, inputs, timeout_s)

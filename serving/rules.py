@@ -34,7 +34,7 @@ class Rules(tf.Module):
         self._codes = tf.Variable(codes.reshape(len(names), len(items)).T.astype(np.int32), trainable=False)
         self._pairs = _table(vocabulary.astype(object).tolist())
         self._columns = _table(names)
-        self._num_columns = len(names)
+        self._num_columns, self._num_pairs = len(names), len(vocabulary)
 
     def allowed(self, filters: tf.Tensor) -> tf.Tensor:
         """What may be returned.
@@ -56,15 +56,17 @@ class Rules(tf.Module):
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
         given = tf.strings.length(filters) > 0
         column = self._columns.lookup(tf.strings.regex_replace(filters, "(?s)=.*", "", replace_global=False))
+        # Which pairs a row allows; the last column takes what no item has. As wide as there are pairs, and
+        # not as filters times items: the number of filters is the caller's.
         pair = tf.where(given, self._pairs.lookup(filters), -1)
+        pair = tf.where(pair >= 0, pair, self._num_pairs)
+        row = tf.range(tf.shape(filters)[0])[:, None] + tf.zeros_like(pair)
+        shape = tf.stack([tf.shape(filters)[0], self._num_pairs + 1])
+        is_wanted = tf.scatter_nd(tf.stack([row, pair], axis=-1), tf.ones_like(pair), shape) > 0
         passes = tf.reduce_all(~given | (column >= 0), axis=1)[:, None] & tf.ones_like(self._available)[None]
         for c in range(self._num_columns):
-            mine = given & (column == c)
-            # A Python loop over columns, of which there are few, and not over items or filters.
-            found = tf.reduce_any(
-                mine[:, :, None] & (pair[:, :, None] == self._codes[None, None, :, c]), axis=1
-            )
-            passes &= found | ~tf.reduce_any(mine, axis=1)[:, None]
+            is_asked = tf.reduce_any(given & (column == c), axis=1)[:, None]
+            passes &= tf.gather(is_wanted, self._codes[:, c], axis=1) | ~is_asked
         return passes
 
 

@@ -13,6 +13,7 @@ from models.ranker import RELEVANCE, Ranker
 from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
+from serving.arguments import MAX_CANDIDATES
 from serving.histories import RequestHistory, UserTable
 from serving.rules import Rules
 
@@ -167,10 +168,14 @@ class Servable(tf.Module):
     def _rank(self, query, user_id, history, candidates):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
         vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-        rows = self._item_rows.lookup(candidates)
-        is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
+        # The client puts an empty text first, which counts for nothing.
+        beyond = tf.maximum(tf.shape(candidates)[1] - (1 + MAX_CANDIDATES), 0)
+        rows = self._item_rows.lookup(candidates[:, : 1 + MAX_CANDIDATES])
         safe = tf.maximum(rows, 0)
-        scores, _ = self._score(vectors, safe, is_known, asker)
+        scores, parts = self._score(vectors, safe, rows >= 0, asker)
+        rows = tf.pad(rows, [[0, 0], [0, beyond]], constant_values=-1)
+        scores, parts = tf.pad(scores, [[0, 0], [0, beyond]]), tf.pad(parts, [[0, 0], [0, beyond], [0, 0]])
+        is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
         scores = tf.where(is_known, scores, LOWEST)
         # Known first, then unknown, then padding; equal ones stay in the caller's order.
         group = tf.where(is_known, 2, tf.where(is_given, 1, 0))
@@ -181,8 +186,8 @@ class Servable(tf.Module):
         def ordered(values: tf.Tensor) -> tf.Tensor:
             return tf.gather(values, order, batch_dims=1)
 
-        parts = tf.where(is_known[..., None], self._retriever.parts(vectors, safe), 0.0)
-        titles = tf.where(is_known, tf.gather(self._titles, safe), "")
+        parts = tf.where(is_known[..., None], parts, 0.0)
+        titles = tf.where(is_known, tf.gather(self._titles, tf.maximum(rows, 0)), "")
         return {
             "item_ids": ordered(candidates),
             "scores": ordered(tf.where(is_given, scores, 0.0)),

@@ -50,6 +50,12 @@ def test_every_list_begins_with_an_empty_text() -> None:
     assert _listed(rank, "history") == [[b""], [b""]]
 
 
+def test_rank_takes_a_thousand_candidates_a_row() -> None:
+    assert len(_listed(calls.rank(_MODEL, [["x"] * 1000]), "candidates")[0]) == 1001
+    with pytest.raises(ValueError, match=r"at most 1,000 items a row\. Got 1,001\."):
+        calls.rank(_MODEL, [["x"], ["x"] * 1001])
+
+
 def test_predict_asks_for_the_outputs_it_is_told() -> None:
     assert list(calls.predict(_MODEL, "search", {}).request.output_filter) == []
     assert list(calls.predict(_MODEL, "search", {}, ["scores"]).request.output_filter) == ["scores"]

@@ -15,6 +15,7 @@ from models.item_table import ItemTable
 from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
+from serving.arguments import MAX_CANDIDATES
 from serving.compatibility import check_compatibility
 from serving.servable import LOWEST, MAX_REQUEST_HISTORY, MAX_RESULTS
 from tests import tiny
@@ -376,6 +377,17 @@ def test_unknown_candidates_do_not_change_the_scores_of_the_others(ask: Ask) -> 
     mixed = ask("rank", query=["candle"], candidates=[["?", name(9), "", name(7)]])
 
     np.testing.assert_allclose(mixed["scores"][:, :2], plain["scores"], atol=1e-6)
+
+
+def test_candidates_past_the_limit_come_after_the_others_unscored(ask: Ask) -> None:
+    candidates = [""] + [name(3)] * MAX_CANDIDATES + [name(0), "", name(7)]
+    answer = ask("rank", query=["candle"], candidates=[candidates])
+
+    assert answer["num_results"].tolist() == [MAX_CANDIDATES]
+    assert shown(answer) == [name(3)] * MAX_CANDIDATES
+    rest = answer["item_ids"][0, MAX_CANDIDATES:].tolist()
+    assert rest == [name(0).encode(), name(7).encode(), b"", b""]
+    assert answer["scores"][0, MAX_CANDIDATES:].tolist() == [np.float32(LOWEST)] * 2 + [0.0, 0.0]
 
 
 @pytest.mark.parametrize("candidates", [[], ["?"], ["", ""]])
