@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+from pipeline.beam import BeamConfig
 from pipeline.errors import DataError
 from pipeline.section import nearest
 from serving.stock_ops.table import stock_ops
@@ -182,19 +184,75 @@ class EvaluationConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BeamConfig:
-    """Where Beam stages run: a runner's name and its options as flags."""
+class ResourceConfig:
+    """What a container of a Kubeflow pipeline may use; what is empty is left to the default, or the cluster.
 
-    runner: str = "DirectRunner"
-    options: tuple[str, ...] = ()
+    Attributes:
+        cpu: Cores, as Kubernetes writes them: ``4`` or ``500m``.
+        memory: Bytes, as Kubernetes writes them: ``16Gi``.
+        accelerator: The resource's name in the cluster, such as ``nvidia.com/gpu`` or ``google.com/tpu``.
+        accelerator_count: How many of them.
+        node_selector: Labels that the machine must have.
+    """
 
-    def args(self) -> list[str]:
-        """The flags TFX passes to Beam."""
-        if self.runner == "DirectRunner" and not self.options:
-            # This is Beam's default. With any flag at all, TFX packs a copy of itself for remote workers
-            # before each component.
-            return []
-        return [f"--runner={self.runner}", *self.options]
+    cpu: str = ""
+    memory: str = ""
+    accelerator: str = ""
+    accelerator_count: int = 1
+    node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(
+            not self.cpu or re.fullmatch(r"\d+(\.\d+)?|\d+m", self.cpu) is not None,
+            'the cpu of kubeflow must be cores, such as "4" or "500m"',
+            self.cpu,
+        )
+        _require(
+            not self.memory or re.fullmatch(r"\d+([EPTGMK]i?)?", self.memory) is not None,
+            'the memory of kubeflow must be bytes, such as "16Gi"',
+            self.memory,
+        )
+        _require(
+            self.accelerator_count >= 1,
+            "the accelerator_count of kubeflow must be at least 1",
+            self.accelerator_count,
+        )
+
+    def over(self, default: ResourceConfig) -> ResourceConfig:
+        """These resources, and the default's where these say nothing."""
+        has_accelerator = bool(self.accelerator)
+        return ResourceConfig(
+            cpu=self.cpu or default.cpu,
+            memory=self.memory or default.memory,
+            accelerator=self.accelerator or default.accelerator,
+            accelerator_count=self.accelerator_count if has_accelerator else default.accelerator_count,
+            node_selector=self.node_selector or default.node_selector,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KubeflowConfig:
+    """How the nodes run as containers; has no influence on what they compute.
+
+    Attributes:
+        default: Resources of every node.
+        nodes: Resources by node, such as ``Trainer`` or ``ExampleGen.events``, over the default.
+        retries: How often a node that failed is started again, each time after twice the wait.
+        cache: Whether a node with the same inputs and parameters is taken from an earlier run. Nodes that
+            look at what may have changed outside, the data and the model that is served, always run.
+    """
+
+    default: ResourceConfig = ResourceConfig()
+    nodes: Mapping[str, ResourceConfig] = dataclasses.field(default_factory=dict)
+    retries: int = 2
+    cache: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self.retries >= 0, "kubeflow.retries must be at least 0", self.retries)
+
+    def resources(self, node: str) -> ResourceConfig:
+        """What a node gets."""
+        return self.nodes[node].over(self.default) if node in self.nodes else self.default
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,7 +263,8 @@ class Config:
     train: TrainConfig = TrainConfig()
     serve: ServeConfig = ServeConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    beam: BeamConfig = BeamConfig()
+    beam: BeamConfig = dataclasses.field(default_factory=BeamConfig)
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     def to_json(self) -> str:
         """The configuration as JSON with sorted keys."""
@@ -230,7 +289,7 @@ class Config:
         return cls(**{name: _section(hints[name], name, table) for name, table in values.items()})
 
 
-def _section(cls: type, name: str, table: Any) -> Any:
+def _section(cls: Any, name: str, table: Any) -> Any:
     if not isinstance(table, Mapping):
         raise DataError(f"configuration: {name} must be a table. Got {table!r}.")
     hints = get_type_hints(cls)
@@ -247,6 +306,12 @@ def _typed(kind: Any, key: str, value: Any) -> Any:
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             raise DataError(f"configuration: {key} must be a list of text. Got {value!r}.")
         return tuple(value)
+    if get_origin(kind) is Mapping:
+        if not isinstance(value, Mapping):
+            raise DataError(f"configuration: {key} must be a table. Got {value!r}.")
+        return {name: _typed(get_args(kind)[1], f"{key}.{name}", entry) for name, entry in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return _section(kind, key, value)
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         raise DataError(f"configuration: {key} must be {kind.__name__}. Got {value!r}.")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from components.table_example_gen.component import TableExampleGen
 from components.table_example_gen.executor import Executor as TableExecutor
 from components.table_example_gen.executor import read_examples
 from pipeline import features
-from pipeline.config import BeamConfig
+from pipeline.beam import BeamConfig
 from pipeline.manifest import Manifest
 from pipeline.tables import expand_paths
 
@@ -55,7 +56,8 @@ def write_tables(manifest: Manifest, folder: Path) -> dict[str, Any]:
         described = getattr(manifest, table)
         if described is not None:
             files = expand_paths(described.path, manifest.folder)
-            rows = (row for file in files for row in read_examples(file, manifest.to_json(), table))
+            batches = (batch for file in files for batch in read_examples(file, manifest.to_json(), table))
+            rows = itertools.chain.from_iterable(batches)
             tables[table] = artifact(standard_artifacts.Examples, folder / table, [features.ALL])
             write_records(folder / table, rows)
     return tables

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import BeamConfig, Config, ModelConfig, TrainConfig, load_config
+from pipeline.config import Config, ModelConfig, TrainConfig, load_config
 from pipeline.errors import DataError
 
 
@@ -184,11 +184,3 @@ def test_json_does_not_depend_on_the_order_of_settings() -> None:
 def test_configuration_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().train.epochs = 3  # type: ignore[misc]
-
-
-def test_beam_gets_flags_only_where_it_runs_elsewhere() -> None:
-    assert BeamConfig().args() == []
-    assert BeamConfig(runner="FlinkRunner", options=("--parallelism=2",)).args() == [
-        "--runner=FlinkRunner",
-        "--parallelism=2",
-    ]

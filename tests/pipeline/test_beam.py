@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.beam import BeamConfig
+from pipeline.errors import DataError
+
+IMAGE = "--sdk_container_image=eu.gcr.io/shop/tandem:1"
+DATAFLOW = ("--project=shop", "--region=europe-west1", "--temp_location=gs://shop/tmp", IMAGE)
+WHOLE = {
+    "DirectRunner": ("--direct_running_mode=multi_processing", "--direct_num_workers=2"),
+    "PrismRunner": ("--prism_location=/opt/prism",),
+    "FlinkRunner": ("--flink_master=flink:8081", "--parallelism=8", IMAGE),
+    "SparkRunner": ("--spark_master_url=spark://spark:7077", "--environment_type=LOOPBACK"),
+    "DataflowRunner": DATAFLOW,
+    "PortableRunner": ("--job_endpoint=jobs:8099", IMAGE),
+}
+
+
+def test_default_gets_no_flag() -> None:
+    assert BeamConfig().args() == []
+
+
+def test_direct_runner_with_options_is_the_engine_that_has_them_and_packs_nothing() -> None:
+    options = WHOLE["DirectRunner"]
+
+    assert BeamConfig(options=options).args() == [
+        "--runner=FnApiRunner",
+        "--sdk_container_image=none",
+        *options,
+    ]
+
+
+@pytest.mark.parametrize("runner", [runner for runner in WHOLE if runner != "DirectRunner"])
+def test_other_runners_get_their_name_and_options(runner: str) -> None:
+    config = BeamConfig(runner=runner, options=WHOLE[runner])
+
+    assert config.args() == [f"--runner={runner}", *WHOLE[runner]]
+
+
+@pytest.mark.parametrize(
+    ("runner", "missing", "named"),
+    [
+        ("FlinkRunner", 0, "--flink_master=HOST:PORT"),
+        ("FlinkRunner", 2, "--sdk_container_image=IMAGE or --environment_type=TYPE"),
+        ("SparkRunner", 0, "--spark_master_url=URL"),
+        ("SparkRunner", 1, "--sdk_container_image=IMAGE or --environment_type=TYPE"),
+        ("DataflowRunner", 0, "--project=PROJECT"),
+        ("DataflowRunner", 1, "--region=REGION"),
+        ("DataflowRunner", 2, "--temp_location=gs://BUCKET/FOLDER"),
+        ("DataflowRunner", 3, "--sdk_container_image=IMAGE"),
+        ("PortableRunner", 0, "--job_endpoint=HOST:PORT"),
+    ],
+)
+def test_missing_option_is_named(runner: str, missing: int, named: str) -> None:
+    options = [option for number, option in enumerate(WHOLE[runner]) if number != missing]
+
+    with pytest.raises(DataError) as error:
+        BeamConfig(runner=runner, options=tuple(options))
+
+    assert str(error.value) == (
+        f"configuration: beam.options must have {named} for {runner}. Got {' '.join(options) or 'none'}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("runner", "options", "sentence"),
+    [
+        (
+            "FlinkRuner",
+            (),
+            "configuration: beam.runner must be a runner of Beam. Got 'FlinkRuner'; did you mean "
+            '"FlinkRunner"?',
+        ),
+        (
+            "DirectRunner",
+            ("direct_num_workers=2",),
+            "configuration: beam.options must be flags of the form --name=value. Got 'direct_num_workers=2'.",
+        ),
+        (
+            "DirectRunner",
+            ("--direct_num_worker=2",),
+            "configuration: beam.options must be known to Beam. Got '--direct_num_worker=2'; did you mean "
+            '"--direct_num_workers"?',
+        ),
+        (
+            "DirectRunner",
+            ("--direct_num_workers=two",),
+            "configuration: beam.options must be as Beam takes them. Got argument --direct_num_workers: "
+            "invalid int value: 'two'.",
+        ),
+        (
+            "DataflowRunner",
+            ("--project=", *DATAFLOW[1:]),
+            "configuration: beam.options must have --project=PROJECT for DataflowRunner. Got --project= "
+            + " ".join(DATAFLOW[1:])
+            + ".",
+        ),
+    ],
+)
+def test_mistake_is_named(runner: str, options: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(DataError) as error:
+        BeamConfig(runner=runner, options=options)
+
+    assert str(error.value) == sentence
+
+
+def test_option_of_a_job_server_that_beam_s_python_does_not_know_is_passed_on() -> None:
+    options = (*WHOLE["FlinkRunner"], "--execution_mode_for_batch=BATCH_FORCED")
+
+    assert BeamConfig(runner="FlinkRunner", options=options).args()[-1] == options[-1]
