@@ -27,6 +27,7 @@ from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel
 from models.two_tower import TwoTower
+from models.vocabularies import Vocabularies
 from pipeline.config import Config
 from serving.histories import UserTable
 from serving.servable import Servable
@@ -128,6 +129,7 @@ def _export(items: ItemTable, version_dir: Path, path: Path, rng: np.random.Gene
         tokenizer=Tokenizer.from_pretrained(encoder),
         item_shares=np.full(len(items), 1 / len(items), np.float32),
         num_user_numbers=0,
+        vocabularies=Vocabularies(items=items.ids, users=np.zeros(0, object)),
     )
     model.create_ranker_weights(items)
     histories = rng.integers(0, len(items), (_NUM_USERS, _HISTORY)).astype(np.int32)

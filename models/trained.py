@@ -6,6 +6,8 @@ import dataclasses
 import io
 import json
 import os
+import types
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -20,6 +22,7 @@ from models.text_encoder import TextEncoder
 from models.tokenizer import VOCABULARY_FILE, Tokenizer
 from models.two_tower import TwoTower
 from models.validation import item_matrix
+from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
 from pipeline.config import Config
 
 _DESCRIPTION, _TOWERS, _RANKER, _SHARES = "model.json", "two_tower.npz", "ranker.npz", "item_shares.npy"
@@ -35,6 +38,7 @@ class TrainedModel:
         tokenizer: The encoder's own.
         item_shares: float32 ``[num_items]``, each item's share of the training interactions.
         num_user_numbers: Width of the users' numeric features.
+        vocabularies: What the rows of the retrieval model's tables stand for.
     """
 
     two_tower: TwoTower
@@ -42,6 +46,7 @@ class TrainedModel:
     tokenizer: Tokenizer
     item_shares: np.ndarray
     num_user_numbers: int
+    vocabularies: Vocabularies
 
     def save(self, folder: str, config: Config) -> None:
         """Writes weights, vocabulary, architecture and configuration."""
@@ -60,10 +65,14 @@ class TrainedModel:
         _write(folder, _TOWERS, _weights(self.two_tower))
         _write(folder, _RANKER, _weights(self.ranker))
         _write(folder, _SHARES, _array(self.item_shares))
+        self.vocabularies.save(folder)
 
     @classmethod
     def load(cls, folder: str, items: ItemTable) -> TrainedModel:
-        """Reads a model and ties it to the catalogue it was trained on."""
+        """Reads a model and ties it to a catalogue: that of its training, or a later one.
+
+        Items that are new since live on what is known of them, as `ItemTower` has it: their rows are zeros.
+        """
         description = json.loads(_read(folder, _DESCRIPTION))
         config = Config.from_json(description["config"])
         two_tower = TwoTower(
@@ -79,7 +88,9 @@ class TrainedModel:
         ranker = Ranker(
             Heads(**heads | {"kinds": tuple(heads["kinds"])}), num_cross_layers=config.model.num_cross_layers
         )
-        _assign(two_tower, _read(folder, _TOWERS))
+        trained_on = Vocabularies.load(folder)
+        vocabularies = dataclasses.replace(trained_on, items=items.ids)
+        _assign(two_tower, _read(folder, _TOWERS), carried_rows(two_tower, trained_on, vocabularies))
         shares = np.load(io.BytesIO(_read(folder, _SHARES)))
         model = cls(
             two_tower=two_tower,
@@ -87,8 +98,9 @@ class TrainedModel:
             tokenizer=Tokenizer(
                 _read(folder, VOCABULARY_FILE).decode().split("\n"), lowercase=description["lowercase"]
             ),
-            item_shares=shares,
+            item_shares=carried(shares, rows_of(items.ids, trained_on.items)),
             num_user_numbers=description["num_user_numbers"],
+            vocabularies=vocabularies,
         )
         model.create_ranker_weights(items)
         _assign(ranker, _read(folder, _RANKER))
@@ -128,12 +140,15 @@ def _weights(model: keras.Model) -> bytes:
     return buffer.getvalue()
 
 
-def _assign(model: keras.Model, content: bytes) -> None:
+def _assign(
+    model: keras.Model, content: bytes, rows: Mapping[int, np.ndarray] = types.MappingProxyType({})
+) -> None:
     saved = np.load(io.BytesIO(content))
     if len(saved.files) != len(model.weights):
         raise ValueError(f"The model must have {len(saved.files)} weights. Received: {len(model.weights)}.")
     for variable, name in zip(model.weights, sorted(saved.files), strict=True):
-        variable.assign(saved[name])
+        value = saved[name]
+        variable.assign(carried(value, rows[id(variable)]) if id(variable) in rows else value)
 
 
 def _array(values: np.ndarray) -> bytes:

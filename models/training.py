@@ -16,12 +16,13 @@ from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.ranker import Heads, Ranker
 from models.ranker_training import Candidates, fit_ranker, retrieve_candidates
 from models.retrieval_training import RetrievalTrainer, phases, with_targets
-from models.strategy import training_strategy
+from models.strategy import is_chief, training_strategy
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel, build_retriever, encoder_settings
 from models.two_tower import TwoTower
 from models.validation import query_matrix
+from models.vocabularies import Vocabularies
 from pipeline import features
 from pipeline.config import Config
 from pipeline.errors import DataError
@@ -36,18 +37,24 @@ def run_fn(fn_args: Any) -> None:
     Args:
         fn_args: TFX's `FnArgs` with, beside the usual, ``item_examples``, ``item_transform_graph``,
             ``text_embeddings`` and ``summary`` folders, and ``custom_config`` holding ``manifest`` and
-            ``config`` as JSON and the resolved ``encoder``.
+            ``config`` as JSON and the name of the ``encoder``.
     """
     manifest = Manifest.from_json(fn_args.custom_config["manifest"])
     config = Config.from_json(fn_args.custom_config["config"])
     encoder_name = fn_args.custom_config["encoder"]
+    strategy = training_strategy()
     keras.utils.set_random_seed(config.train.seed)
     tf.config.experimental.enable_op_determinism()
-    with training_strategy().scope():
-        _train(fn_args, manifest, config, encoder_name)
+    _train(fn_args, manifest, config, encoder_name, strategy)
 
 
-def _train(fn_args: Any, manifest: Manifest, config: Config, encoder_name: str) -> None:
+def _train(
+    fn_args: Any,
+    manifest: Manifest,
+    config: Config,
+    encoder_name: str,
+    strategy: tf.distribute.Strategy,
+) -> None:
     def encoder() -> TextEncoder:
         return TextEncoder.from_pretrained(encoder_name, **encoder_settings(config))
 
@@ -73,24 +80,36 @@ def _train(fn_args: Any, manifest: Manifest, config: Config, encoder_name: str) 
         item_counts=counts,
         starts=_read_starts(fn_args.summary),
         log_dir=fn_args.model_run_dir,
+        strategy=strategy,
     )
     phase_list = phases(
         config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
     )
     selected, epochs = trainer.select(phase_list)
+    two_tower = trainer.refit(phase_list, epochs) if config.train.refit else selected
+    if not is_chief(strategy):
+        return
+    # The ranker is small: the chief fits it alone.
     shares = (counts / max(counts.sum(), 1)).astype(np.float32)
     ranker, curves = _fit_ranker(selected, source, items, shares, manifest, config)
     model = TrainedModel(
-        two_tower=trainer.refit(phase_list, epochs) if config.train.refit else selected,
+        two_tower=two_tower,
         ranker=ranker,
         tokenizer=Tokenizer.from_pretrained(encoder_name),
         item_shares=shares,
         num_user_numbers=source.num_user_numbers,
+        vocabularies=Vocabularies.read(
+            manifest,
+            items,
+            item_transform_graph=fn_args.item_transform_graph,
+            transform_graph=fn_args.transform_graph_path,
+        ),
     )
     model.save(fn_args.serving_model_dir, config)
     written = {"curves": trainer.curves + curves, "best_epochs": epochs}
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
         json.dump(written, file)
+    trainer.remove_backups()
 
 
 def _fit_ranker(

@@ -17,6 +17,7 @@ from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel, encoder_settings
 from models.two_tower import CATEGORIES, NUMBERS, TwoTower
+from models.vocabularies import Vocabularies
 from pipeline.config import Config, ModelConfig, ServeConfig, TrainConfig
 from serving.histories import UserTable
 from serving.servable import Servable
@@ -153,6 +154,18 @@ def make_two_tower(items: ItemTable, config: Config = CONFIG, **settings: Any) -
     )
 
 
+def make_vocabularies(items: ItemTable) -> Vocabularies:
+    return Vocabularies(
+        items=items.ids,
+        users=np.array([b"ann", b"bob", b"cid"], object),
+        item_categories=(
+            np.array([b"hall", b"kitchen", b"garden"], object),
+            np.array([b"blue", b"red", b"green"], object),
+        ),
+        user_categories=(np.array([b"new", b"regular"], object),),
+    )
+
+
 def make_trained(items: ItemTable, heads: Heads = HEADS) -> TrainedModel:
     """A model whose every weight has been moved, as training would."""
     two_tower = make_two_tower(items)
@@ -164,6 +177,7 @@ def make_trained(items: ItemTable, heads: Heads = HEADS) -> TrainedModel:
         tokenizer=make_tokenizer(),
         item_shares=counts / counts.sum(),
         num_user_numbers=NUM_USER_NUMBERS,
+        vocabularies=make_vocabularies(items),
     )
     model.create_ranker_weights(items)
     randomise(model.ranker, scale=0.1)
