@@ -20,6 +20,7 @@ from pipeline.files import OnBytes, num_bytes, shown
 from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
 from pipeline.manifest import Manifest
 from pipeline.progress import Progress
+from pipeline.spans import files_read
 from pipeline.splits import SPLITS, event_splits, event_starts, judgment_splits
 from pipeline.tables import column_names, expand_paths, read_batches
 
@@ -78,6 +79,30 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
     return report
 
 
+def check_items(manifest: Manifest, *, stream: TextIO) -> None:
+    """Checks the catalogue alone, by the same rules.
+
+    Raises:
+        DataError: A file or column is missing, the table is empty, or a finding is past its limit.
+    """
+    started = time.monotonic()
+    files = files_read(manifest, "items")
+    progress = Progress(stream, total=sum(num_bytes(file) for file in files))
+    ids, findings = _ids(manifest, {"items": files}, "items", progress)
+    progress.clear()
+    report = Report(
+        name=manifest.name,
+        num_items=len(ids),
+        num_users=None,
+        events=None,
+        judgments=None,
+        findings=findings,
+        seconds=time.monotonic() - started,
+    )
+    print_report(report, manifest, stream)
+    findings.raise_past(manifest.limits)
+
+
 def normalised_batches(
     manifest: Manifest,
     table: str,
@@ -114,7 +139,7 @@ def _files(manifest: Manifest) -> dict[str, list[str]]:
     for table in ("items", "users", "events", "judgments"):
         described = getattr(manifest, table)
         if described is not None:
-            files[table] = expand_paths(described.path, manifest.folder)
+            files[table] = files_read(manifest, table)
     if manifest.judgments is not None and manifest.judgments.queries is not None:
         expand_paths(manifest.judgments.queries, manifest.folder)
     return files

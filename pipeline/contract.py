@@ -86,9 +86,10 @@ class UsersTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EventsTable:
-    """The log: who did what with which item, and when."""
+    """The log: who did what with which item, and when. Of its spans, the last `spans` are read, or all."""
 
     path: tuple[str, ...]
+    spans: int | None = None
     format: str | None = None
     user: str
     item: str
@@ -128,10 +129,15 @@ class JudgmentsTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EventSplit:
-    """Where validation and test begin: both ISO 8601 times, or both shares of the time the log covers."""
+    """Where validation and test begin: both ISO 8601 times, or both shares of the time the log covers.
+
+    Or how many days each lasts, counted back from the last event, so that the windows move with the data.
+    """
 
     validation: str | float = 0.1
     test: str | float = 0.1
+    validation_days: float | None = None
+    test_days: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from pipeline.findings import Findings
 from pipeline.manifest import Manifest
+from pipeline.spans import spans_in_words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,14 +52,14 @@ def day(seconds: int) -> str:
 
 
 def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
-    lines = [("items", report.num_items, f"text {', '.join(manifest.items.text)}")]
+    lines = [("items", report.num_items, _noted(f"text {', '.join(manifest.items.text)}", manifest, "items"))]
     if report.num_users is not None:
-        lines.append(("users", report.num_users, ""))
+        lines.append(("users", report.num_users, _noted("", manifest, "users")))
     if report.events is not None:
         events, starts = report.events, report.events.starts
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(events.kinds.items())[:6])
         covered = f"{events.num_users:,} users, {events.num_items:,} items; {kinds}"
-        lines.append(("events", sum(events.splits.values()), covered))
+        lines.append(("events", sum(events.splits.values()), _noted(covered, manifest, "events")))
         spans = (
             f"{day(events.first_time)} to {day(starts[0])}",
             f"{day(starts[0])} to {day(starts[1])}",
@@ -85,3 +86,7 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
         )
     if not report.findings.findings:
         print("  no findings", file=stream)
+
+
+def _noted(note: str, manifest: Manifest, table: str) -> str:
+    return "; ".join(filter(None, (note, spans_in_words(manifest, table))))

@@ -29,8 +29,12 @@ from pipeline.contract import (
 )
 from pipeline.errors import DataError
 from pipeline.section import Section
+from pipeline.spans import has_spans, span_mistake
 
 FILE_NAME = "dataset.toml"
+# Curated schemas, NAME.pbtxt, beside the manifest.
+SCHEMAS_FOLDER = "schema"
+TABLES = ("items", "users", "events", "judgments")
 _ITEM_COLUMNS = ("item_id", "available")
 _USER_COLUMNS = ("user_id",)
 
@@ -160,11 +164,19 @@ def _features(
     return numeric, categorical
 
 
+def _paths(section: Section) -> tuple[str, ...]:
+    """The paths of a table that may come in spans."""
+    paths = section.texts("path", at_least=1)
+    if mistake := span_mistake(paths):
+        raise section.error("path", mistake)
+    return paths
+
+
 def _items(section: Section) -> ItemsTable:
     text = section.texts("text", at_least=1)
     numeric, categorical = _features(section, _ITEM_COLUMNS, text)
     return ItemsTable(
-        path=section.texts("path", at_least=1),
+        path=_paths(section),
         format=_format(section),
         id=section.text("id"),
         text=text,
@@ -177,7 +189,7 @@ def _items(section: Section) -> ItemsTable:
 def _users(section: Section) -> UsersTable:
     numeric, categorical = _features(section, _USER_COLUMNS)
     return UsersTable(
-        path=section.texts("path", at_least=1),
+        path=_paths(section),
         format=_format(section),
         id=section.text("id"),
         numeric=numeric,
@@ -186,8 +198,13 @@ def _users(section: Section) -> UsersTable:
 
 
 def _events(section: Section) -> EventsTable:
+    paths = _paths(section)
+    spans = int(section.number("spans")) if "spans" in section else None
+    if spans is not None and (spans < 1 or not has_spans(paths)):
+        raise section.error("spans", "must be at least 1, of a path that has {SPAN} or {YYYY}, {MM} and {DD}")
     return EventsTable(
-        path=section.texts("path", at_least=1),
+        path=paths,
+        spans=spans,
         format=_format(section),
         user=section.text("user"),
         item=section.text("item"),
@@ -226,6 +243,8 @@ def _judgments(section: Section) -> JudgmentsTable:
     queries = section.texts("queries", at_least=1) if "queries" in section else None
     if queries and "query_id" not in section:
         raise section.error("query_id", "must name the column that joins path and queries")
+    if any(has_spans(section.texts(key)) for key in ("path", "queries")):
+        raise section.error("path", "must not have spans, as judgments are one table")
     grade = section.value("grade")
     if isinstance(grade, Mapping):
         rule = section.section("grade", ("column", "gains"))
@@ -248,8 +267,18 @@ def _judgments(section: Section) -> JudgmentsTable:
 
 
 def _event_split(section: Section) -> EventSplit:
-    table = section.section("events", ("validation", "test"))
+    table = section.section("events", _fields(EventSplit))
     default = EventSplit()
+    if "validation_days" in table or "test_days" in table:
+        days = {key: table.number(key) for key in ("validation_days", "test_days")}
+        for key, value in days.items():
+            if value <= 0:
+                raise table.error(key, "must be above 0")
+        for key in ("validation", "test"):
+            # The JSON form has the default beside the days.
+            if table.value(key) not in (None, getattr(default, key)):
+                raise table.error(key, "must be left out beside validation_days and test_days")
+        return EventSplit(**days)
     if "validation" not in table and "test" not in table:
         return default
     starts = [_start(table, key) for key in ("validation", "test")]

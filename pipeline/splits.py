@@ -13,16 +13,20 @@ import pyarrow as pa
 from pipeline.contract import EventSplit, JudgmentSplit
 
 SPLITS = ("train", "validation", "test")
+_DAY_S = 86_400
 
 
 def event_starts(split: EventSplit, first_time: int, last_time: int) -> tuple[int, int]:
     """When validation and test begin, in epoch seconds; an event at the start itself is after it.
 
     Args:
-        split: Times or shares.
+        split: Times, shares or days.
         first_time: Epoch seconds of the log's first event; used for shares only.
-        last_time: Epoch seconds of its last event, likewise.
+        last_time: Epoch seconds of its last event; used for shares and days.
     """
+    if split.validation_days is not None and split.test_days is not None:
+        test_start = last_time + 1 - round(split.test_days * _DAY_S)
+        return test_start - round(split.validation_days * _DAY_S), test_start
     if isinstance(split.validation, str) and isinstance(split.test, str):
         validation, test = (
             datetime.datetime.fromisoformat(s).timestamp() for s in (split.validation, split.test)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.check import check_dataset
+from pipeline.check import check_dataset, check_items
 from pipeline.contract import ItemsTable
 from pipeline.data_report import Report
 from pipeline.errors import DataError
@@ -231,3 +231,30 @@ def test_manifest_made_in_memory_is_checked_too(dataset: Write) -> None:
     )
 
     assert report.num_users is None
+
+
+def test_spans_are_read_and_named(dataset: Write) -> None:
+    manifest = MANIFEST.replace('"events.csv"', '"events-{SPAN}.csv"').replace(
+        '"items.csv"', '"items-{SPAN}.csv"'
+    )
+    first, *rest = EVENTS.splitlines(keepends=True)
+    folder = dataset(manifest)
+    for span, rows in enumerate((rest[:2], rest[2:])):
+        (folder / f"events-{span}.csv").write_text(first + "".join(rows))
+        (folder / f"items-{span}.csv").write_text(ITEMS if span else "sku,title,price\n")
+    printed = io.StringIO()
+
+    report = check_dataset(load_manifest(folder), stream=printed)
+
+    assert report.num_items == 3
+    assert report.events is not None
+    assert sum(report.events.splits.values()) == 4
+    assert "2 spans, 0 to 1" in printed.getvalue()
+    assert "text title; span 1" in printed.getvalue()
+
+
+def test_items_alone_are_checked_by_the_same_rules(dataset: Write) -> None:
+    folder = dataset(events__csv="broken", items__csv=ITEMS + "001,Again,1\n")
+
+    with pytest.raises(DataError, match="duplicate_items|repeat an id"):
+        check_items(load_manifest(folder), stream=io.StringIO())

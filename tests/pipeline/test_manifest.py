@@ -64,7 +64,20 @@ def test_every_key_is_read(dataset: Write) -> None:
     assert manifest.limits.orphan_events == 0.5
 
 
-@pytest.mark.parametrize("text", [MANIFEST, FULL])
+SPANS = MANIFEST.replace('"events.csv"', '"days/{YYYY}-{MM}-{DD}.csv"\nspans = 90').replace(
+    '{ validation = "2024-01-03", test = "2024-01-04" }', "{ validation_days = 7, test_days = 3.5 }"
+)
+
+
+def test_window_of_spans_and_days_of_splits_are_read(dataset: Write) -> None:
+    manifest = load_manifest(dataset(SPANS))
+
+    assert manifest.events is not None
+    assert manifest.events.spans == 90
+    assert manifest.split.events == EventSplit(validation_days=7, test_days=3.5)
+
+
+@pytest.mark.parametrize("text", [MANIFEST, FULL, SPANS])
 def test_json_round_trip_is_the_identity(dataset: Write, text: str) -> None:
     manifest = load_manifest(dataset(text))
 
@@ -102,6 +115,14 @@ def test_dates_may_be_toml_dates(dataset: Write) -> None:
         ('"2024-01-04"', "0.1", "split.events.validation must be a number"),
         ('name = "tiny"', 'name = "a/b"', "as it names a folder"),
         ('name = "tiny"', "name", "must be TOML in UTF-8"),
+        ('"items.csv"', '["items/{SPAN}.csv", "more.csv"]', "must have spans of one kind in every path"),
+        ('kind = "purchase"', "spans = 3", "events.spans must be at least 1, of a path that has {SPAN}"),
+        ("validation =", "validation_days = 7, validation =", "split.events.test_days must be a number"),
+        (
+            'test = "2024-01-04"',
+            "validation_days = 7, test_days = 7",
+            "split.events.validation must be left out beside",
+        ),
         (
             "[split]",
             '[judgments]\npath="q"\nqueries="r"\nquery="q"\nitem="i"\ngrade="g"\n[split]',

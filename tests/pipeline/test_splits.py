@@ -61,3 +61,14 @@ def test_given_split_wins() -> None:
     batch = pa.record_batch([pa.array(["a"]), pa.array(["test"])], ["query", "split"])
 
     assert judgment_splits(batch, JudgmentSplit()).to_pylist() == ["test"]
+
+
+def test_days_are_counted_back_from_the_last_event() -> None:
+    starts = event_starts(EventSplit(validation_days=2, test_days=1), 0, NEW_YEAR)
+
+    assert starts == (NEW_YEAR + 1 - 3 * 86400, NEW_YEAR + 1 - 86400)
+    assert event_splits(np.array([NEW_YEAR - 86400, NEW_YEAR - 86399, NEW_YEAR]), starts).tolist() == [
+        1,
+        2,
+        2,
+    ]
