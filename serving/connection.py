@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import random
 import re
@@ -22,7 +23,7 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
 
-class Connection:
+class Connection(abc.ABC):
     """The settings of a client, checked; `Client` and `AsyncClient` add the calls.
 
     A client has one channel, which opens its connection with the first call, keeps it, and opens it anew when
@@ -65,8 +66,9 @@ class Connection:
         self.tls = tls
         self._open()
 
+    @abc.abstractmethod
     def _open(self) -> None:
-        raise NotImplementedError
+        """Makes the channel, which connects with the first call."""
 
     def _timeout_s(self, of_call: float | None) -> float:
         return self.timeout_s if of_call is None else _checked_timeout(of_call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -133,7 +134,7 @@ class Servable(tf.Module):
             "embed_item": (self._embed_item, [text("item_id"), text("text")]),
         }
         made = {
-            name: tf.function(function, autograph=False).get_concrete_function(*inputs)
+            name: tf.function(_shaped(function, inputs), autograph=False).get_concrete_function(*inputs)
             for name, (function, inputs) in specs.items()
         }
         # Only what the signatures read: training's tables of ids, say, are as long as the catalogue.
@@ -333,3 +334,16 @@ class Servable(tf.Module):
                     tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]
                 ),
             }
+
+
+def _shaped(
+    function: Callable[..., dict[str, tf.Tensor]], inputs: Sequence[tf.TensorSpec]
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function with a check of its inputs' ranks: a server feeds what it gets, and an op may abort."""
+
+    def shaped(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(
+            *(tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, inputs, strict=True))
+        )
+
+    return shaped
