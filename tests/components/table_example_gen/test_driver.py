@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from tfx.components.example_gen import utils
+from tfx.types import standard_artifacts
+
+from components.table_example_gen.component import TableExampleGen
+from components.table_example_gen.driver import Driver
+from components.table_example_gen.executor import Executor
+from pipeline.manifest import Manifest, load_manifest
+from tests.components.in_memory import artifact, context, rows
+
+MANIFEST = """
+name = "shop"
+[items]
+path = "items/{YYYY}-{MM}-{DD}.csv"
+id = "sku"
+text = ["title"]
+[events]
+path = "days/{YYYY}-{MM}-{DD}.csv"
+user = "user"
+item = "sku"
+time = "at"
+"""
+
+
+def _dataset(folder: Path) -> Manifest:
+    (folder / "dataset.toml").write_text(MANIFEST)
+    for name in ("items", "days"):
+        (folder / name).mkdir()
+    for day in ("2024-01-30", "2024-01-31", "2024-02-01"):
+        (folder / "items" / f"{day}.csv").write_text(f"sku,title\nsku-{day},lamp\n")
+        (folder / "days" / f"{day}.csv").write_text(f"user,sku,at\nu,sku-{day},{day}\n")
+    return load_manifest(folder)
+
+
+def _resolve(manifest: Manifest, table: str) -> dict[str, Any]:
+    properties = dict(TableExampleGen(manifest, table=table).exec_properties)
+    return Driver(None).resolve_exec_properties(properties, None, None)
+
+
+def _read(manifest: Manifest, table: str, folder: Path) -> set[bytes]:
+    examples = artifact(standard_artifacts.Examples, folder)
+    Executor(context(folder)).Do({}, {"examples": [examples]}, _resolve(manifest, table))
+    return {row["item_id"][0] for row in rows(folder)}
+
+
+def test_span_is_the_latest_as_tfx_counts_days(tmp_path: Path) -> None:
+    resolved = _resolve(_dataset(tmp_path), "events")
+
+    assert resolved["span"] == utils.date_to_span_number(2024, 2, 1)
+
+
+def test_log_is_read_in_its_window_and_the_catalogue_at_its_latest(tmp_path: Path) -> None:
+    manifest = _dataset(tmp_path)
+    assert manifest.events is not None
+    window = dataclasses.replace(manifest, events=dataclasses.replace(manifest.events, spans=2))
+
+    assert len(_read(manifest, "events", tmp_path / "all")) == 3
+    assert _read(window, "events", tmp_path / "window") == {b"sku-2024-01-31", b"sku-2024-02-01"}
+    assert _read(manifest, "items", tmp_path / "items") == {b"sku-2024-02-01"}
+
+
+def test_change_of_any_span_that_is_read_is_noticed(tmp_path: Path) -> None:
+    manifest = _dataset(tmp_path)
+    before = {table: _resolve(manifest, table)["input_fingerprint"] for table in ("events", "items")}
+    for name in ("items", "days"):
+        os.utime(tmp_path / name / "2024-01-30.csv", (0, 0))
+
+    after = {table: _resolve(manifest, table)["input_fingerprint"] for table in ("events", "items")}
+
+    assert after["events"] != before["events"]
+    assert after["items"] == before["items"]
