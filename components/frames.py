@@ -1,4 +1,4 @@
-"""tf.Examples as pandas frames, on a Beam worker or in process."""
+"""tf.Examples as Arrow batches or pandas frames, on a Beam worker or in process."""
 
 from __future__ import annotations
 
@@ -28,16 +28,20 @@ class FrameDecoder:
             schema.feature.add(name=name, type=kind)
         self._decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
 
-    def decode(self, examples: list[bytes]) -> pd.DataFrame:
-        """A row an example, with None or NaN where it has no value."""
+    def decode_batch(self, examples: list[bytes]) -> pa.RecordBatch:
+        """A row an example: binary, int64 or float32, null where it has no value."""
         batch = self._decoder.DecodeBatch(examples)
-        columns = {}
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        columns = []
+        for column in batch.columns:
             has_value = np.asarray(column.value_lengths().fill_null(0)) > 0
             indices = np.cumsum(has_value) - 1
             values = column.flatten().take(pa.array(indices, mask=~has_value))
-            columns[name] = values.to_pandas()
-        return pd.DataFrame(columns)
+            columns.append(values.cast(pa.binary()) if pa.types.is_large_binary(values.type) else values)
+        return pa.record_batch(columns, names=batch.schema.names)
+
+    def decode(self, examples: list[bytes]) -> pd.DataFrame:
+        """A row an example, with None or NaN where it has no value."""
+        return self.decode_batch(examples).to_pandas()
 
 
 def read_frame(pattern: str, columns: Mapping[str, Any]) -> pd.DataFrame:

@@ -31,6 +31,12 @@ class Events:
     kinds: np.ndarray
     queries: np.ndarray
 
+    def slice(self, begin: int, end: int) -> Events:
+        """The events from one position to another, without a copy."""
+        return Events(
+            **{field.name: getattr(self, field.name)[begin:end] for field in dataclasses.fields(self)}
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
@@ -64,7 +70,7 @@ class _History:
             self._counts[row] = self._counts.pop(row, 0) + 1
 
     def latest(self, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-        items = list(self._counts.items())[::-1][:limit]
+        items = list(itertools.islice(reversed(self._counts.items()), limit))
         pairs = np.array(items, np.int64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
 

@@ -16,6 +16,8 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.interaction_builder import stages
+from components.interaction_builder.judged import JudgedQueries
+from components.records import WriteRecords
 from pipeline import features
 from pipeline.findings import Findings
 from pipeline.manifest import Manifest
@@ -63,14 +65,10 @@ class Executor(BaseBeamExecutor):
                     summary_uri,
                 )
             if manifest.judgments is not None:
-                outputs |= pipeline | stages.JudgedQueries(
-                    manifest, patterns["judgments"], item_rows, summary_uri
-                )
+                outputs |= pipeline | JudgedQueries(manifest, patterns["judgments"], item_rows, summary_uri)
             for split in splits:
                 prefix = os.path.join(artifact_utils.get_split_uri([examples], split), "data_tfrecord")
-                _ = outputs[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(
-                    prefix, file_name_suffix=".gz"
-                )
+                _ = outputs[split] | f"Write[{split}]" >> WriteRecords(prefix)
 
         schema_uri = artifact_utils.get_single_uri(output_dict["schema"])
         schema = text_format.MessageToString(interaction_schema(manifest))

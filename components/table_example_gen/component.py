@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from google.protobuf import any_pb2, wrappers_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
+from components.table_example_gen.driver import Driver
 from components.table_example_gen.executor import Executor
 from pipeline.manifest import Manifest
 
@@ -23,11 +25,14 @@ class TableExampleGen(FileBasedExampleGen):
     Args:
         manifest: The dataset.
         table: ``items``, ``users``, ``events`` or ``judgments``.
+        folder: Where the dataset is when the component runs, which may be a runtime parameter; by default the
+            manifest's own folder.
     """
 
+    DRIVER_CLASS = Driver
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, manifest: Manifest, *, table: str):
+    def __init__(self, manifest: Manifest, *, table: str, folder: Any = None):
         described = getattr(manifest, table)
         patterns = {f"part_{i}": path for i, path in enumerate(described.path)}
         if table == "judgments" and described.queries:
@@ -38,7 +43,7 @@ class TableExampleGen(FileBasedExampleGen):
             wrappers_pb2.StringValue(value=json.dumps({"table": table, "manifest": manifest.to_json()}))
         )
         super().__init__(
-            input_base=manifest.folder,
+            input_base=folder or manifest.folder,
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name=n, pattern=p) for n, p in patterns.items()]
             ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,47 +12,57 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from google.protobuf import any_pb2, json_format, wrappers_pb2
+from tfx.components.example_gen import utils
 from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
-from tfx.components.example_gen.write_split import WriteSplit, to_file_format_str
+from tfx.components.example_gen.write_split import DEFAULT_TF_RECORD_FILE_NAME, to_file_format_str
 from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
+from components.records import WriteRecords
 from pipeline import features
 from pipeline.check import normalised_batches
 from pipeline.columns import read_queries
 from pipeline.manifest import Manifest
-from pipeline.tables import expand_paths
+from pipeline.spans import files_read
 
 
 class Executor(BaseExampleGenExecutor):
-    """One Beam element a file, one Arrow batch after another inside it."""
+    """One Beam element a file, one Arrow batch after another inside it; no worker holds more than a batch."""
 
     def GetInputSourceToExamplePTransform(self) -> Any:  # noqa: N802 (TFX's name)
-        """Returns the transform from a file to its rows."""
+        """Returns the transform from the files to their rows."""
         return _ReadTable
 
     def GenerateExamplesByBeam(self, pipeline: Any, exec_properties: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        """Returns the one split, with the rows of all files."""
-        custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
-        settings = json.loads(_unpack(custom.custom_config))
-        rows = pipeline | _ReadTable(settings["manifest"], settings["table"])
+        """Returns the one split, with the rows of all files in batches."""
+        manifest, table = settings_of(exec_properties)
+        manifest = dataclasses.replace(manifest, folder=exec_properties["input_base"])
+        rows = pipeline | _ReadTable(manifest.to_json(), table, exec_properties[utils.SPAN_PROPERTY_NAME])
         return {features.ALL: rows}
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Writes the examples.
 
-        TFX's own names the output's splits after the input's, and a table of several files has several.
+        TFX's own names the output's splits after the input's, and a table of several files has several; and
+        it shuffles single rows, which nothing here needs and which is most of its cost.
         """
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         artifact.split_names = artifact_utils.encode_split_names([features.ALL])
         folder = artifact_utils.get_split_uri([artifact], features.ALL)
         with self._make_beam_pipeline() as pipeline:
             rows = self.GenerateExamplesByBeam(pipeline, exec_properties)[features.ALL]
-            _ = rows | "Write" >> WriteSplit(folder, exec_properties["output_file_format"], exec_properties)
+            _ = rows | "Write" >> WriteRecords(os.path.join(folder, DEFAULT_TF_RECORD_FILE_NAME))
         examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
         examples_utils.set_file_format(artifact, to_file_format_str(exec_properties["output_file_format"]))
+
+
+def settings_of(exec_properties: dict[str, Any]) -> tuple[Manifest, str]:
+    """The dataset and the table, from the parameters of TableExampleGen."""
+    custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
+    settings = json.loads(_unpack(custom.custom_config))
+    return Manifest.from_json(settings["manifest"]), settings["table"]
 
 
 def _unpack(value: any_pb2.Any) -> str:
@@ -60,28 +72,28 @@ def _unpack(value: any_pb2.Any) -> str:
 
 
 class _ReadTable(beam.PTransform):
-    def __init__(self, manifest_json: str, table: str):
+    def __init__(self, manifest_json: str, table: str, span: int):
         super().__init__()
-        self._manifest_json, self._table = manifest_json, table
+        self._manifest_json, self._table, self._span = manifest_json, table, span
 
     def expand(self, pipeline: Any) -> Any:
         manifest = Manifest.from_json(self._manifest_json)
-        files = expand_paths(getattr(manifest, self._table).path, manifest.folder)
+        files = files_read(manifest, self._table, last=self._span)
         return (
             pipeline
             | "Files" >> beam.Create(files)
             | "Spread" >> beam.Reshuffle()
-            | "Rows" >> beam.FlatMap(read_examples, self._manifest_json, self._table)
+            | "Batches" >> beam.FlatMap(read_examples, self._manifest_json, self._table)
         )
 
 
-def read_examples(file: str, manifest_json: str, table: str) -> Iterator[bytes]:
-    """Yields the serialised tf.Example of each row of a file that can be used."""
+def read_examples(file: str, manifest_json: str, table: str) -> Iterator[list[bytes]]:
+    """Yields, batch by batch, the serialised tf.Example of each row of a file that can be used."""
     manifest = Manifest.from_json(manifest_json)
     queries = read_queries(manifest)[0] if table == "judgments" else None
     encoder = RecordBatchToExamplesEncoder()
     for _, normal in normalised_batches(manifest, table, [file], queries):
-        yield from encoder.encode(as_lists(normal.batch))
+        yield encoder.encode(as_lists(normal.batch))
 
 
 def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -42,14 +43,19 @@ class VectorCache:
     def __init__(self, folder: str):
         self._folder = folder
 
-    def load(self) -> dict[bytes, np.ndarray]:
-        """All vectors by key, float32 ``[dim]`` each."""
-        found: dict[bytes, np.ndarray] = {}
-        for path in sorted(tf.io.gfile.glob(os.path.join(self._folder, "*.npz"))):
-            with tf.io.gfile.GFile(path, "rb") as file:
-                shard = np.load(io.BytesIO(file.read()))
-            found.update(zip(shard["keys"].tolist(), shard["vectors"], strict=True))
-        return found
+    def keys(self) -> np.ndarray:
+        """The keys of all vectors, sorted, as `text_keys` makes them; the vectors are not read."""
+        found = [np.zeros(0, f"S{_KEY_CHARS}")]
+        for path in self._paths():
+            with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as shard:
+                found.append(shard["keys"])
+        return np.unique(np.concatenate(found))
+
+    def shards(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """One shard after another: its keys ``[n]`` and its vectors, float32 ``[n, dim]``."""
+        for path in self._paths():
+            with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as shard:
+                yield shard["keys"], shard["vectors"]
 
     def add(self, keys: np.ndarray, vectors: np.ndarray) -> None:
         """Writes a shard named by its content, so that a repeated write changes nothing.
@@ -65,3 +71,6 @@ class VectorCache:
         with tf.io.gfile.GFile(path + ".part", "wb") as file:
             file.write(buffer.getvalue())
         tf.io.gfile.rename(path + ".part", path + ".npz", overwrite=True)
+
+    def _paths(self) -> list[str]:
+        return sorted(tf.io.gfile.glob(os.path.join(self._folder, "*.npz")))

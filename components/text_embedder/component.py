@@ -33,7 +33,7 @@ class TextEmbedder(base_beam_component.BaseBeamComponent):
     Args:
         examples: Transformed items.
         transform_graph: What transformed them.
-        encoder: A keras-hub preset name or a local folder.
+        encoder: Its name, which `resolve_encoder` looks up wherever it is needed.
         pooling: ``mean`` or ``cls``.
         cache_dir: Where vectors are kept from run to run, on any filesystem.
     """

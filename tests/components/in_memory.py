@@ -21,13 +21,15 @@ from pipeline.beam import BeamConfig
 from pipeline.manifest import Manifest
 from pipeline.tables import expand_paths
 
+_IN_PROCESS = BeamConfig()
+
 Row = dict[str, list[Any]]
 
 
-def context(folder: Path) -> BaseBeamExecutor.Context:
+def context(folder: Path, beam: BeamConfig = _IN_PROCESS) -> BaseBeamExecutor.Context:
     """What an executor is given by the orchestrator, with the pipeline's own Beam flags."""
     return BaseBeamExecutor.Context(
-        beam_pipeline_args=BeamConfig().args(), tmp_dir=str(folder / "tmp"), unique_id="1"
+        beam_pipeline_args=beam.args(), tmp_dir=str(folder / "tmp"), unique_id="1"
     )
 
 
@@ -40,12 +42,12 @@ def artifact(kind: Any, uri: Path, splits: list[str] | None = None) -> Any:
     return made
 
 
-def read_table(manifest: Manifest, table: str, folder: Path) -> Any:
+def read_table(manifest: Manifest, table: str, folder: Path, beam: BeamConfig = _IN_PROCESS) -> Any:
     """A table as TableExampleGen writes it."""
     component = TableExampleGen(manifest, table=table)
     examples = artifact(standard_artifacts.Examples, folder / table)
     properties = component.exec_properties | {"span": 0, "version": None}
-    TableExecutor(context(folder)).Do({}, {"examples": [examples]}, properties)
+    TableExecutor(context(folder, beam)).Do({}, {"examples": [examples]}, properties)
     return examples
 
 
@@ -72,7 +74,9 @@ def write_records(folder: Path, examples: Iterable[bytes], split: str = features
             writer.write(example)
 
 
-def build_interactions(manifest: Manifest, folder: Path, *, max_history: int = 100) -> Path:
+def build_interactions(
+    manifest: Manifest, folder: Path, *, max_history: int = 100, beam: BeamConfig = _IN_PROCESS
+) -> Path:
     """Runs InteractionBuilder; its outputs lie in folders named after them."""
     tables = write_tables(manifest, folder)
     outputs = {
@@ -82,7 +86,7 @@ def build_interactions(manifest: Manifest, folder: Path, *, max_history: int = 1
     }
     properties = {"manifest": manifest.to_json(), "max_history": max_history}
     inputs = {name: [examples] for name, examples in tables.items()}
-    InteractionExecutor(context(folder)).Do(inputs, outputs, properties)
+    InteractionExecutor(context(folder, beam)).Do(inputs, outputs, properties)
     return folder
 
 

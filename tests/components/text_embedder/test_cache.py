@@ -18,13 +18,16 @@ def test_key_of_a_text_does_not_depend_on_its_padding() -> None:
 def test_vectors_come_back_by_key(tmp_path: Path) -> None:
     keys, vectors = text_keys(np.array([[1], [2]])), np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
     cache = VectorCache(str(tmp_path / "new"))
-    assert cache.load() == {}
+    assert len(cache.keys()) == 0
+    assert not list(cache.shards())
 
     cache.add(keys[:1], vectors[:1])
     cache.add(keys[1:], vectors[1:])
 
-    found = VectorCache(str(tmp_path / "new")).load()
-    assert {key: vector.tolist() for key, vector in found.items()} == {keys[0]: [1, 2], keys[1]: [3, 4]}
+    cache = VectorCache(str(tmp_path / "new"))
+    found = {key: vector.tolist() for shard in cache.shards() for key, vector in zip(*shard, strict=True)}
+    assert found == {keys[0]: [1, 2], keys[1]: [3, 4]}
+    np.testing.assert_array_equal(cache.keys(), np.sort(keys))
 
 
 def test_repeated_write_changes_nothing(tmp_path: Path) -> None:
@@ -39,7 +42,7 @@ def test_repeated_write_changes_nothing(tmp_path: Path) -> None:
 def test_half_a_shard_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "killed.part").write_bytes(b"PK half")
 
-    assert VectorCache(str(tmp_path)).load() == {}
+    assert len(VectorCache(str(tmp_path)).keys()) == 0
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.weights.h5", "model.safetensors"])
