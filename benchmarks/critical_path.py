@@ -1,0 +1,64 @@
+"""What running independent nodes at once could save: ``python -m benchmarks.critical_path WORKDIR DATASET``.
+
+Reads how long each node of the last runs took, and prints the longest chain of nodes that wait for each other
+beside the sum of all. The difference is the most that any number of machines could save.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def critical_path(durations: Mapping[str, float], upstream: Mapping[str, Sequence[str]]) -> list[str]:
+    """The chain of nodes that takes longest, first node first.
+
+    Args:
+        durations: Seconds by node.
+        upstream: The nodes each one waits for; every node comes after those it waits for.
+    """
+    ends: dict[str, float] = {}
+    before: dict[str, str | None] = {}
+    for node, waited_for in upstream.items():
+        before[node] = max(waited_for, key=lambda name: ends[name], default=None)
+        ends[node] = durations.get(node, 0.0) + (ends[before[node]] if before[node] else 0.0)
+    path: list[str] = []
+    node: str | None = max(ends, key=lambda name: ends[name])
+    while node:
+        path.append(node)
+        node = before[node]
+    return path[::-1]
+
+
+def upstream_nodes(dataset: str, workdir: Path) -> dict[str, list[str]]:
+    """The graph of a dataset's pipeline, in the order the local runner takes it."""
+    from pipeline.config import Config
+    from pipeline.local import locations_in
+    from pipeline.manifest import load_manifest
+    from pipeline.pipeline import create_pipeline
+
+    manifest = load_manifest(dataset)
+    pipeline = create_pipeline(manifest, Config(), locations=locations_in(workdir, manifest))
+    return {node.id: [before.id for before in node.upstream_nodes] for node in pipeline.components}
+
+
+def main() -> None:
+    """Prints the path, its length and the sum of all nodes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workdir", type=Path, help="a run's folder")
+    parser.add_argument("dataset", help="its dataset")
+    arguments = parser.parse_args()
+    durations = json.loads((arguments.workdir / "durations.json").read_text())
+    path = critical_path(durations, upstream_nodes(arguments.dataset, arguments.workdir))
+    for node in path:
+        print(f"{durations.get(node, 0.0):8.1f} s  {node}")
+    longest, total = sum(durations.get(node, 0.0) for node in path), sum(durations.values())
+    print(
+        f"{longest:8.1f} s  the longest chain, of {total:.1f} s one after another: {total / longest:.2f} times"
+    )
+
+
+if __name__ == "__main__":
+    main()
