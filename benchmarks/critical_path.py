@@ -55,9 +55,8 @@ def main() -> None:
     for node in path:
         print(f"{durations.get(node, 0.0):8.1f} s  {node}")
     longest, total = sum(durations.get(node, 0.0) for node in path), sum(durations.values())
-    print(
-        f"{longest:8.1f} s  the longest chain, of {total:.1f} s one after another: {total / longest:.2f} times"
-    )
+    ratio = total / longest
+    print(f"{longest:8.1f} s  the longest chain, of {total:.1f} s one after another: {ratio:.2f} times")
 
 
 if __name__ == "__main__":
