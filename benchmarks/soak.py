@@ -128,6 +128,7 @@ class Soak:
             num_connected=self._num_connected,
             num_connections=self._num_connections,
             num_fuzzed=self._num_fuzzed,
+            last_words=self._server.last_words(),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ class Lives:
         self._process = psutil.Process(pid)
 
     def end(self) -> None:
-        """The process is about to be killed."""
+        """The process is about to be killed, or told to stop."""
         self._process = None
         self.killed.append(time.monotonic())
 
@@ -47,11 +48,15 @@ class Lives:
         process = self._process
         if process is None:
             return
-        try:
-            self.rss_mb[-1].append((time.monotonic(), process.memory_info().rss / 1e6))
-        except psutil.NoSuchProcess:
-            # Killed between the two lines, or crashed.
-            self.crashes += self._process is process
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # One that has ended and that nobody has waited for is a zombie, whose memory reads as none.
+            if process.status() != psutil.STATUS_ZOMBIE:
+                self.rss_mb[-1].append((time.monotonic(), process.memory_info().rss / 1e6))
+                return
+        # Killed since the first line, or crashed, of which once is told.
+        if self._process is process:
+            self.crashes += 1
+            self._process = None
 
     def was_down(self, failure: Failure) -> bool:
         """Whether a request met the time from a kill until clients could connect again."""
@@ -79,6 +84,7 @@ class Report:
         num_connected: Idle connections whose client was answered.
         num_connections: How many there were to be.
         num_fuzzed: How many requests that make no sense there were to be.
+        last_words: What the last process wrote at the end.
     """
 
     seconds: float
@@ -90,6 +96,7 @@ class Report:
     num_connected: int
     num_connections: int
     num_fuzzed: int
+    last_words: str
 
     def problems(self) -> list[str]:
         """What did not hold, in words."""
@@ -97,7 +104,7 @@ class Report:
         problems = [f"wrong: {text}" for text in self.journal.wrong[:_NUM_SHOWN]]
         problems += [f"lost: {failure.kind}: {failure.error}" for failure in lost[:_NUM_SHOWN]]
         if self.lives.crashes:
-            problems.append("the server ended by itself")
+            problems.append(f"the server ended by itself; its last words: {self.last_words}")
         if not self.answered.get(self.last_version):
             problems.append(f"the last version, {self.last_version}, never answered")
         if self.num_connected < self.num_connections:

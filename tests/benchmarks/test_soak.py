@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -76,6 +79,7 @@ def test_only_what_met_a_killed_server_may_be_lost() -> None:
         num_connected=3,
         num_connections=3,
         num_fuzzed=0,
+        last_words="",
     )
     assert report.problems() == []
 
@@ -84,6 +88,23 @@ def test_only_what_met_a_killed_server_may_be_lost() -> None:
 
     assert report.problems() == ["wrong: an answer", "lost: rank: lost"]
     assert "| lost requests | 1 |" in report.markdown()
+
+
+def test_process_that_ends_by_itself_is_a_crash_and_a_killed_one_is_not() -> None:
+    lives = Lives()
+    for is_told in (True, False):
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+            lives.begin(process.pid)
+            lives.sample()
+            if is_told:
+                lives.end()
+            process.kill()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            for _ in range(3):
+                lives.sample()
+
+    assert lives.crashes == 1
+    assert [len(samples) for samples in lives.rss_mb] == [1, 1]
 
 
 def test_fuzzed_requests_are_reproducible_and_of_both_kinds() -> None:

@@ -18,6 +18,8 @@ from models.validation import item_matrix
 from serving.arguments import MAX_CANDIDATES
 from serving.compatibility import check_compatibility
 from serving.servable import LOWEST, MAX_REQUEST_HISTORY, MAX_RESULTS
+from serving.server.loaded_model import LoadedModel
+from serving.server.status_error import StatusError
 from tests import tiny
 
 Answer = dict[str, np.ndarray]
@@ -357,6 +359,28 @@ def test_nothing_is_similar_to_an_unknown_item(ask: Ask, item_id: str) -> None:
 
     assert answer["num_results"].tolist() == [0, 3]
     assert (answer["item_ids"][0] == b"").all()
+
+
+def test_input_of_another_rank_is_refused_and_does_not_reach_the_ops(saved: Path) -> None:
+    """As a server feeds it, which does not look at shapes; lookups abort on a third axis of length 0."""
+    model = LoadedModel(saved)
+    signatures = [name for name in model.signatures if not name.startswith("__")]
+    assert len(signatures) == 7
+    for signature in signatures:
+        inputs = model.signatures[signature].inputs
+        good = {
+            tensor.name: np.full(
+                [1] * len(tensor.tensor_shape.dim),
+                b"" if tensor.dtype == tf.string else 0,
+                tf.as_dtype(tensor.dtype).as_numpy_dtype,
+            )
+            for tensor in inputs.values()
+        }
+        fetches = [tensor.name for tensor in model.signatures[signature].outputs.values()]
+        model.run(good, fetches)
+        for name, array in good.items():
+            with pytest.raises(StatusError, match="is not compatible with expected shape"):
+                model.run(good | {name: array.reshape([1, 1, 1])[:, :, :0]}, fetches)
 
 
 def test_rank_puts_unknown_candidates_last_and_drops_empty_ones(ask: Ask) -> None:
