@@ -48,9 +48,12 @@ class Executor(BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         examples.split_names = artifact_utils.encode_split_names(list(splits))
         summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
+        if fileio.exists(summary_uri):
+            # An orchestrator that starts a failed node again leaves what it had written.
+            fileio.rmtree(summary_uri)
         fileio.makedirs(summary_uri)
 
-        starts = self._starts(manifest, patterns["events"]) if manifest.events else (0, 0)
+        starts = self._starts(manifest, patterns["events"], summary_uri) if manifest.events else (0, 0)
         with self._make_beam_pipeline() as pipeline:
             item_rows = beam.pvalue.AsSingleton(pipeline | stages.ItemRows(patterns["items"]))
             outputs: dict[str, Any] = {}
@@ -75,14 +78,16 @@ class Executor(BaseBeamExecutor):
         io_utils.write_string_file(os.path.join(schema_uri, "schema.pbtxt"), schema)
         _summarise(manifest, summary_uri, starts)
 
-    def _starts(self, manifest: Manifest, pattern: str) -> tuple[int, int]:
+    def _starts(self, manifest: Manifest, pattern: str, folder: str) -> tuple[int, int]:
         if isinstance(manifest.split.events.validation, str):
             return event_starts(manifest.split.events, 0, 0)
-        # Shares of the time the log covers need its ends first.
+        # Shares of the time the log covers need its ends first. The temporary folder would not do: on a
+        # cluster it is a disk of this machine, and the worker that writes has another.
+        target = os.path.join(folder, "span.json")
         with self._make_beam_pipeline() as pipeline:
-            target = os.path.join(self._get_tmp_dir(), "span.json")
             _ = pipeline | stages.TimeSpan(pattern) | beam.io.WriteToText(target, shard_name_template="")
         first, last = json.loads(io_utils.read_string_file(target))
+        fileio.remove(target)
         return event_starts(manifest.split.events, first, last)
 
 
