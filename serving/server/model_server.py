@@ -196,6 +196,8 @@ def set_up_logging() -> None:
     )
     # TensorFlow logs through its own handler; without this each of its lines comes twice.
     logging.getLogger("tensorflow").propagate = False
+    # A traceback for each message that is no protobuf, which anybody may send; the caller is told.
+    logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
 
 
 def _check(config: ServerConfig) -> None:
