@@ -1,6 +1,7 @@
 """IndexBuilder: encodes the catalogue with the trained item tower and writes the one servable."""
 
 import collections
+import dataclasses
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.trained import TrainedModel
 from models.two_tower import CATEGORIES, NUMBERS
+from models.vocabularies import Vocabularies, rows_of
 from pipeline import features
 from pipeline.config import Config
 from pipeline.contract import ItemsTable
@@ -30,6 +32,8 @@ from serving.servable import Servable
 from serving.warmup_requests import write_warmup_requests
 
 EXAMPLES_FILE = "examples.json"
+# The span of the events that a servable's model was trained on.
+SPAN_FILE = "span.txt"
 _NUM_EXAMPLES = 20
 
 
@@ -45,20 +49,24 @@ def IndexBuilder(  # noqa: N802 (a component is named like a class)
     servable: OutputArtifact[standard_artifacts.Model],
     manifest: Parameter[str],
     config: Parameter[str],
+    # An optional input is spelt so; `Optional` TFX does not know here.
+    events: InputArtifact[standard_artifacts.Examples] = None,
 ) -> None:
     """Writes the SavedModel with its warm-up requests, its items' columns and examples of what can be asked.
 
     Args:
-        model: From Trainer.
+        model: From Trainer; items it was not trained on live on their text, and those gone are left out.
         raw_items: Items as they came; their columns are what people are shown.
         item_examples: Transformed items.
         item_transform_graph: What transformed them.
         text_embeddings: From TextEmbedder.
-        interactions: Transformed interactions; the histories as of the end of the log are taken from them.
+        interactions: Transformed interactions that the model was trained on; the histories as of the end of
+            the log are taken from them.
         transform_graph: What transformed them.
         servable: Where to.
         manifest: The dataset as JSON.
         config: The configuration as JSON.
+        events: The log that the model was trained on; its span is written down.
     """
     dataset, settings = Manifest.from_json(manifest), Config.from_json(config)
     items = load_item_table(
@@ -67,11 +75,12 @@ def IndexBuilder(  # noqa: N802 (a component is named like a class)
         transform_graph=item_transform_graph.uri,
         text_vectors=load_text_vectors(text_embeddings.uri),
     )
-    trained = TrainedModel.load(path_utils.serving_model_path(model.uri), items)
+    folder = path_utils.serving_model_path(model.uri)
+    trained, trained_on = TrainedModel.load(folder, items), Vocabularies.load(folder).items
     source = InteractionSource(
         interactions.uri, transform_graph=transform_graph.uri, manifest=dataset, model=settings.model
     )
-    users = source.load(features.USERS_AT_END)
+    users = on_catalogue(source.load(features.USERS_AT_END), rows_of(trained_on, items.ids))
     if len(users) > settings.serve.max_users:
         last_seen = np.argsort(-users.times, kind="stable")[: settings.serve.max_users]
         users = users.take(np.sort(last_seen))
@@ -93,6 +102,28 @@ def IndexBuilder(  # noqa: N802 (a component is named like a class)
     with tf.io.gfile.GFile(os.path.join(extra, EXAMPLES_FILE), "w") as file:
         json.dump(examples, file)
     write_warmup_requests(extra, examples)
+    with tf.io.gfile.GFile(os.path.join(extra, SPAN_FILE), "w") as file:
+        file.write(str(events.get_int_custom_property("span") if events else 0))
+    servable.set_int_custom_property("num_items", len(items))
+    servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
+
+
+def on_catalogue(users: Contexts, rows: np.ndarray) -> Contexts:
+    """Histories in the rows of another catalogue; items it does not have are passed over.
+
+    Args:
+        users: Contexts without targets.
+        rows: int64 ``[num_items_before]``, the new row of each item, -1 where it is gone.
+    """
+    if not len(users):
+        return users
+    # Padding, which is -1, finds the last one.
+    moved = np.append(rows, -1)
+    history = moved[users.inputs[features.HISTORY_ROWS]].astype(np.int32)
+    counts = np.where(history >= 0, users.inputs[features.HISTORY_COUNTS], 0).astype(np.float32)
+    inputs = users.inputs | {features.HISTORY_ROWS: history, features.HISTORY_COUNTS: counts}
+    histories = [kept[kept >= 0] for kept in (moved[seen] for seen in users.histories)]
+    return dataclasses.replace(users, inputs=inputs, histories=histories)
 
 
 def _user_table(users: Contexts, source: InteractionSource, config: Config) -> UserTable:

@@ -1,18 +1,19 @@
-"""Pusher whose versions appear whole or not at all."""
+"""Pusher whose versions appear whole or not at all, and once."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
 
-from tfx.components.pusher.component import Pusher as TfxPusher
 from tfx.components.pusher.executor import Executor as TfxExecutor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_component, executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
+from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts
+from tfx.types.standard_component_specs import PusherSpec as TfxPusherSpec
 from tfx.utils import io_utils
+
+from serving.pushed_model import MODEL_NAME
 
 
 class Executor(TfxExecutor):
@@ -24,10 +25,30 @@ class Executor(TfxExecutor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        destination = json.loads(exec_properties["push_destination"])["filesystem"]
-        base = destination.get("base_directory") or destination["baseDirectory"]
-        version_dir = push_version(self.GetModelPath(input_dict), base)
+        base = os.path.join(exec_properties["destination"], MODEL_NAME)
+        source = self.GetModelPath(input_dict)
+        newest = newest_version(base)
+        # TFX's cache knows what was pushed before, and not what was pushed since.
+        if newest and _fingerprint(os.path.join(base, str(newest))) == _fingerprint(source):
+            version_dir = os.path.join(base, str(newest))
+        else:
+            version_dir = push_version(source, base)
         self._MarkPushed(pushed, pushed_destination=version_dir, pushed_version=os.path.basename(version_dir))
+
+
+def newest_version(base: str) -> int:
+    """The newest version in a model's folder; 0 if there is none."""
+    names = fileio.listdir(base) if fileio.exists(base) else []
+    return max((int(name) for name in (n.rstrip("/") for n in names) if name.isdecimal()), default=0)
+
+
+def _fingerprint(model: str) -> bytes | None:
+    """What `tf.saved_model.save` writes anew each time; ``None`` for a model without."""
+    path = os.path.join(model, "fingerprint.pb")
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "rb") as file:
+        return bytes(file.read())
 
 
 def push_version(source: str, base: str) -> str:
@@ -41,15 +62,54 @@ def push_version(source: str, base: str) -> str:
         The version's folder. Its number is the time in seconds, or one above the newest if that is later.
     """
     fileio.makedirs(base)
-    versions = [int(name) for name in (n.rstrip("/") for n in fileio.listdir(base)) if name.isdecimal()]
-    version = str(max(int(time.time()), max(versions, default=0) + 1))
+    version = str(max(int(time.time()), newest_version(base) + 1))
     partial, destination = os.path.join(base, f".partial-{version}"), os.path.join(base, version)
     io_utils.copy_dir(source, partial)
     fileio.rename(partial, destination)
     return destination
 
 
-class Pusher(TfxPusher):
-    """TFX's Pusher with the atomic executor."""
+class PusherSpec(TfxPusherSpec):
+    """TFX's, with a destination that may be known only when the pipeline runs."""
 
+    PARAMETERS = {
+        "destination": component_spec.ExecutionParameter(type=str),
+        "replaces": component_spec.ExecutionParameter(type=int, optional=True),
+    }
+
+
+class Pusher(base_component.BaseComponent):
+    """Pushes where both gates have blessed, with the executor above.
+
+    Args:
+        model: The servable.
+        model_blessing: From RetrievalEvaluator; left out where only the index is new.
+        infra_blessing: From ServingValidator.
+        destination: The folder that holds one folder a model; may be a runtime parameter, which TFX's own
+            Pusher, whose destination is a message, could only take as JSON.
+        replaces: The newest version as the pipeline starts. A push that another one followed is then no
+            reason, to TFX's cache, not to push again.
+    """
+
+    SPEC_CLASS = PusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        model_blessing: Any = None,
+        infra_blessing: Any,
+        destination: Any,
+        replaces: int | None = None,
+    ):
+        super().__init__(
+            spec=PusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                destination=destination,
+                replaces=replaces,
+                pushed_model=Channel(type=standard_artifacts.PushedModel),
+            )
+        )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.errors import DataError
+from pipeline.kubeflow import cli as kubeflow_commands
 from serving import doctor
 from serving.cli import add_commands
 from serving.pushed_model import RUNS
@@ -88,14 +89,21 @@ def _parser() -> argparse.ArgumentParser:
     run = _add(commands, "run", _run, "train, evaluate and push a model")
     _add_dataset(run)
     run.add_argument("--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)")
-    run.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
-    run.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="one setting, such as model.encoder=minilm; may be repeated",
+    _add_settings(run)
+
+    kubeflow = commands.add_parser(
+        "kubeflow",
+        help="run the pipeline on a Kubeflow cluster: compile, submit, status",
+        description="Run the pipeline on a Kubeflow cluster.",
+    )
+    kubeflow_commands.add_commands(kubeflow, to_compile=(_add_dataset, _add_settings), to_each=_add_debug)
+
+    refresh = _add(
+        commands, "refresh", _refresh, "put the catalogue as it is now under the last model; trains nothing"
+    )
+    _add_dataset(refresh)
+    refresh.add_argument(
+        "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)"
     )
 
     report = _add(commands, "report", _report, "where the HTML report is, and its main table")
@@ -130,6 +138,18 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
     # Suppressed, as a command's own default would undo the flag given before the command.
     parser.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="one setting, such as model.encoder=minilm; may be repeated",
     )
 
 
@@ -168,6 +188,16 @@ def _run(arguments: argparse.Namespace) -> int:
         config_path=arguments.config,
         overrides=arguments.overrides,
     )
+
+
+def _refresh(arguments: argparse.Namespace) -> int:
+    from pipeline.manifest import load_manifest
+
+    manifest = load_manifest(arguments.dataset)
+    arguments.workdir = arguments.workdir or RUNS / manifest.name
+    from pipeline.refresh import refresh
+
+    return refresh(manifest, workdir=arguments.workdir)
 
 
 def _report(arguments: argparse.Namespace) -> int:

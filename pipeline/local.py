@@ -11,15 +11,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.config import Config, load_config
 from pipeline.errors import DataError
-from pipeline.manifest import Manifest
+from pipeline.manifest import SCHEMAS_FOLDER, Manifest
+
+if TYPE_CHECKING:
+    from pipeline.pipeline import Locations
 
 # Below this a run fails half way, with an error of whatever library writes next.
 _MIN_FREE_BYTES = 1 << 30
-_CURATED_SCHEMAS = "schema"
 NOT_BLESSED = 3
+METADATA_FILE, DURATIONS_FILE = "metadata.sqlite", "durations.json"
 
 
 def run(
@@ -45,7 +49,7 @@ def run(
     """
     config = load_config(config_path, overrides)
     workdir = (workdir or Path("runs") / manifest.name).resolve()
-    with _held(workdir), _logged_to(workdir):
+    with held(workdir), logged_to(workdir):
         from pipeline.check import check_dataset
 
         started = time.monotonic()
@@ -56,31 +60,26 @@ def run(
 def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> int:
     from models.pretrained import resolve_encoder
 
-    encoder = resolve_encoder(config.model.encoder)
+    # Each node looks it up again; this one fetches it, or says early that there is none.
+    resolve_encoder(config.model.encoder)
     print("Starting TFX …", flush=True)
     # TFX and TensorFlow take many seconds to import, and mistakes in the data should not wait for them.
     from tfx import v1 as tfx
 
     from pipeline.nodes import NodeMonitor, run_nodes
-    from pipeline.pipeline import Locations, create_pipeline
+    from pipeline.pipeline import create_pipeline
     from pipeline.results import build_report, link_tensorboard
 
-    metadata_path = workdir / "metadata.sqlite"
+    metadata_path = workdir / METADATA_FILE
     pipeline = create_pipeline(
         manifest,
         config,
-        encoder=encoder,
-        locations=Locations(
-            root=str(workdir / "artifacts"),
-            serving=str(workdir / "serving"),
-            cache=str(workdir / "cache" / "text"),
-            schemas=os.path.join(manifest.folder, _CURATED_SCHEMAS),
-        ),
+        locations=locations_in(workdir, manifest),
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(metadata_path)
         ),
     )
-    monitor = NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / "durations.json")
+    monitor = NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / DURATIONS_FILE)
     run_nodes(pipeline, monitor)
     report = build_report(manifest, config, workdir, metadata_path, monitor.costs)
 
@@ -94,8 +93,21 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     return 0 if report.gate.is_blessed else NOT_BLESSED
 
 
+def locations_in(workdir: Path, manifest: Manifest) -> Locations:
+    """Where the pipelines of a working folder keep their things."""
+    from pipeline.pipeline import Locations
+
+    return Locations(
+        root=str(workdir / "artifacts"),
+        data=manifest.folder,
+        serving=str(workdir / "serving"),
+        cache=str(workdir / "cache" / "text"),
+        schemas=os.path.join(manifest.folder, SCHEMAS_FOLDER),
+    )
+
+
 @contextlib.contextmanager
-def _held(workdir: Path) -> Iterator[None]:
+def held(workdir: Path) -> Iterator[None]:
     """Holds the working folder against a second run."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -129,7 +141,7 @@ def _held(workdir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logged_to(workdir: Path) -> Iterator[None]:
+def logged_to(workdir: Path) -> Iterator[None]:
     """Sends what the libraries say to a file; the terminal is for people."""
     import logging
     import warnings

@@ -15,8 +15,9 @@ from ml_metadata.proto import metadata_store_pb2
 
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
 from pipeline.config import Config
+from pipeline.drift import is_compared, read_drift
 from pipeline.findings import Findings
-from pipeline.manifest import Manifest
+from pipeline.manifest import TABLES, Manifest
 from pipeline.report.data import (
     Calibration,
     CalibrationBin,
@@ -54,9 +55,10 @@ def build_report(
         metadata_path: The SQLite file of ML Metadata.
         costs: What each node took.
     """
-    artifacts = _Artifacts(metadata_path)
-    evaluation = json.loads((artifacts.newest("TandemRetrievalEvaluation") / "evaluation.json").read_text())
-    summary = json.loads((artifacts.newest("TandemInteractionSummary") / "summary.json").read_text())
+    artifacts = Artifacts(metadata_path)
+    evaluation_path = artifacts.newest("components.RetrievalEvaluation") / "evaluation.json"
+    evaluation = json.loads(evaluation_path.read_text())
+    summary = json.loads((artifacts.newest("components.InteractionSummary") / "summary.json").read_text())
     curves = json.loads((artifacts.newest("ModelRun") / "curves.json").read_text())
     infra = json.loads((artifacts.newest("InfraBlessing") / "reason.txt").read_text())
     gate = Gate(
@@ -74,6 +76,14 @@ def build_report(
         curves=tuple(_curve(curve) for curve in curves["curves"] if curve["points"]),
         calibrations=_calibrations(artifacts.newest("ModelEvaluation")),
         findings=findings,
+        drift=tuple(
+            drift
+            for table in TABLES
+            if is_compared(manifest, table)
+            for drift in read_drift(
+                table, str(artifacts.newest("ExampleAnomalies", node=f"DistributionValidator.{table}"))
+            )
+        ),
         examples=tuple(_example(example) for example in evaluation["examples"]),
         configuration=json.loads(config.to_json()) | {"best_epochs": curves["best_epochs"]},
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
@@ -86,22 +96,42 @@ def link_tensorboard(workdir: Path, metadata_path: Path) -> Path:
     """Makes ``WORKDIR/tensorboard`` lead to the logs of the model in the report, and returns it."""
     link, fresh = workdir / "tensorboard", workdir / ".tensorboard"
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(_Artifacts(metadata_path).newest("ModelRun"), target_is_directory=True)
+    fresh.symlink_to(Artifacts(metadata_path).newest("ModelRun"), target_is_directory=True)
     fresh.replace(link)
     return link
 
 
-class _Artifacts:
-    def __init__(self, metadata_path: Path):
-        connection = metadata_store_pb2.ConnectionConfig()
-        connection.sqlite.filename_uri = str(metadata_path)
-        connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-        self._store = mlmd.MetadataStore(connection)
+def read_store(metadata_path: Path) -> mlmd.MetadataStore:
+    """The metadata of a working folder, to look at only."""
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(metadata_path)
+    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    return mlmd.MetadataStore(connection)
 
-    def newest(self, type_name: str) -> Path:
-        """The folder of the newest finished artifact of a type that the last run used, cached or not."""
+
+class Artifacts:
+    """What nodes wrote.
+
+    Args:
+        metadata_path: The SQLite file of ML Metadata.
+    """
+
+    def __init__(self, metadata_path: Path):
+        self._store = read_store(metadata_path)
+
+    def newest(self, type_name: str, *, node: str = "") -> Path:
+        """The folder of the newest finished artifact of a type that the last run used, cached or not.
+
+        Args:
+            type_name: Of ML Metadata.
+            node: The node that made it, where several make the type.
+        """
         live = metadata_store_pb2.Artifact.LIVE
-        found = [a for a in self._store.get_artifacts_by_type(type_name) if a.state == live]
+        found = [
+            artifact
+            for artifact in self._store.get_artifacts_by_type(type_name)
+            if artifact.state == live and (not node or f"/{node}/" in artifact.uri)
+        ]
         ids = {a.id for a in found}
         # A cached run makes no new artifact: the newest event tells which one it used.
         events = [e for e in self._store.get_events_by_artifact_ids(sorted(ids)) if e.type in _OUTPUT_EVENTS]

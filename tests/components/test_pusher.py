@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tfx.types import standard_artifacts
 
-from components.pusher import push_version
+from components.pusher import Executor, push_version
+from tests.components.in_memory import artifact
 
 
 @pytest.fixture
@@ -55,3 +57,25 @@ def test_version_appears_whole(model: Path, tmp_path: Path, monkeypatch: pytest.
     assert copied == [[]]
     assert not [path for path in base.iterdir() if path.name.isdecimal()]
     assert Path(push_version(str(model), str(base))).is_dir()
+
+
+def _push(folder: Path, destination: Path) -> str:
+    blessing = artifact(standard_artifacts.InfraBlessing, folder / "blessing")
+    blessing.set_int_custom_property("blessed", 1)
+    pushed = artifact(standard_artifacts.PushedModel, folder / "pushed")
+    inputs = {"model": [artifact(standard_artifacts.Model, folder)], "infra_blessing": [blessing]}
+    Executor().Do(inputs, {"pushed_model": [pushed]}, {"destination": str(destination)})
+    return str(pushed.get_string_custom_property("pushed_version"))
+
+
+def test_model_is_pushed_once_unless_another_was_pushed_since(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        saved = tmp_path / name / "Format-Serving"
+        saved.mkdir(parents=True)
+        (saved / "fingerprint.pb").write_text(name)
+
+    versions = [_push(tmp_path / name, tmp_path / "serving") for name in ("one", "one", "other", "one")]
+
+    assert versions[0] == versions[1]
+    assert len(set(versions)) == 3
+    assert sorted(path.name for path in (tmp_path / "serving" / "tandem").iterdir()) == sorted(set(versions))

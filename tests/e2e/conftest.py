@@ -6,7 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -60,17 +60,22 @@ class Run:
     def versions(self) -> list[str]:
         return sorted(path.name for path in self.model_dir.iterdir())
 
-    def start(self) -> subprocess.Popen[str]:
+    @property
+    def errors(self) -> str:
+        """What the command that was started last wrote to standard error."""
+        return (self.dataset / "stderr.txt").read_text()
+
+    def start(self, command: str = "run", settings: Sequence[str] = ()) -> subprocess.Popen[str]:
         """The command in a process of its own, its standard output in a pipe and the rest in a file."""
-        settings = [
-            argument for one in (*SMALL, f"model.encoder={self.encoder}") for argument in ("--set", one)
-        ]
-        command = ["run", str(self.dataset), "--workdir", str(self.workdir), "--debug", *settings]
+        arguments = [command, str(self.dataset), "--workdir", str(self.workdir), "--debug"]
+        if command == "run":
+            for one in (*SMALL, f"model.encoder={self.encoder}", *settings):
+                arguments += ["--set", one]
         # What is shown in tests as an error is shown to nobody in a run.
         environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": str(ROOT)}
         with (self.dataset / "stderr.txt").open("w") as errors:
             return subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", *command],
+                [sys.executable, "-m", "pipeline.cli", *arguments],
                 cwd=self.dataset,
                 env=environment,
                 stdout=subprocess.PIPE,
@@ -78,11 +83,11 @@ class Run:
                 text=True,
             )
 
-    def finish(self) -> Run:
+    def finish(self, command: str = "run", settings: Sequence[str] = (), codes: Sequence[int] = (0,)) -> Run:
         """Runs to the end."""
-        process = self.start()
+        process = self.start(command, settings)
         output, _ = process.communicate()
-        assert process.returncode == 0, output + (self.dataset / "stderr.txt").read_text()
+        assert process.returncode in codes, output + self.errors
         return dataclasses.replace(self, output=output)
 
 

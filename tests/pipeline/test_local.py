@@ -63,8 +63,8 @@ def test_folder_in_use_says_by_whom_and_is_left_unharmed(dataset: Write, tmp_pat
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from pipeline.local import _held\n"
-            "with _held(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()",
+            "import sys; from pathlib import Path; from pipeline.local import held\n"
+            "with held(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()",
             str(workdir),
         ],
         cwd=ROOT,
@@ -95,13 +95,13 @@ def test_folder_in_use_says_by_whom_and_is_left_unharmed(dataset: Write, tmp_pat
 def test_folder_of_a_run_that_was_killed_is_free(dataset: Write, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     code = (
-        "import os, signal, sys; from pathlib import Path; from pipeline.local import _held\n"
-        "with _held(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys; from pathlib import Path; from pipeline.local import held\n"
+        "with held(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(workdir)], cwd=ROOT, check=False)
     assert (workdir / ".lock").exists()
 
-    with local._held(workdir):
+    with local.held(workdir):
         assert f"process {os.getpid()} " in (workdir / ".lock").read_text()
 
 

@@ -1,0 +1,189 @@
+"""Index refresh: the catalogue as it is now under the model that was pushed last, without training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import Config
+from pipeline.contract import ItemsTable
+from pipeline.errors import DataError
+from pipeline.local import DURATIONS_FILE, METADATA_FILE, NOT_BLESSED, held, locations_in, logged_to
+from pipeline.manifest import Manifest
+from serving.pushed_model import model_dir, newest_version_dir
+
+if TYPE_CHECKING:
+    from tfx import v1 as tfx
+
+    from pipeline.pipeline import Locations
+
+
+def refresh(manifest: Manifest, *, workdir: Path) -> int:
+    """Encodes the items that are new, builds the index anew, asks it behind a real server, and pushes it.
+
+    Args:
+        manifest: The dataset; only its items are read.
+        workdir: The folder of a run that pushed a model.
+
+    Returns:
+        Exit code: 0, or `NOT_BLESSED` when the server did not answer as it must and so nothing was pushed.
+
+    Raises:
+        DataError: There is no pushed model, or the items are not fit for it.
+    """
+    workdir = workdir.resolve()
+    before = newest_version_dir(model_dir(workdir))
+    if not (workdir / METADATA_FILE).is_file():
+        raise DataError(
+            f"{workdir} must hold the metadata of the run that trained its model. Got no {METADATA_FILE}; "
+            "train one with `tandem run DATASET`."
+        )
+    with held(workdir), logged_to(workdir):
+        from pipeline.check import check_items
+
+        started = time.monotonic()
+        check_items(manifest, stream=sys.stdout)
+        print("Starting TFX …", flush=True)
+        infra = _run(manifest, workdir, replaces=int(before.name))
+    after = newest_version_dir(model_dir(workdir))
+    took = f"after {time.monotonic() - started:.0f} s"
+    if infra["reasons"]:
+        print(f"Not pushed, {took}: {' '.join(infra['reasons'])}")
+        return NOT_BLESSED
+    if after == before:
+        print(f"Version {before.name} has this catalogue already; nothing pushed, {took}.")
+    else:
+        print(f"Pushed {after}, {took}. {' '.join(infra['facts'])}")
+    return 0
+
+
+def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[str]]:
+    """Runs the pipeline; what ServingValidator had to say."""
+    from tfx import v1 as tfx
+
+    from components.last_pushed import index_pushed_last
+    from pipeline.nodes import NodeMonitor, run_nodes
+    from pipeline.results import Artifacts, read_store
+
+    metadata_path = workdir / METADATA_FILE
+    index = index_pushed_last(read_store(metadata_path))
+    if index is None:
+        raise DataError(
+            f"{metadata_path} must know of a pushed model. Got none; train one with `tandem run DATASET`."
+        )
+    trained_on = Manifest.from_json(index.parameters["manifest"])
+    _require_same_columns(manifest.items, trained_on.items)
+    pipeline = create_refresh_pipeline(
+        dataclasses.replace(manifest, name=trained_on.name),
+        Config.from_json(index.parameters["config"]),
+        trained_on=index.parameters["manifest"],
+        replaces=replaces,
+        locations=locations_in(workdir, manifest),
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            str(metadata_path)
+        ),
+    )
+    run_nodes(pipeline, NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / DURATIONS_FILE))
+    reason = Artifacts(metadata_path).newest("InfraBlessing") / "reason.txt"
+    infra: dict[str, list[str]] = json.loads(reason.read_text())
+    return infra
+
+
+def _require_same_columns(now: ItemsTable, trained: ItemsTable) -> None:
+    for name in ("text", "categorical", "availability", "numeric"):
+        ours, theirs = getattr(now, name), getattr(trained, name)
+        if ours != theirs:
+            raise DataError(
+                f"items.{name} must be as the model was trained with, which is {_listed(theirs)}. Got "
+                f"{_listed(ours)}; train anew with `tandem run`."
+            )
+
+
+def _listed(columns: Any) -> str:
+    return json.dumps(list(columns) if columns is not None and not isinstance(columns, str) else columns)
+
+
+def create_refresh_pipeline(
+    manifest: Manifest,
+    config: Config,
+    *,
+    trained_on: str,
+    replaces: int,
+    locations: Locations,
+    metadata_connection_config: Any = None,
+) -> tfx.dsl.Pipeline:
+    """Builds the pipeline, of the same name as that of a run and so with the same lineage and cache.
+
+    Args:
+        manifest: The dataset.
+        config: As the model was trained with.
+        trained_on: The manifest that the model was trained with, as JSON.
+        replaces: The version that is served now.
+        locations: Where to put what.
+        metadata_connection_config: Of ML Metadata.
+    """
+    from tfx import v1 as tfx
+    from tfx.types import Channel, standard_artifacts
+
+    from components.index_builder import IndexBuilder
+    from components.last_pushed import LastPushed
+    from components.pusher import Pusher
+    from components.serving_validator import ServingValidator
+    from components.text_embedder.component import TextEmbedder
+    from components.transform_applier import TransformApplier
+    from pipeline.pipeline import read_table
+
+    raw_items, _, nodes = read_table(manifest, "items", locations)
+    events = {"events": Channel(type=standard_artifacts.Examples)} if manifest.events else {}
+    last = tfx.dsl.Resolver(
+        strategy_class=LastPushed,
+        **events,
+        model=Channel(type=standard_artifacts.Model),
+        item_transform_graph=Channel(type=standard_artifacts.TransformGraph),
+        interactions=Channel(type=standard_artifacts.Examples),
+        transform_graph=Channel(type=standard_artifacts.TransformGraph),
+    ).with_id("Resolver.last_pushed")
+    items = TransformApplier(examples=raw_items, transform_graph=last.outputs["item_transform_graph"])
+    items.add_upstream_node(nodes[-1])
+    embedder = TextEmbedder(
+        examples=items.outputs["transformed_examples"],
+        transform_graph=last.outputs["item_transform_graph"],
+        encoder=config.model.encoder,
+        pooling=config.model.pooling,
+        cache_dir=locations.cache,
+    )
+    index = IndexBuilder(
+        model=last.outputs["model"],
+        raw_items=raw_items,
+        item_examples=items.outputs["transformed_examples"],
+        item_transform_graph=last.outputs["item_transform_graph"],
+        text_embeddings=embedder.outputs["embeddings"],
+        interactions=last.outputs["interactions"],
+        transform_graph=last.outputs["transform_graph"],
+        manifest=trained_on,
+        config=config.to_json(),
+        **{name: last.outputs[name] for name in events},
+    )
+    validator = ServingValidator(
+        model=index.outputs["servable"],
+        max_latency_ms=config.serve.max_latency_ms,
+        tf_serving_version=config.serve.tf_serving_version,
+    )
+    pusher = Pusher(
+        model=index.outputs["servable"],
+        infra_blessing=validator.outputs["blessing"],
+        destination=locations.serving,
+        replaces=replaces,
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=manifest.name,
+        pipeline_root=locations.root,
+        components=[*nodes, last, items, embedder, index, validator, pusher],
+        enable_cache=True,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=config.beam.args(),
+    )
