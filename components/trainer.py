@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tfx import types
@@ -13,6 +14,7 @@ from tfx.types.standard_component_specs import TrainerSpec as TfxTrainerSpec
 from tfx.utils import json_utils
 
 from components.artifacts import InteractionSummary, TextEmbeddings
+from models.worker import write_arguments
 
 _FURTHER = {
     "item_examples": standard_artifacts.Examples,
@@ -38,6 +40,8 @@ class Executor(GenericExecutor):
         for name in _FURTHER:
             setattr(fn_args, name, artifact_utils.get_single_uri(input_dict[name]))
         fn_args.interactions = artifact_utils.get_single_uri(input_dict["examples"])
+        if os.environ.get("TF_CONFIG"):
+            write_arguments(fn_args)
         return fn_args
 
 
@@ -51,6 +55,7 @@ class Trainer(base_component.BaseComponent):
         further: Channels for ``item_examples``, ``item_transform_graph``, ``text_embeddings`` and
             ``summary``.
         custom_config: What `run_fn` is told.
+        base_model: An earlier trained model to begin from, in a channel that may be empty.
     """
 
     # TFX's own Trainer makes its specification itself, which leaves no place for further inputs.
@@ -65,6 +70,7 @@ class Trainer(base_component.BaseComponent):
         splits: list[str],
         further: dict[str, Any],
         custom_config: dict[str, Any],
+        base_model: Any = None,
     ):
         super().__init__(
             spec=TrainerSpec(
@@ -73,6 +79,7 @@ class Trainer(base_component.BaseComponent):
                 train_args=trainer_pb2.TrainArgs(splits=splits),
                 eval_args=trainer_pb2.EvalArgs(splits=splits),
                 run_fn="models.training.run_fn",
+                base_model=base_model,
                 custom_config=json_utils.dumps(custom_config),
                 model=types.Channel(type=standard_artifacts.Model),
                 model_run=types.Channel(type=standard_artifacts.ModelRun),

@@ -25,7 +25,8 @@ from models.validation import item_matrix
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
 from pipeline.config import Config
 
-_DESCRIPTION, _TOWERS, _RANKER, _SHARES = "model.json", "two_tower.npz", "ranker.npz", "item_shares.npy"
+TOWERS_FILE, SELECTED_FILE = "two_tower.npz", "selected.npz"
+_DESCRIPTION, _RANKER, _SHARES = "model.json", "ranker.npz", "item_shares.npy"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class TrainedModel:
         item_shares: float32 ``[num_items]``, each item's share of the training interactions.
         num_user_numbers: Width of the users' numeric features.
         vocabularies: What the rows of the retrieval model's tables stand for.
+        selected: The retrieval model before it was fitted to the validation window too, from which a later
+            one may begin; ``None`` if it was not, or after loading.
     """
 
     two_tower: TwoTower
@@ -47,6 +50,7 @@ class TrainedModel:
     item_shares: np.ndarray
     num_user_numbers: int
     vocabularies: Vocabularies
+    selected: TwoTower | None = None
 
     def save(self, folder: str, config: Config) -> None:
         """Writes weights, vocabulary, architecture and configuration."""
@@ -62,10 +66,12 @@ class TrainedModel:
         _write(folder, _DESCRIPTION, json.dumps(description).encode())
         _write(folder, VOCABULARY_FILE, "\n".join(self.tokenizer.vocabulary).encode())
         self.two_tower.encoder.save_architecture(folder)
-        _write(folder, _TOWERS, _weights(self.two_tower))
+        _write(folder, TOWERS_FILE, _weights(self.two_tower))
         _write(folder, _RANKER, _weights(self.ranker))
         _write(folder, _SHARES, _array(self.item_shares))
         self.vocabularies.save(folder)
+        if self.selected is not None:
+            _write(folder, SELECTED_FILE, _weights(self.selected, trainable_only=True))
 
     @classmethod
     def load(cls, folder: str, items: ItemTable) -> TrainedModel:
@@ -90,7 +96,7 @@ class TrainedModel:
         )
         trained_on = Vocabularies.load(folder)
         vocabularies = dataclasses.replace(trained_on, items=items.ids)
-        _assign(two_tower, _read(folder, _TOWERS), carried_rows(two_tower, trained_on, vocabularies))
+        _assign(two_tower, _read(folder, TOWERS_FILE), carried_rows(two_tower, trained_on, vocabularies))
         shares = np.load(io.BytesIO(_read(folder, _SHARES)))
         model = cls(
             two_tower=two_tower,
@@ -134,9 +140,19 @@ def encoder_settings(config: Config) -> dict[str, Any]:
     }
 
 
-def _weights(model: keras.Model) -> bytes:
+def config_of(folder: str) -> Config:
+    """The configuration that a saved model was trained with."""
+    return Config.from_json(json.loads(_read(folder, _DESCRIPTION))["config"])
+
+
+def _weights(model: keras.Model, *, trainable_only: bool = False) -> bytes:
+    kept = {
+        f"{i:05d}": variable.numpy()
+        for i, variable in enumerate(model.weights)
+        if variable.trainable or not trainable_only
+    }
     buffer = io.BytesIO()
-    np.savez(buffer, **{f"{i:05d}": variable.numpy() for i, variable in enumerate(model.weights)})
+    np.savez(buffer, **kept)
     return buffer.getvalue()
 
 

@@ -23,6 +23,7 @@ from models.trained import TrainedModel, build_retriever, encoder_settings
 from models.two_tower import TwoTower
 from models.validation import query_matrix
 from models.vocabularies import Vocabularies
+from models.warm_start import WarmStart
 from pipeline import features
 from pipeline.config import Config
 from pipeline.errors import DataError
@@ -72,6 +73,12 @@ def _train(
         encoder=encoder() if config.model.trainable == "frozen" else None,
     )
     counts = _read_counts(fn_args.summary, len(items))
+    vocabularies = Vocabularies.read(
+        manifest,
+        items,
+        item_transform_graph=fn_args.item_transform_graph,
+        transform_graph=fn_args.transform_graph_path,
+    )
     trainer = RetrievalTrainer(
         items=items,
         source=source,
@@ -81,6 +88,7 @@ def _train(
         starts=_read_starts(fn_args.summary),
         log_dir=fn_args.model_run_dir,
         strategy=strategy,
+        warm_start=WarmStart(fn_args.base_model, vocabularies, config) if fn_args.base_model else None,
     )
     phase_list = phases(
         config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
@@ -88,6 +96,8 @@ def _train(
     selected, epochs = trainer.select(phase_list)
     two_tower = trainer.refit(phase_list, epochs) if config.train.refit else selected
     if not is_chief(strategy):
+        # TFX wants to find it after every `run_fn`.
+        tf.io.gfile.makedirs(fn_args.serving_model_dir)
         return
     # The ranker is small: the chief fits it alone.
     shares = (counts / max(counts.sum(), 1)).astype(np.float32)
@@ -98,12 +108,8 @@ def _train(
         tokenizer=Tokenizer.from_pretrained(encoder_name),
         item_shares=shares,
         num_user_numbers=source.num_user_numbers,
-        vocabularies=Vocabularies.read(
-            manifest,
-            items,
-            item_transform_graph=fn_args.item_transform_graph,
-            transform_graph=fn_args.transform_graph_path,
-        ),
+        vocabularies=vocabularies,
+        selected=selected if config.train.refit else None,
     )
     model.save(fn_args.serving_model_dir, config)
     written = {"curves": trainer.curves + curves, "best_epochs": epochs}

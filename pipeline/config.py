@@ -15,6 +15,7 @@ from pipeline.section import nearest
 from serving.stock_ops.table import stock_ops
 
 TRAINABLE = ("frozen", "lora", "top_layers", "full")
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:
@@ -91,11 +92,17 @@ class TrainConfig:
         uniform_negatives: Items drawn from the whole catalogue a step, beside the batch's own (mixed
             negatives).
         learning_rate: Peak of the cosine schedule.
-        clip_norm: Global norm at which gradients are clipped.
+        clip_norm: Global norm at which the gradients of a whole batch are clipped.
+        accumulation_steps: Equal parts a batch is computed in, one after another, to need less memory. The
+            in-batch negatives of a query are then those of its part.
+        precision: ``float32``, or ``mixed_bfloat16`` to train with encoder and matrix products in 16 bits.
+            The loss, and all that is measured, saved and served, has 32 bits in either case.
         item_dropout: Share of items whose id is hidden in a step, so that new items live on their text.
         history_dropout: Share of a history hidden in a step.
         user_dropout: Share of users whose id is hidden in a step.
         recency_half_life_days: Age at which an interaction weighs half in the loss.
+        warm_start: Begin from the weights of the last blessed model that was trained on other data, where
+            both know the same ids.
         refit: Fit once more on training and validation time together before the test window is looked at.
         ranker_epochs: Most passes over the retrieved candidates.
         ranker_users: Most users whose candidates the ranker is trained on.
@@ -109,18 +116,26 @@ class TrainConfig:
     uniform_negatives: int = 1024
     learning_rate: float = 1e-3
     clip_norm: float = 1.0
+    accumulation_steps: int = 1
+    precision: str = "float32"
     item_dropout: float = 0.1
     history_dropout: float = 0.2
     user_dropout: float = 0.5
     recency_half_life_days: float = 45.0
+    warm_start: bool = False
     refit: bool = True
     ranker_epochs: int = 20
     ranker_users: int = 2000
     seed: int = 17
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "targets_per_query", "ranker_users"):
+        for name in ("epochs", "batch_size", "targets_per_query", "accumulation_steps", "ranker_users"):
             _require(getattr(self, name) >= 1, f"train.{name} must be at least 1", getattr(self, name))
+        _require(
+            self.precision in PRECISIONS,
+            f"train.precision must be one of {', '.join(PRECISIONS)}",
+            self.precision,
+        )
         for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs"):
             _require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
         for name in ("item_dropout", "history_dropout", "user_dropout"):
@@ -166,18 +181,22 @@ class EvaluationConfig:
     Attributes:
         min_ratio_to_popularity: Recommendation nDCG@10 (NOVEL) over that of popularity, at least.
         min_ratio_to_zero_shot: Search nDCG@10 over that of the encoder as it came, at least.
-        max_loss_to_blessed: Relative loss of nDCG@10 against the last blessed model, at most.
+        max_loss_to_blessed: Relative loss of nDCG@10 against the last blessed model, at most, where both were
+            trained on the same span of events; on a later span the new model must be better.
+        max_drift: Distance of a column from the last span, from 0 to 1, above which the report names it.
         max_ease_items: Catalogue size above which EASE, which inverts an items-by-items matrix, is left out.
     """
 
     min_ratio_to_popularity: float = 1.0
     min_ratio_to_zero_shot: float = 0.9
     max_loss_to_blessed: float = 0.05
+    max_drift: float = 0.1
     max_ease_items: int = 20_000
 
     def __post_init__(self) -> None:
         for name in ("min_ratio_to_popularity", "min_ratio_to_zero_shot", "max_loss_to_blessed"):
             _require(getattr(self, name) >= 0, f"evaluation.{name} must be at least 0", getattr(self, name))
+        _require(0 < self.max_drift <= 1, "evaluation.max_drift must be above 0 to 1", self.max_drift)
         _require(
             self.max_ease_items >= 0, "evaluation.max_ease_items must be at least 0", self.max_ease_items
         )

@@ -8,12 +8,16 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import Channel, standard_artifacts
+from tfx.utils import io_utils
 
+from components.curated_schema import CuratedSchema
 from components.example_validator import ExampleValidator
 from components.index_builder import IndexBuilder
 from components.interaction_builder.component import InteractionBuilder
-from components.latest_blessed import LatestOtherBlessedModel
+from components.latest_blessed import BlessedTrainedOnOther, LatestOtherBlessedModel
+from components.pushed_model import PushedModel
 from components.pusher import Pusher
 from components.retrieval_evaluator.component import RetrievalEvaluator
 from components.serving_validator import ServingValidator
@@ -21,27 +25,30 @@ from components.table_example_gen.component import TableExampleGen
 from components.text_embedder.component import TextEmbedder
 from components.trainer import Trainer
 from pipeline import features
-from pipeline.config import Config
-from pipeline.manifest import Manifest
-from serving.pushed_model import MODEL_NAME
-
-TABLES = ("items", "users", "events", "judgments")
+from pipeline.config import Config, KubeflowConfig
+from pipeline.drift import drift_nodes, is_compared
+from pipeline.errors import DataError
+from pipeline.manifest import TABLES, Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Locations:
     """Where a pipeline keeps its things; local paths or any filesystem TFX opens.
 
+    All but `root` and `schemas` are only needed when the pipeline runs and may be runtime parameters.
+
     Attributes:
         root: Artifacts.
+        data: The dataset's folder.
         serving: The folder that holds one folder a model, which TF Serving watches.
         cache: Text vectors, kept from run to run.
         schemas: The dataset's folder of curated schemas, ``NAME.pbtxt``; those win over inferred ones.
     """
 
     root: str
-    serving: str
-    cache: str
+    data: str | RuntimeParameter
+    serving: str | RuntimeParameter
+    cache: str | RuntimeParameter
     schemas: str
 
 
@@ -49,8 +56,8 @@ def create_pipeline(
     manifest: Manifest,
     config: Config,
     *,
-    encoder: str,
     locations: Locations,
+    has_metadata: bool = True,
     metadata_connection_config: Any = None,
 ) -> tfx.dsl.Pipeline:
     """Builds the pipeline of a dataset.
@@ -58,27 +65,26 @@ def create_pipeline(
     Args:
         manifest: The dataset.
         config: Everything else.
-        encoder: The text encoder, resolved to a folder or a preset.
         locations: Where to put what.
+        has_metadata: Whether the orchestrator can look up the last blessed model in ML Metadata; if not, the
+            model that is served now stands in for it.
         metadata_connection_config: Of ML Metadata; None where the orchestrator brings its own.
     """
-    settings = {"manifest": manifest.to_json(), "config": config.to_json(), "encoder": encoder}
+    encoder = config.model.encoder
+    # What a node is given to run on is no reason to run it again.
+    parameters = dataclasses.replace(config, kubeflow=KubeflowConfig()).to_json()
+    settings = {"manifest": manifest.to_json(), "config": parameters, "encoder": encoder}
     dataset, configuration = settings["manifest"], settings["config"]
 
     # Every table: read, measured, compared with its schema.
     tables = [name for name in TABLES if getattr(manifest, name) is not None]
-    raw, nodes, schemas = {}, [], {}
+    raw: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    nodes: list[Any] = []
     for name in tables:
-        example_gen = TableExampleGen(manifest, table=name).with_id(f"ExampleGen.{name}")
-        statistics = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"]).with_id(
-            f"StatisticsGen.{name}"
-        )
-        schema = _schema(name, statistics, locations)
-        validator = ExampleValidator(
-            statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-        ).with_id(f"ExampleValidator.{name}")
-        raw[name], schemas[name] = example_gen.outputs["examples"], schema.outputs["schema"]
-        nodes += [example_gen, statistics, schema, validator]
+        max_drift = config.evaluation.max_drift if has_metadata else None
+        raw[name], schemas[name], table_nodes = read_table(manifest, name, locations, max_drift=max_drift)
+        nodes += table_nodes
     validators = [node for node in nodes if isinstance(node, ExampleValidator)]
 
     # Items: tokenised, then encoded once each.
@@ -116,11 +122,13 @@ def create_pipeline(
 
     # MlmPretrainer's place is here: it would hand the Trainer, the TextEmbedder and the servable an encoder
     # adapted to the catalogue's text. Tuner's is beside it: it would hand the Trainer its best settings.
+    base_model = _base_model(transform, has_metadata) if config.train.warm_start else None
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         splits=analyse,
         custom_config=settings,
+        base_model=base_model.outputs["model"] if base_model else None,
         further={
             "item_examples": item_transform.outputs["transformed_examples"],
             "item_transform_graph": item_transform.outputs["transform_graph"],
@@ -138,16 +146,20 @@ def create_pipeline(
         transform_graph=transform.outputs["transform_graph"],
         manifest=dataset,
         config=configuration,
+        **({"events": raw["events"]} if manifest.events else {}),
     )
 
     # The gate: against baselines and the last blessed model, then behind a real server.
     servable = index.outputs["servable"]
-    blessed = tfx.dsl.Resolver(
-        strategy_class=LatestOtherBlessedModel,
-        current=servable,
-        model=Channel(type=standard_artifacts.Model),
-        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
-    ).with_id("Resolver.latest_blessed")
+    if has_metadata:
+        blessed = tfx.dsl.Resolver(
+            strategy_class=LatestOtherBlessedModel,
+            current=servable,
+            model=Channel(type=standard_artifacts.Model),
+            model_blessing=Channel(type=standard_artifacts.ModelBlessing),
+        ).with_id("Resolver.latest_blessed")
+    else:
+        blessed = PushedModel(destination=locations.serving)
     retrieval_evaluator = RetrievalEvaluator(
         {
             "model": servable,
@@ -175,13 +187,10 @@ def create_pipeline(
         model=servable,
         model_blessing=retrieval_evaluator.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=os.path.join(locations.serving, MODEL_NAME)
-            )
-        ),
+        destination=locations.serving,
     )
-    nodes += [item_transform, embedder, builder, transform, trainer, index, blessed]
+    nodes += [item_transform, embedder, builder, transform, *filter(None, [base_model]), trainer]
+    nodes += [index, blessed]
     nodes += [retrieval_evaluator, evaluator, serving_validator, pusher]
     return tfx.dsl.Pipeline(
         pipeline_name=manifest.name,
@@ -193,11 +202,55 @@ def create_pipeline(
     )
 
 
+def read_table(
+    manifest: Manifest, name: str, locations: Locations, *, max_drift: float | None = None
+) -> tuple[Any, Any, list[Any]]:
+    """A table read, measured, and compared with its schema and with its last span.
+
+    Args:
+        manifest: The dataset.
+        name: The table.
+        locations: Where it is, and its schema.
+        max_drift: Distance from the last span above which a column is named; ``None`` to leave that out.
+
+    Returns:
+        The channels of its examples and its schema, and the nodes.
+    """
+    example_gen = TableExampleGen(manifest, table=name, folder=locations.data)
+    example_gen = example_gen.with_id(f"ExampleGen.{name}")
+    statistics = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"]).with_id(
+        f"StatisticsGen.{name}"
+    )
+    schema = _schema(name, statistics, locations)
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    ).with_id(f"ExampleValidator.{name}")
+    nodes = [example_gen, statistics, schema, validator]
+    if max_drift is not None and is_compared(manifest, name):
+        nodes += drift_nodes(manifest, name, statistics, max_drift)
+    return example_gen.outputs["examples"], schema.outputs["schema"], nodes
+
+
+def _base_model(transform: Any, has_metadata: bool) -> Any:
+    """Finds the model to begin from."""
+    if not has_metadata:
+        raise DataError(
+            "train.warm_start must be false on an orchestrator without ML Metadata. Got true; the last "
+            "model's weights cannot be looked up there."
+        )
+    return tfx.dsl.Resolver(
+        strategy_class=BlessedTrainedOnOther,
+        examples=transform.outputs["transformed_examples"],
+        model=Channel(type=standard_artifacts.Model),
+        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("Resolver.warm_start")
+
+
 def _schema(table: str, statistics: Any, locations: Locations) -> Any:
     """The dataset's own schema of a table if there is one, else what the statistics say."""
     curated = os.path.join(locations.schemas, f"{table}.pbtxt")
     if tfx.dsl.io.fileio.exists(curated):
-        return tfx.components.ImportSchemaGen(schema_file=curated).with_id(f"SchemaGen.{table}")
+        return CuratedSchema(text=io_utils.read_string_file(curated)).with_id(f"SchemaGen.{table}")
     return tfx.components.SchemaGen(
         statistics=statistics.outputs["statistics"], infer_feature_shape=False
     ).with_id(f"SchemaGen.{table}")

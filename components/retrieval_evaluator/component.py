@@ -44,7 +44,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
         inputs: Channels by name; ``baseline_model``, ``users`` and ``events`` may be left out.
         manifest: The dataset as JSON.
         config: The configuration as JSON.
-        encoder: The resolved encoder, for the zero-shot baseline.
+        encoder: Its name, for the zero-shot baseline.
     """
 
     SPEC_CLASS = RetrievalEvaluatorSpec

@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.index_builder import SPAN_FILE
 from components.retrieval_evaluator.data import load_evaluation_data
 from components.retrieval_evaluator.gate import decide
 from components.retrieval_evaluator.served import ServedModel
@@ -33,7 +34,11 @@ class Executor(BaseExecutor):
         manifest = Manifest.from_json(exec_properties["manifest"])
         config = Config.from_json(exec_properties["config"])
         model = artifact_utils.get_single_instance(input_dict["model"])
-        blessed = input_dict.get("baseline_model") or []
+        blessed = [
+            other
+            for other in input_dict.get("baseline_model") or []
+            if fileio.exists(path_utils.serving_model_dir(other.uri))
+        ]
         uris = {name: artifacts[0].uri for name, artifacts in input_dict.items() if artifacts}
         data = load_evaluation_data(
             manifest, uris=uris, text_vectors=load_text_vectors(uris["text_embeddings"])
@@ -41,7 +46,7 @@ class Executor(BaseExecutor):
         served = ServedModel(path_utils.serving_model_path(model.uri), data.items)
         last = ServedModel(path_utils.serving_model_path(blessed[0].uri), data.items) if blessed else None
         measured = measure(data, served, last, config, exec_properties["encoder"])
-        gate = decide(measured, config.evaluation)
+        gate = decide(measured, config.evaluation, is_new_span=_is_new_span(input_dict, blessed))
 
         examples = artifact_utils.get_single_instance(output_dict["candidates"])
         examples.split_names = artifact_utils.encode_split_names([features.ALL])
@@ -56,6 +61,16 @@ class Executor(BaseExecutor):
         uri = artifact_utils.get_single_uri(output_dict["evaluation"])
         io_utils.write_string_file(os.path.join(uri, EVALUATION_FILE), json.dumps(written, allow_nan=False))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), gate.is_blessed, model, blessed)
+
+
+def _is_new_span(input_dict: Any, blessed: list[Any]) -> bool:
+    """Whether the log has a later span than the one the blessed model was trained on."""
+    events = input_dict.get("events")
+    if not blessed or not events:
+        return False
+    path = os.path.join(path_utils.serving_model_path(blessed[0].uri), "assets.extra", SPAN_FILE)
+    of_blessed = int(io_utils.read_string_file(path)) if fileio.exists(path) else 0
+    return bool(events[0].get_int_custom_property("span") > of_blessed)
 
 
 def _bless(blessing: Any, is_blessed: bool, model: Any, baseline: list[Any]) -> None:

@@ -12,8 +12,15 @@ _METRIC = "ndcg@10"
 _NAMES = {NOVEL: "Recommendation of new items", SEARCH: "Search"}
 
 
-def decide(measured: Measured, config: EvaluationConfig) -> Gate:
-    """Holds the model against its floor on each task, and against the last blessed model."""
+def decide(measured: Measured, config: EvaluationConfig, *, is_new_span: bool = False) -> Gate:
+    """Holds the model against its floor on each task, and against the last blessed model.
+
+    Args:
+        measured: Of the candidate, the baselines and the last blessed model, on the same users and queries.
+        config: How far the candidate may fall behind.
+        is_new_span: Whether the log went on since the blessed model was trained. The candidate then knows
+            more than that one, and must be better at what happened since. Queries do not come in spans.
+    """
     reasons, is_blessed = [], True
     floors = {
         NOVEL: (POPULAR, config.min_ratio_to_popularity),
@@ -24,12 +31,29 @@ def decide(measured: Measured, config: EvaluationConfig) -> Gate:
             ours, theirs = measured.value(OURS, task, _METRIC), measured.value(other, task, _METRIC)
             if ours is None or theirs is None:
                 continue
-            passes = ours >= least * theirs
+            if is_new_span and (task, other) == (NOVEL, BLESSED):
+                passes, sentence = _is_better(measured, ours, theirs)
+            else:
+                passes = ours >= least * theirs
+                sentence = (
+                    f"{_NAMES[task]}: nDCG@10 is {ours:.3f}, {'at least' if passes else 'below'} {least:g} × "
+                    f"{theirs:.3f} ({other})."
+                )
             is_blessed &= passes
-            reasons.append(
-                f"{_NAMES[task]}: nDCG@10 is {ours:.3f}, {'at least' if passes else 'below'} {least:g} × "
-                f"{theirs:.3f} ({other})."
-            )
+            reasons.append(sentence)
     return Gate(
         is_blessed=is_blessed, reasons=tuple(reasons or ["There was nothing to measure in the test split."])
+    )
+
+
+def _is_better(measured: Measured, ours: float, theirs: float) -> tuple[bool, str]:
+    """Whether the candidate is better than the blessed model on a later span, and the reason."""
+    (difference,) = (
+        d for d in measured.differences if (d.system, d.baseline, d.task) == (OURS, BLESSED, NOVEL)
+    )
+    passes = difference.value > 0
+    return passes, (
+        f"{_NAMES[NOVEL]} on the new span: nDCG@10 is {ours:.3f} against {theirs:.3f} ({BLESSED}), "
+        f"{'better' if passes else 'not better'}: {difference.value:+.4f}, paired over the same "
+        f"{difference.num} users, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}."
     )

@@ -39,7 +39,9 @@ class Executor(BaseExampleGenExecutor):
         """Returns the one split, with the rows of all files in batches."""
         manifest, table = settings_of(exec_properties)
         manifest = dataclasses.replace(manifest, folder=exec_properties["input_base"])
-        rows = pipeline | _ReadTable(manifest.to_json(), table, exec_properties[utils.SPAN_PROPERTY_NAME])
+        # Open-source Kubeflow runs no driver: there it is the latest span.
+        span = exec_properties.get(utils.SPAN_PROPERTY_NAME)
+        rows = pipeline | _ReadTable(manifest.to_json(), table, span)
         return {features.ALL: rows}
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802
@@ -50,6 +52,8 @@ class Executor(BaseExampleGenExecutor):
         """
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         artifact.split_names = artifact_utils.encode_split_names([features.ALL])
+        # The driver sets a custom property of the name; components that follow look at this one.
+        artifact.span = exec_properties[utils.SPAN_PROPERTY_NAME]
         folder = artifact_utils.get_split_uri([artifact], features.ALL)
         with self._make_beam_pipeline() as pipeline:
             rows = self.GenerateExamplesByBeam(pipeline, exec_properties)[features.ALL]
@@ -72,7 +76,7 @@ def _unpack(value: any_pb2.Any) -> str:
 
 
 class _ReadTable(beam.PTransform):
-    def __init__(self, manifest_json: str, table: str, span: int):
+    def __init__(self, manifest_json: str, table: str, span: int | None):
         super().__init__()
         self._manifest_json, self._table, self._span = manifest_json, table, span
 

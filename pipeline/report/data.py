@@ -90,6 +90,37 @@ class NodeCost:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How far one column of a table has moved since the last span.
+
+    Attributes:
+        table: Such as ``events``.
+        column: Its name.
+        is_categorical: Whether `distance` is the largest change of one value's share (the L-infinity norm),
+            or else the Jensen-Shannon divergence of numbers; both are from 0 to 1.
+        distance: How far.
+        limit: Above which the report names it.
+    """
+
+    table: str
+    column: str
+    is_categorical: bool
+    distance: float
+    limit: float
+
+    @property
+    def sentence(self) -> str:
+        """What the distance says, for people."""
+        if not self.is_categorical:
+            moved = "has moved" if self.distance > self.limit else "is distributed as before"
+            return f"{self.column} of {self.table} {moved}."
+        change = f"no value's share has changed by more than {self.distance:.1%}"
+        if self.distance > self.limit:
+            change = f"one value's share has changed by {self.distance:.1%}"
+        return f"In {self.column} of {self.table} {change}."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Gate:
     """Whether the model may be pushed, and why, in sentences."""
 
@@ -111,6 +142,7 @@ class ReportData:
         curves: Learning curves.
         calibrations: One for each head.
         findings: What is wrong with the data.
+        drift: Of each column that was compared with the last span.
         examples: Searches and recommendations.
         configuration: Nested settings.
         versions: Library to version.
@@ -127,6 +159,7 @@ class ReportData:
     curves: tuple[Curve, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     findings: Findings = dataclasses.field(default_factory=Findings)
+    drift: tuple[Drift, ...] = ()
     examples: tuple[Example, ...] = ()
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -5,24 +5,23 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config
+from pipeline.config import Config, TrainConfig
 from pipeline.manifest import load_manifest
 from pipeline.pipeline import Locations, create_pipeline
-from tests.pipeline.conftest import Write
+from tests.pipeline.conftest import MANIFEST, Write
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
-def _nodes(dataset: Path, folder: Path) -> dict[str, Any]:
+def _nodes(dataset: Path, folder: Path, config: Config = Config()) -> dict[str, Any]:  # noqa: B008 (frozen)
     locations = Locations(
         root=str(folder / "root"),
+        data=str(dataset),
         serving=str(folder / "serving"),
         cache=str(folder / "cache"),
         schemas=str(dataset / "schema"),
     )
-    pipeline = create_pipeline(
-        load_manifest(dataset), Config(), encoder="bert_tiny_en_uncased", locations=locations
-    )
+    pipeline = create_pipeline(load_manifest(dataset), config, locations=locations)
     return {node.id: node for node in pipeline.components}
 
 
@@ -63,12 +62,12 @@ def test_nodes_follow_the_tables_of_the_dataset(tmp_path: Path) -> None:
 def test_curated_schema_wins_over_the_inferred_one(dataset: Write, tmp_path: Path) -> None:
     folder = dataset()
     (folder / "schema").mkdir()
-    (folder / "schema" / "events.pbtxt").write_text("")
+    (folder / "schema" / "events.pbtxt").write_text("# curated")
 
     nodes = _nodes(folder, tmp_path)
 
-    assert type(nodes["SchemaGen.events"]).__name__ == "ImportSchemaGen"
-    assert nodes["SchemaGen.events"].exec_properties["schema_file"] == str(folder / "schema" / "events.pbtxt")
+    assert type(nodes["SchemaGen.events"]).__name__ == "CuratedSchema"
+    assert nodes["SchemaGen.events"].exec_properties["text"] == "# curated"
     assert type(nodes["SchemaGen.items"]).__name__ == "SchemaGen"
     assert not _is_after(nodes, "SchemaGen.events", "StatisticsGen.events")
     assert _is_after(nodes, "ExampleValidator.events", "SchemaGen.events")
@@ -85,3 +84,26 @@ def test_vocabularies_are_made_of_training_splits_alone(tmp_path: Path) -> None:
         assert f'"{split}"' in analyse
         assert "test" not in analyse
         assert "validation" not in analyse
+
+
+def test_model_begins_from_an_earlier_one_only_if_asked(dataset: Write, tmp_path: Path) -> None:
+    folder = dataset()
+
+    cold = _nodes(folder, tmp_path)
+    warm = _nodes(folder, tmp_path, Config(train=TrainConfig(warm_start=True)))
+
+    assert "Resolver.warm_start" not in cold
+    assert "Resolver.warm_start" in {node.id for node in warm["Trainer"].upstream_nodes}
+
+
+def test_table_in_spans_is_compared_with_its_last_one(dataset: Write, tmp_path: Path) -> None:
+    folder = dataset(MANIFEST.replace('"events.csv"', '"events-{SPAN}.csv"'))
+
+    nodes = _nodes(folder, tmp_path)
+
+    assert [node for node in nodes if node.startswith("DistributionValidator")] == [
+        "DistributionValidator.events"
+    ]
+    assert _is_after(nodes, "DistributionValidator.events", "Resolver.last_span.events")
+    # It is looked at in the report, and stops nothing.
+    assert not _is_after(nodes, "InteractionBuilder", "DistributionValidator.events")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.retrieval_evaluator.evaluation import MetricRow
+from components.retrieval_evaluator.evaluation import Difference, MetricRow
 from components.retrieval_evaluator.gate import decide
 from components.retrieval_evaluator.systems import Measured
 from pipeline.config import EvaluationConfig
@@ -32,7 +32,24 @@ def _measured(**values: float) -> Measured:
                     slice=slice_,
                 )
             )
-    return Measured(rows=tuple(rows), differences=(), listed={})
+    differences = []
+    for task in ("novel", "search"):
+        ours, blessed = values.get(f"{task}__tandem"), values.get(f"{task}__last_blessed")
+        if ours is not None and blessed is not None:
+            gain = ours - blessed
+            differences.append(
+                Difference(
+                    system="tandem",
+                    baseline="last blessed",
+                    task=task,
+                    metric="ndcg@10",
+                    value=gain,
+                    low=gain - 0.1,
+                    high=gain + 0.1,
+                    num=10,
+                )
+            )
+    return Measured(rows=tuple(rows), differences=tuple(differences), listed={})
 
 
 @pytest.mark.parametrize(
@@ -80,3 +97,27 @@ def test_floors_of_zero_bless_anything() -> None:
     assert decide(
         _measured(novel__tandem=0.0, novel__popular=0.9, novel__last_blessed=0.9), lenient
     ).is_blessed
+
+
+@pytest.mark.parametrize(("blessed", "is_blessed"), [(0.199, True), (0.2, False), (0.201, False)])
+def test_model_must_be_better_than_the_blessed_one_on_a_new_span(blessed: float, is_blessed: bool) -> None:
+    lenient = EvaluationConfig(max_loss_to_blessed=1)
+
+    gate = decide(_measured(novel__tandem=0.2, novel__last_blessed=blessed), lenient, is_new_span=True)
+
+    assert gate.is_blessed is is_blessed
+
+
+def test_reason_on_a_new_span_is_the_paired_difference() -> None:
+    gate = decide(_measured(novel__tandem=0.2, novel__last_blessed=0.25), STRICT, is_new_span=True)
+
+    assert gate.reasons == (
+        "Recommendation of new items on the new span: nDCG@10 is 0.200 against 0.250 (last blessed), not "
+        "better: -0.0500, paired over the same 10 users, 95 % interval -0.1500 to +0.0500.",
+    )
+
+
+def test_search_is_held_to_the_same_on_a_new_span_as_queries_have_none() -> None:
+    measured = _measured(search__tandem=0.2, search__last_blessed=0.205)
+
+    assert decide(measured, STRICT, is_new_span=True).is_blessed

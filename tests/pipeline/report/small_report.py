@@ -9,6 +9,7 @@ from pipeline.report.data import (
     Calibration,
     CalibrationBin,
     Curve,
+    Drift,
     Example,
     ExampleList,
     Gate,
@@ -133,6 +134,10 @@ def small_report() -> ReportData:
                     examples=(wrong,),
                 ),
             ),
+        ),
+        drift=(
+            Drift(table="events", column="item_id", is_categorical=True, distance=0.213, limit=0.1),
+            Drift(table="items", column="Price", is_categorical=False, distance=0.012, limit=0.1),
         ),
         examples=(
             Example(

@@ -104,3 +104,15 @@ def test_a_report_with_nothing_but_rows_is_a_page_too() -> None:
         dataset="bare", created="2025-01-31", summary={}, ours=OURS, rows=rows, gate=report.gate
     )
     Page(render(bare))
+
+
+def test_drift_is_said_in_words_and_what_is_past_its_limit_is_marked(text: str) -> None:
+    section = text[text.index('id="drift"') : text.index('id="cost"')]
+
+    assert "In item_id of events one value&#39;s share has changed by 21.3%." in section
+    assert "Price of items is distributed as before." in section
+    assert section.count("drifted") == 1
+
+
+def test_report_of_a_table_without_spans_has_no_drift() -> None:
+    assert 'id="drift"' not in render(dataclasses.replace(small_report(), drift=()))

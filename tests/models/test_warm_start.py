@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.item_table import ItemTable
+from models.trained import TrainedModel
+from models.two_tower import TwoTower
+from models.vocabularies import Vocabularies
+from models.warm_start import WarmStart
+from pipeline.errors import DataError
+from tests import tiny
+from tests.models.test_vocabularies import take_items
+
+# Of the later catalogue: what it was before, item 5 having come anew under another id.
+ROWS = np.array([0, 1, 5, 8, 9])
+
+
+@pytest.fixture(scope="module")
+def later(items: ItemTable) -> ItemTable:
+    ids = items.ids[ROWS].copy()
+    ids[2] = b"item-05-new"
+    return take_items(items, ROWS, ids)
+
+
+@pytest.fixture(scope="module")
+def earlier(items: ItemTable, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, str]:
+    """A model that was fitted to its validation window after it had been selected by it."""
+    folder = str(tmp_path_factory.mktemp("earlier"))
+    selected = tiny.make_two_tower(items)
+    tiny.randomise(selected, scale=0.1, seed=4)
+    model = dataclasses.replace(tiny.make_trained(items), selected=selected)
+    model.save(folder, tiny.CONFIG)
+    return model, folder
+
+
+def _vocabularies(later: ItemTable) -> Vocabularies:
+    return dataclasses.replace(
+        tiny.make_vocabularies(later), users=np.array([b"bob", b"new", b"ann"], object)
+    )
+
+
+def _tables(model: TwoTower) -> dict[str, np.ndarray[Any, Any]]:
+    return {
+        "id": model.item_tower.id_embedding.embeddings.numpy(),
+        "popularity": model.item_tower.popularity.embeddings.numpy(),
+        "history": model.query_tower.history.id_embedding.embeddings.numpy(),
+    }
+
+
+@pytest.mark.parametrize("stage", ["selected", "served"])
+def test_known_ids_begin_with_their_rows_and_new_ones_fresh(
+    earlier: tuple[TrainedModel, str], later: ItemTable, stage: str
+) -> None:
+    trained, folder = earlier
+    model, fresh = tiny.make_two_tower(later), tiny.make_two_tower(later)
+
+    getattr(WarmStart(folder, _vocabularies(later), tiny.CONFIG), stage)(model)
+
+    source = trained.selected if stage == "selected" else trained.two_tower
+    assert source is not None
+    known = [0, 1, 3, 4]
+    for name, table in _tables(model).items():
+        np.testing.assert_array_equal(table[known], _tables(source)[name][ROWS[known]], err_msg=name)
+        np.testing.assert_array_equal(table[2], _tables(fresh)[name][2], err_msg=name)
+    users, users_before = (m.query_tower.user_embedding.embeddings.numpy() for m in (model, source))
+    np.testing.assert_array_equal(users[[0, 2, 3]], users_before[[1, 0, 3]])
+    np.testing.assert_array_equal(users[1], fresh.query_tower.user_embedding.embeddings.numpy()[1])
+    for layer in ("hidden", "behaviour"):
+        np.testing.assert_array_equal(
+            getattr(model.query_tower, layer).kernel.numpy(),
+            getattr(source.query_tower, layer).kernel.numpy(),
+        )
+
+
+def test_model_that_was_not_fitted_again_is_both(
+    trained: TrainedModel, items: ItemTable, tmp_path: Path
+) -> None:
+    trained.save(str(tmp_path), tiny.CONFIG)
+    model = tiny.make_two_tower(items)
+
+    WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG).selected(model)
+
+    np.testing.assert_array_equal(_tables(model)["id"], _tables(trained.two_tower)["id"])
+
+
+def test_other_architecture_is_one_sentence(earlier: tuple[TrainedModel, str], later: ItemTable) -> None:
+    other = dataclasses.replace(tiny.CONFIG, model=dataclasses.replace(tiny.CONFIG.model, behaviour_dim=16))
+
+    with pytest.raises(DataError, match=r"same \[model\] settings"):
+        WarmStart(earlier[1], _vocabularies(later), other)
+
+
+def test_other_columns_are_one_sentence(earlier: tuple[TrainedModel, str], later: ItemTable) -> None:
+    fewer = dataclasses.replace(_vocabularies(later), item_categories=())
+
+    with pytest.raises(DataError, match="of the same columns"):
+        WarmStart(earlier[1], fewer, tiny.CONFIG).served(tiny.make_two_tower(later))
