@@ -8,20 +8,21 @@ import dataclasses
 from pipeline.errors import DataError
 from pipeline.section import nearest
 
-_IMAGE = "--sdk_container_image=IMAGE"
+# The image of the workers, or else where their code comes from. Only Dataflow looks at --sdk_container_image.
+_WORKER = ("--environment_config=IMAGE", "--environment_type=TYPE")
 # What each runner cannot do without. Alternatives of one requirement stand in one tuple, the usual one first.
 REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "DirectRunner": (),
     "PrismRunner": (),
-    "FlinkRunner": (("--flink_master=HOST:PORT",), (_IMAGE, "--environment_type=TYPE")),
-    "SparkRunner": (("--spark_master_url=URL",), (_IMAGE, "--environment_type=TYPE")),
+    "FlinkRunner": (("--flink_master=HOST:PORT",), _WORKER),
+    "SparkRunner": (("--spark_master_url=URL",), _WORKER),
     "DataflowRunner": (
         ("--project=PROJECT",),
         ("--region=REGION",),
         ("--temp_location=gs://BUCKET/FOLDER",),
-        (_IMAGE,),
+        ("--sdk_container_image=IMAGE",),
     ),
-    "PortableRunner": (("--job_endpoint=HOST:PORT",), (_IMAGE, "--environment_type=TYPE")),
+    "PortableRunner": (("--job_endpoint=HOST:PORT",), _WORKER),
 }
 # Their job servers have options of their own, which Beam's Python side passes on unseen.
 _PASS_ON = ("FlinkRunner", "SparkRunner", "PortableRunner")
@@ -63,14 +64,14 @@ class BeamConfig:
 
     def args(self) -> list[str]:
         """The flags TFX passes to Beam."""
-        if self.runner != "DirectRunner":
-            return [f"--runner={self.runner}", *self.options]
-        if not self.options:
-            # With any flag at all, TFX packs a copy of itself for remote workers before each component.
+        if self.runner == "DirectRunner" and not self.options:
             return []
-        # The engine of DirectRunner that has these options; DirectRunner itself would first try Prism, which
-        # passes over them. TFX packs nothing where an image is named, and local workers need none.
-        return ["--runner=FnApiRunner", "--sdk_container_image=none", *self.options]
+        # DirectRunner itself would first try Prism, which passes over the options of the engine named here.
+        runner = "FnApiRunner" if self.runner == "DirectRunner" else self.runner
+        # Unless an image is named, TFX packs a copy of itself for the workers before each component; theirs
+        # has it, and is named to their runner by another option.
+        unpacked = [] if self.runner == "DataflowRunner" else ["--sdk_container_image=none"]
+        return [f"--runner={runner}", *unpacked, *self.options]
 
     def _require_known(self) -> None:
         # Beam takes seconds to import, and most runs set no option.

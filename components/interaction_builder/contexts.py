@@ -19,7 +19,7 @@ class Events:
         item_rows: int64 `[n]`.
         times: int64 `[n]`, epoch seconds.
         weights: float32 `[n]`.
-        values: float32 `[n]`, NaN where there is none.
+        values: float32 `[n]`, 0 where there is none.
         kinds: object `[n]`, bytes.
         queries: object `[n]`, bytes, empty where there is none.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,17 +11,27 @@ from components.interaction_builder.contexts import Context, Events
 from pipeline import features
 
 
-def context_example(user_id: bytes, profile: Mapping[str, Any], events: Events, context: Context) -> bytes:
+def profile_features(columns: Mapping[str, bytes | float | None]) -> dict[str, tf.train.Feature]:
+    """What is known of a user, by feature name, of the columns of the table of users; null is left out."""
+    return {
+        features.user_feature(name): _bytes([value]) if isinstance(value, bytes) else _floats([value])
+        for name, value in columns.items()
+        if value is not None
+    }
+
+
+def context_example(
+    user_id: bytes, profile: Mapping[str, tf.train.Feature], events: Events, context: Context
+) -> bytes:
     """What a user knew and chose at a moment.
 
     Args:
         user_id: Who.
-        profile: Columns of the table of users by feature name: bytes, or float, or None where unknown.
+        profile: From `profile_features`.
         events: The user's.
         context: The moment.
     """
     targets = context.targets
-    known = {name: _single(value) for name, value in profile.items() if _is_known(value)}
     return _serialised(
         {
             features.USER_ID: _bytes([user_id]),
@@ -34,8 +43,8 @@ def context_example(user_id: bytes, profile: Mapping[str, Any], events: Events, 
             features.TARGET_ROWS: _ints(events.item_rows[targets].tolist()),
             features.TARGET_WEIGHTS: _floats(events.weights[targets].tolist()),
             features.KIND: _bytes(events.kinds[targets].tolist()),
-            features.VALUE: _floats(np.nan_to_num(events.values[targets]).tolist()),
-            **known,
+            features.VALUE: _floats(events.values[targets].tolist()),
+            **profile,
         }
     )
 
@@ -59,14 +68,6 @@ def judged_example(query_id: bytes, query: bytes, item_rows: np.ndarray, grades:
 def _serialised(named: dict[str, tf.train.Feature]) -> bytes:
     example = tf.train.Example(features=tf.train.Features(feature=named))
     return example.SerializeToString(deterministic=True)
-
-
-def _is_known(value: Any) -> bool:
-    return isinstance(value, bytes) or (value is not None and bool(np.isfinite(value)))
-
-
-def _single(value: bytes | float) -> tf.train.Feature:
-    return _bytes([value]) if isinstance(value, bytes) else _floats([value])
 
 
 def _bytes(values: Iterable[bytes]) -> tf.train.Feature:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from components.frames import BYTES, FLOAT, INT
 from components.interaction_builder.contexts import Events, contexts
-from components.interaction_builder.examples import context_example
+from components.interaction_builder.examples import context_example, profile_features
 from components.interaction_builder.shards import joined, pieces
 from components.interaction_builder.summary import WriteSummary, rows_of, split_known
 from components.records import ReadColumns
@@ -174,7 +174,7 @@ def _shard_examples(
     profiles = _profiles(joined(tables["users"], users))
     made = defaultdict[str, list[bytes]](list)
     for user_id, events in _by_user(joined(tables["events"], _EVENTS), profiles):
-        profile = profiles.get(user_id, {})
+        profile = profile_features(profiles.get(user_id, {}))
         for context in contexts(events, starts, max_history):
             if len(context.targets) or len(context.history_rows) or context.split == features.USERS_AT_END:
                 examples = made[context.split]
@@ -186,12 +186,10 @@ def _shard_examples(
 
 
 def _profiles(users: pa.Table) -> dict[bytes, dict[str, Any]]:
-    """What is known of each user, by feature name; of a repeated id always the same row."""
+    """What is known of each user, by column; of a repeated id always the same row."""
     rows = users.sort_by([(name, "descending") for name in users.column_names]).to_pylist()
     return {
-        row[features.USER_ID]: {
-            features.user_feature(name): value for name, value in row.items() if name != features.USER_ID
-        }
+        row[features.USER_ID]: {name: value for name, value in row.items() if name != features.USER_ID}
         for row in rows
     }
 
@@ -199,19 +197,26 @@ def _profiles(users: pa.Table) -> dict[bytes, dict[str, Any]]:
 def _by_user(table: pa.Table, also: Iterable[bytes]) -> Iterator[tuple[bytes, Events]]:
     """Each user's events in order of time; none for the users of `also` that have none."""
     table = table.sort_by([(name, "ascending") for name in _EVENTS.names])
-    users = table[features.USER_ID].to_pylist()
     whole = Events(
         item_rows=table[_ITEM_ROW].to_numpy().astype(np.int64),
         times=table[features.TIME].to_numpy(),
         weights=table[features.WEIGHT].fill_null(1.0).to_numpy(),
-        values=table[features.VALUE].to_numpy(),
-        kinds=np.array(table[features.KIND].to_pylist(), object),
-        queries=np.array(table[features.QUERY].fill_null(b"").to_pylist(), object),
+        values=table[features.VALUE].fill_null(0.0).to_numpy(),
+        kinds=_objects(table[features.KIND]),
+        queries=_objects(table[features.QUERY].fill_null(b"")),
     )
-    begin = 0
-    for user_id, group in itertools.groupby(users):
-        end = begin + sum(1 for _ in group)
+    users = table[features.USER_ID].combine_chunks().dictionary_encode()
+    edges = np.flatnonzero(np.diff(users.indices.to_numpy(), prepend=-1)).tolist()
+    # Distinct values are in order of their first row, and here the rows of each are together.
+    for user_id, (begin, end) in zip(
+        users.dictionary.to_pylist(), itertools.pairwise([*edges, len(users)]), strict=True
+    ):
         yield user_id, whole.slice(begin, end)
-        begin = end
-    for user_id in set(also).difference(users):
+    for user_id in set(also).difference(users.dictionary.to_pylist()):
         yield user_id, whole.slice(0, 0)
+
+
+def _objects(column: pa.ChunkedArray) -> np.ndarray:
+    """A binary column with few distinct values as object `[n]`, each of them made once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return np.array(encoded.dictionary.to_pylist(), object)[encoded.indices.to_numpy()]

@@ -28,7 +28,7 @@ def test_tensorflow_reads_what_is_written(tmp_path: Path) -> None:
 
 
 def test_large_table_becomes_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "_FILE_BYTES", 1000)
+    monkeypatch.setattr(records, "_FILE_BYTES", 500)
 
     files = _write(tmp_path)
 

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.beam import BeamConfig
+from pipeline.cli import main
 from pipeline.errors import DataError
 
-IMAGE = "--sdk_container_image=eu.gcr.io/shop/tandem:1"
-DATAFLOW = ("--project=shop", "--region=europe-west1", "--temp_location=gs://shop/tmp", IMAGE)
+IMAGE = "--environment_config=eu.gcr.io/shop/tandem:1"
+DATAFLOW = (
+    "--project=shop",
+    "--region=europe-west1",
+    "--temp_location=gs://shop/tmp",
+    "--sdk_container_image=tandem:1",
+)
 WHOLE = {
     "DirectRunner": ("--direct_running_mode=multi_processing", "--direct_num_workers=2"),
     "PrismRunner": ("--prism_location=/opt/prism",),
@@ -21,30 +29,24 @@ def test_default_gets_no_flag() -> None:
     assert BeamConfig().args() == []
 
 
-def test_direct_runner_with_options_is_the_engine_that_has_them_and_packs_nothing() -> None:
-    options = WHOLE["DirectRunner"]
+@pytest.mark.parametrize("runner", WHOLE)
+def test_runner_gets_its_options_and_an_image_is_named(runner: str) -> None:
+    name, *flags = BeamConfig(runner=runner, options=WHOLE[runner]).args()
 
-    assert BeamConfig(options=options).args() == [
-        "--runner=FnApiRunner",
-        "--sdk_container_image=none",
-        *options,
-    ]
-
-
-@pytest.mark.parametrize("runner", [runner for runner in WHOLE if runner != "DirectRunner"])
-def test_other_runners_get_their_name_and_options(runner: str) -> None:
-    config = BeamConfig(runner=runner, options=WHOLE[runner])
-
-    assert config.args() == [f"--runner={runner}", *WHOLE[runner]]
+    # Of the direct runners the one that has these options.
+    assert name == f"--runner={'FnApiRunner' if runner == 'DirectRunner' else runner}"
+    assert flags[-len(WHOLE[runner]) :] == list(WHOLE[runner])
+    # Or TFX packs itself.
+    assert [flag.partition("=")[0] for flag in flags].count("--sdk_container_image") == 1
 
 
 @pytest.mark.parametrize(
     ("runner", "missing", "named"),
     [
         ("FlinkRunner", 0, "--flink_master=HOST:PORT"),
-        ("FlinkRunner", 2, "--sdk_container_image=IMAGE or --environment_type=TYPE"),
+        ("FlinkRunner", 2, "--environment_config=IMAGE or --environment_type=TYPE"),
         ("SparkRunner", 0, "--spark_master_url=URL"),
-        ("SparkRunner", 1, "--sdk_container_image=IMAGE or --environment_type=TYPE"),
+        ("SparkRunner", 1, "--environment_config=IMAGE or --environment_type=TYPE"),
         ("DataflowRunner", 0, "--project=PROJECT"),
         ("DataflowRunner", 1, "--region=REGION"),
         ("DataflowRunner", 2, "--temp_location=gs://BUCKET/FOLDER"),
@@ -109,3 +111,14 @@ def test_option_of_a_job_server_that_beam_s_python_does_not_know_is_passed_on() 
     options = (*WHOLE["FlinkRunner"], "--execution_mode_for_batch=BATCH_FORCED")
 
     assert BeamConfig(runner="FlinkRunner", options=options).args()[-1] == options[-1]
+
+
+def test_run_stops_at_a_wrong_runner_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "samples/online_retail", "--workdir", str(tmp_path / "run")]
+
+    assert main([*arguments, "--set", "beam.runner=Dataflow"]) == 2
+
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -46,6 +46,7 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         )
         folder = str(tmp_path_factory.mktemp("preset") / str(seed))
         backbone.save_to_preset(folder)
+        Path(folder, "vocab.txt").touch()
         folders.append(folder)
     return folders
 
