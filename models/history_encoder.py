@@ -51,15 +51,15 @@ class HistoryEncoder(keras.layers.Layer):
         Returns:
             float32 ``[…, dim]``.
         """
-        return self.id_embedding(rows) + self.text_projection(text_vectors)
+        return self.id_embedding(rows) + ops.cast(self.text_projection(text_vectors), "float32")
 
     def call(self, values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         mask = ops.cast(counts > 0, "float32")
         position = ops.cumsum(mask, axis=1) - 1.0
         recency = ops.log1p(ops.relu(position) / 4.0)
         clues = ops.stack([recency, ops.log1p(counts), mask], axis=-1)
-        logits = self.weights_of_heads(self.hidden(ops.concatenate([values, clues], axis=-1)))
-        logits = logits - 1e9 * (1.0 - mask)[..., None]
+        hidden = self.hidden(ops.concatenate([values, clues], axis=-1))
+        logits = ops.cast(self.weights_of_heads(hidden), "float32") - 1e9 * (1.0 - mask)[..., None]
         known = ops.max(ops.pad(mask, [[0, 0], [0, 1]]), axis=1)[:, None]
         # A column of padding keeps the softmax defined for histories of length zero.
         logits = ops.pad(logits, [[0, 0], [0, 1], [0, 0]], constant_values=-1e9)

@@ -160,7 +160,7 @@ class InteractionSource:
             end_time: Epoch seconds from which ages are counted.
 
         Returns:
-            Batches as `TwoTower` takes them in training.
+            Batches as `TwoTower` takes them in training, of static shape.
         """
         files = [file for split in splits for file in self.files(split)]
         data = tf.data.TFRecordDataset(files, "GZIP")
@@ -168,7 +168,12 @@ class InteractionSource:
 
         def prepare(records: tf.Tensor) -> dict[str, tf.Tensor]:
             parsed = tf.io.parse_example(records, self._spec)
-            return self._inputs(parsed) | _targets(parsed, train, end_time)
+            columns = self._inputs(parsed) | _targets(parsed, train, end_time)
+            # A TPU compiles the step for one shape.
+            return {
+                name: tf.ensure_shape(values, [train.batch_size, *values.shape[1:]])
+                for name, values in columns.items()
+            }
 
         self._encode_queries(files)
         return data.map(prepare, num_parallel_calls=2, deterministic=True).prefetch(2)
@@ -187,8 +192,8 @@ class InteractionSource:
         numbers = [parsed[name] for name in self._numeric]
         inputs = {
             features.QUERY_TOKENS: tf.cast(parsed[features.QUERY_TOKENS], tf.int32),
-            features.HISTORY_ROWS: tf.cast(rows, tf.int32),
-            features.HISTORY_COUNTS: tf.cast(counts, tf.float32),
+            features.HISTORY_ROWS: tf.ensure_shape(tf.cast(rows, tf.int32), [None, length]),
+            features.HISTORY_COUNTS: tf.ensure_shape(tf.cast(counts, tf.float32), [None, length]),
             features.USER_ROW: tf.cast(parsed[features.USER_ROW], tf.int32),
             CATEGORIES: tf.cast(tf.stack(categories, 1), tf.int32)
             if categories
@@ -243,9 +248,12 @@ def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[
         / tf.maximum(tf.cast(shown[:, 0], tf.float32), 1.0)
     )
     weight = tf.gather(weights, chosen, batch_dims=1) * context[:, None]
+    shape = [None, train.targets_per_query]
     return {
-        features.TARGET_ROWS: tf.cast(tf.gather(rows, chosen, batch_dims=1), tf.int32),
-        features.TARGET_WEIGHTS: tf.where(slots < shown, weight, 0.0),
+        features.TARGET_ROWS: tf.ensure_shape(
+            tf.cast(tf.gather(rows, chosen, batch_dims=1), tf.int32), shape
+        ),
+        features.TARGET_WEIGHTS: tf.ensure_shape(tf.where(slots < shown, weight, 0.0), shape),
     }
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from models import replicas
+
 
 class ItemTower(keras.layers.Layer):
     """Text, id, categories and numbers of items become vectors to be matched by dot product.
@@ -92,19 +94,20 @@ class ItemTower(keras.layers.Layer):
         numbers: tf.Tensor,
         training: bool = False,
     ) -> tf.Tensor:
-        behaviour = self.text_projection(text_vectors)
+        behaviour = ops.cast(self.text_projection(text_vectors), "float32")
         popularity = ops.zeros_like(text_vectors[:, :1])
         if rows is not None:
             popularity = self.popularity(rows)
             of_id = self.id_embedding(rows)
             if training and self.id_dropout:
-                drawn = keras.random.uniform(ops.shape(popularity), seed=self._seed)
+                drawn = replicas.uniform(ops.shape(popularity), self._seed)
                 of_id = of_id * ops.cast(drawn >= self.id_dropout, "float32")
             behaviour = behaviour + of_id
         for column, embedding in enumerate(self.category_embeddings):
             behaviour = behaviour + embedding(categories[:, column])
         if numbers.shape[-1]:
-            behaviour = behaviour + self.number_projection(numbers)
+            behaviour = behaviour + ops.cast(self.number_projection(numbers), "float32")
         behaviour = ops.normalize(behaviour, axis=-1)
-        text = ops.normalize(text_vectors + self.text_residual(self.text_hidden(text_vectors)), axis=-1)
+        residual = self.text_residual(self.text_hidden(text_vectors))
+        text = ops.normalize(text_vectors + ops.cast(residual, "float32"), axis=-1)
         return ops.concatenate([text, behaviour, popularity], axis=-1)

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from models import replicas
 from models.history_encoder import HistoryEncoder
 
 
@@ -104,20 +105,22 @@ class QueryTower(keras.layers.Layer):
         has_past = ops.cast(ops.any(history_counts > 0, axis=1), "float32")[:, None]
         known = ops.maximum(has_past, ops.cast(user_rows < self.num_users, "float32")[:, None])
 
-        behaviour = self.behaviour(self.hidden(self.history(history_values, history_counts)))
+        hidden = self.hidden(self.history(history_values, history_counts))
+        behaviour = ops.cast(self.behaviour(hidden), "float32")
         behaviour = behaviour + self.user_embedding(user_rows)
         if user_numbers.shape[-1]:
-            behaviour = behaviour + self.number_projection(user_numbers)
+            behaviour = behaviour + ops.cast(self.number_projection(user_numbers), "float32")
         for column, embedding in enumerate(self.category_embeddings):
             behaviour = behaviour + embedding(user_categories[:, column])
         behaviour = ops.exp(self.log_behaviour_scale) * ops.normalize(behaviour, axis=-1)
         # Nobody known asks with a text alone: then the text alone answers.
         behaviour = behaviour * ops.maximum(known, 1.0 - asked)
 
-        text = ops.normalize(query_vectors + self.text_residual(self.text_hidden(query_vectors)), axis=-1)
+        residual = self.text_residual(self.text_hidden(query_vectors))
+        text = ops.normalize(query_vectors + ops.cast(residual, "float32"), axis=-1)
         text = ops.exp(self.log_text_scale) * text * asked
         popularity = (1.0 - asked) + asked * self.query_popularity
         return ops.concatenate([text, behaviour, popularity], axis=-1)
 
     def _kept(self, shape: Any, dropout: float) -> tf.Tensor:
-        return ops.cast(keras.random.uniform(shape, seed=self._seed) >= dropout, "float32")
+        return ops.cast(replicas.uniform(shape, self._seed) >= dropout, "float32")

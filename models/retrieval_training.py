@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from models.backup import Backup, Progress
+from models.fitting import Adam, batch_unit, fit
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable
+from models.strategy import is_chief
 from models.text_encoder import TextEncoder
 from models.two_tower import TwoTower
 from models.validation import dense_scores, graded_ndcg, novel_ndcg
+from models.warm_start import WarmStart
 from pipeline import features
-from pipeline.config import Config
+from pipeline.config import Config, TrainConfig
+from pipeline.errors import DataError
+
+_METRIC = "val_ndcg@10"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +80,9 @@ class RetrievalTrainer:
         config: Everything else.
         item_counts: int64 ``[num_items]``, how often each item is a target in training.
         starts: When validation and test begin, epoch seconds.
-        log_dir: Where TensorBoard logs go.
+        log_dir: Where TensorBoard logs and backups go.
+        strategy: Which devices.
+        warm_start: Where to begin; ``None`` for the encoder as it came.
     """
 
     def __init__(
@@ -85,27 +95,32 @@ class RetrievalTrainer:
         item_counts: np.ndarray,
         starts: tuple[int, int],
         log_dir: str,
+        strategy: tf.distribute.Strategy,
+        warm_start: WarmStart | None = None,
     ):
         self.items, self._source, self._encoder, self._config = items, source, encoder, config
         counts = item_counts if item_counts.any() else np.ones(len(items))
         self._probabilities = ((counts + 1) / (counts + 1).sum()).astype(np.float32)
-        self._starts, self._log_dir = starts, log_dir
+        self._starts, self._log_dir, self._strategy = starts, log_dir, strategy
+        self._warm_start = warm_start
+        self._backups = os.path.join(log_dir, "backups")
         self.curves: list[dict[str, Any]] = []
 
     def build(self) -> TwoTower:
         """A new model with the encoder as it came, the same every time for one seed."""
         keras.utils.set_random_seed(self._config.train.seed)
-        model = TwoTower(
-            self.items,
-            self._encoder(),
-            config=self._config.model,
-            train=self._config.train,
-            num_users=self._source.num_users,
-            user_category_sizes=self._source.category_sizes,
-            num_user_numbers=self._source.num_user_numbers,
-            item_probabilities=self._probabilities,
-        )
-        model.item_tower.set_projection(self.items.text_vectors)
+        with self._strategy.scope():
+            model = TwoTower(
+                self.items,
+                self._encoder(),
+                config=self._config.model,
+                train=self._config.train,
+                num_users=self._source.num_users,
+                user_category_sizes=self._source.category_sizes,
+                num_user_numbers=self._source.num_user_numbers,
+                item_probabilities=self._probabilities,
+            )
+            model.item_tower.set_projection(self.items.text_vectors)
         return model
 
     def select(self, phase_list: list[Phase]) -> tuple[TwoTower, dict[str, int]]:
@@ -115,26 +130,36 @@ class RetrievalTrainer:
             The model with its best weights, and the best number of epochs of each phase, which may be 0.
         """
         model = self.build()
+        if self._warm_start is not None:
+            self._warm_start.selected(model)
         best = {}
         for phase in phase_list:
             contexts = with_targets(self._source.load(phase.watched))
 
-            def measure(model: TwoTower, phase: Phase = phase, contexts: Contexts = contexts) -> float:
+            def measure(phase: Phase = phase, contexts: Contexts = contexts) -> float:
                 return phase.metric(dense_scores(model, contexts, len(self.items)), contexts)
 
-            watch = _Watch(measure)
-            self._fit(model, phase, phase.splits, phase.epochs, watch if len(contexts) else None, "select")
-            best[phase.name] = watch.best_epoch if len(contexts) else phase.epochs
+            progress = self._fit(
+                model, phase, phase.splits, phase.epochs, measure if len(contexts) else None, "select"
+            )
+            best[phase.name] = progress.best_epoch if len(contexts) else phase.epochs
         return model, best
 
     def refit(self, phase_list: list[Phase], epochs: dict[str, int]) -> TwoTower:
         """Fits anew on training and validation splits, for as long as `select` found best."""
         model = self.build()
+        if self._warm_start is not None:
+            self._warm_start.served(model)
         for phase in phase_list:
             self._fit(
                 model, phase, (*phase.splits, phase.validation_split), epochs[phase.name], None, "refit"
             )
         return model
+
+    def remove_backups(self) -> None:
+        """To be called when what was trained is saved."""
+        if is_chief(self._strategy) and tf.io.gfile.exists(self._backups):
+            tf.io.gfile.rmtree(self._backups)
 
     def _fit(
         self,
@@ -142,68 +167,89 @@ class RetrievalTrainer:
         phase: Phase,
         splits: tuple[str, ...],
         epochs: int,
-        watch: _Watch | None,
+        measure: Callable[[], float] | None,
         stage: str,
-    ) -> None:
-        train = self._config.train
+    ) -> Progress:
+        """Fits one phase, or what a restart left of it; the model ends with its best weights."""
+        progress = Progress()
         num_contexts = sum(self._source.count(split) for split in splits)
         if not num_contexts or not epochs:
-            return
-        # A batch larger than a split would hold a query twice, its answers as each other's negatives.
-        train = dataclasses.replace(train, batch_size=min(train.batch_size, num_contexts))
-        steps = num_contexts // train.batch_size
+            return progress
+        train, num_steps = self._batches(num_contexts)
         end_time = self._starts[1] if phase.validation_split in splits else self._starts[0]
-        schedule = keras.optimizers.schedules.CosineDecay(train.learning_rate, steps * phase.epochs)
-        model.compile(
-            optimizer=keras.optimizers.Adam(schedule, global_clipnorm=train.clip_norm), jit_compile=False
+        schedule = keras.optimizers.schedules.CosineDecay(train.learning_rate, num_steps * phase.epochs)
+        with self._strategy.scope():
+            optimizer = Adam(schedule, global_clipnorm=train.clip_norm)
+            optimizer.build(model.trainable_variables)
+        with tf.device("CPU"):
+            best = [tf.Variable(v.numpy()) for v in model.trainable_variables] if measure else []
+        name = f"{stage}_{phase.name}"
+        backup = Backup(
+            os.path.join(self._backups, name), self._strategy, model, optimizer, progress=progress, best=best
         )
-        board = keras.callbacks.TensorBoard(
-            os.path.join(self._log_dir, f"{stage}_{phase.name}"), profile_batch=0
-        )
-        history = model.fit(
+        backup.restore()
+        logs = self._logs(name)
+
+        def keep_best() -> None:
+            if measure:
+                progress.measures.append(measure())
+                if progress.best_epoch == progress.num_epochs:
+                    _assign(best, model.trainable_variables)
+
+        def after_epoch(loss: float) -> None:
+            progress.losses.append(loss)
+            keep_best()
+            backup.save()
+            with logs.as_default(step=progress.num_epochs):
+                tf.summary.scalar("loss", loss)
+                if measure:
+                    tf.summary.scalar(_METRIC, progress.measures[-1])
+
+        if not progress.measures:
+            keep_best()
+        fit(
+            model,
             self._source.dataset(list(splits), train, end_time=end_time),
-            epochs=epochs,
-            steps_per_epoch=steps,
-            callbacks=([watch] if watch else []) + [board],
-            # The source shuffles.
-            shuffle=False,
-            verbose=0,
+            strategy=self._strategy,
+            optimizer=optimizer,
+            train=train,
+            num_steps=num_steps,
+            epochs=range(progress.num_epochs, epochs),
+            after_epoch=after_epoch,
         )
-        for name, values in history.history.items():
-            points = [[epoch + 1, float(value)] for epoch, value in enumerate(values)]
-            if name == _Watch.METRIC and watch is not None:
-                points.insert(0, [0, watch.first])
-            self.curves.append({"phase": f"{phase.name} ({stage})", "metric": name, "points": points})
+        if measure:
+            _assign(model.trainable_variables, best)
+        self._add_curves(f"{phase.name} ({stage})", progress)
+        return progress
+
+    def _batches(self, num_contexts: int) -> tuple[TrainConfig, int]:
+        """The settings with a batch that the contexts fill, and the number of steps of an epoch."""
+        train, unit = self._config.train, batch_unit(self._strategy, self._config.train)
+        if train.batch_size % unit:
+            raise DataError(
+                "train.batch_size must be a multiple of train.accumulation_steps times the number of "
+                f"replicas, {unit}. Got {train.batch_size}."
+            )
+        # A batch larger than a split would hold a query twice, its answers as each other's negatives.
+        size = max(min(train.batch_size, num_contexts) // unit, 1) * unit
+        return dataclasses.replace(train, batch_size=size), max(num_contexts // size, 1)
+
+    def _logs(self, name: str) -> tf.summary.SummaryWriter:
+        if is_chief(self._strategy):
+            return tf.summary.create_file_writer(os.path.join(self._log_dir, name))
+        return tf.summary.create_noop_writer()
+
+    def _add_curves(self, phase: str, progress: Progress) -> None:
+        losses = [[epoch + 1, loss] for epoch, loss in enumerate(progress.losses)]
+        self.curves.append({"phase": phase, "metric": "loss", "points": losses})
+        if progress.measures:
+            measures = [[epoch, value] for epoch, value in enumerate(progress.measures)]
+            self.curves.append({"phase": phase, "metric": _METRIC, "points": measures})
 
 
-class _Watch(keras.callbacks.Callback):
-    """Ranks the validation split before and after every epoch, and restores the best weights at the end."""
-
-    METRIC = "val_ndcg@10"
-
-    def __init__(self, measure: Callable[[TwoTower], float]):
-        super().__init__()
-        self._measure = measure
-        self.best_epoch, self.first = 0, 0.0
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self.first = self._best = self._measure(self.model)
-        self._keep()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        value = self._measure(self.model)
-        if logs is not None:
-            logs[self.METRIC] = value
-        if value > self._best:
-            self._best, self.best_epoch = value, epoch + 1
-            self._keep()
-
-    def _keep(self) -> None:
-        self._weights = [variable.numpy() for variable in self.model.trainable_variables]
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        for variable, value in zip(self.model.trainable_variables, self._weights, strict=True):
-            variable.assign(value)
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value.numpy())
 
 
 def with_targets(contexts: Contexts) -> Contexts:

@@ -8,7 +8,10 @@ import tensorflow as tf
 
 
 def training_strategy() -> tf.distribute.Strategy:
-    """A TPU by ``TPU_NAME``, workers by ``TF_CONFIG``, several GPUs if there are, else one device."""
+    """A TPU by ``TPU_NAME``, workers by ``TF_CONFIG``, several GPUs if there are, else one device.
+
+    To be called before any other operation: workers agree on their collectives when TensorFlow starts.
+    """
     if os.environ.get("TPU_NAME"):
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ["TPU_NAME"])
         return tf.distribute.TPUStrategy(resolver)
@@ -17,3 +20,8 @@ def training_strategy() -> tf.distribute.Strategy:
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes: the only one, the one named chief, or the first worker."""
+    return bool(strategy.extended.should_checkpoint)

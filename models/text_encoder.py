@@ -11,6 +11,8 @@ import keras_hub
 import tensorflow as tf
 from keras import ops
 
+from models.pretrained import resolve_encoder
+
 CONFIG_FILE = "encoder.json"
 _HUGGING_FACE_GELU = "gelu"
 
@@ -50,7 +52,8 @@ class TextEncoder(keras.layers.Layer):
 
     @classmethod
     def from_pretrained(cls, name: str, *, load_weights: bool = True, **kwargs: Any) -> TextEncoder:
-        """Loads a keras-hub preset by name, a local preset folder, or a local Hugging Face BERT folder."""
+        """Loads what `resolve_encoder` finds under a name, on whatever machine this runs."""
+        name = resolve_encoder(name)
         backbone = keras_hub.models.BertBackbone.from_preset(name, load_weights=load_weights)
         if _hidden_activation(name) == _HUGGING_FACE_GELU:
             # keras-hub's BERT always takes the tanh approximation; these were trained with the exact one.
@@ -94,7 +97,7 @@ class TextEncoder(keras.layers.Layer):
     def call(self, token_ids: tf.Tensor, training: bool = False) -> tf.Tensor:
         mask = ops.cast(ops.not_equal(token_ids, 0), "int32")
         inputs = {"token_ids": token_ids, "segment_ids": ops.zeros_like(token_ids), "padding_mask": mask}
-        hidden = self.backbone(inputs, training=training)["sequence_output"]
+        hidden = ops.cast(self.backbone(inputs, training=training)["sequence_output"], "float32")
         if self.pooling == "cls":
             pooled = hidden[:, 0]
         else:

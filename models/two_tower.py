@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from keras import ops
 
+from models import replicas
 from models.item_table import ItemTable
 from models.item_tower import ItemTower
 from models.query_tower import QueryTower
@@ -95,7 +96,7 @@ class TwoTower(keras.Model):
         self._probabilities = tf.constant(item_probabilities, tf.float32)
         self._negatives_seed = keras.random.SeedGenerator(train.seed)
         task = tfrs.tasks.Retrieval(
-            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum_over_batch_size"),
+            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum"),
             remove_accidental_hits=True,
         )
         # Keras 3 traces train steps without autograph, which TFRS's task needs.
@@ -161,35 +162,57 @@ class TwoTower(keras.Model):
             training=training,
         )
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
-        """The weighted mean of the corrected softmax loss: float32 ``[]``."""
-        targets = x[features.TARGET_ROWS]
-        per_query = targets.shape[1]
-        positives = tf.reshape(targets, [-1])
+    def weighted(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The inputs of a whole step with target weights whose mean, over all replicas, is one."""
+        weights = inputs[features.TARGET_WEIGHTS]
+        mean = replicas.mean(tf.reduce_mean(tf.reshape(weights, [-1])))
+        return inputs | {features.TARGET_WEIGHTS: weights / tf.maximum(mean, 1e-9)}
+
+    def mean_loss(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The mean of the weighted, corrected softmax loss over this replica's targets: float32 ``[]``.
+
+        The items of all replicas are negatives of each other's queries. Each replica encodes a part of them.
+
+        Args:
+            inputs: From `weighted`, or an equal part of them.
+        """
+        queries = self(inputs, training=True)
+        targets = inputs[features.TARGET_ROWS]
+        num_own = targets.shape[0] * targets.shape[1]
         drawn = keras.random.randint((self.num_negatives,), 0, self.num_items, seed=self._negatives_seed)
-        rows = tf.concat([positives, tf.cast(drawn, tf.int32)], axis=0)
-        weights = tf.reshape(x[features.TARGET_WEIGHTS], [-1])
-        is_target = weights > 0
-        num_positives = tf.reduce_sum(tf.cast(is_target, tf.float32))
+        own_rows = tf.reshape(targets, [-1])
+        rows = tf.concat([replicas.gather(own_rows), tf.cast(drawn, tf.int32)], axis=0)
+        vectors = self.item_vectors(replicas.own_share(rows), training=True)
+        weights = tf.reshape(inputs[features.TARGET_WEIGHTS], [-1])
+        is_target = replicas.gather(tf.cast(weights > 0, tf.float32))
+        num_positives = tf.reduce_sum(is_target)
         probabilities = (
             num_positives * tf.gather(self._probabilities, rows) + self.num_negatives / self.num_items
         ) / (num_positives + self.num_negatives)
-        weights = weights / tf.maximum(tf.reduce_mean(weights), 1e-9)
-        return self._task(
-            tf.repeat(y_pred, per_query, axis=0),
-            self.item_vectors(rows, training=True),
+        # A target repeated as padding is not one more negative of the other queries.
+        is_candidate = tf.pad(is_target, [[0, self.num_negatives]], constant_values=1.0)
+        vectors, probabilities, rows, is_candidate = (
+            replicas.own_first(values, num_own)
+            for values in (replicas.gather(vectors)[: rows.shape[0]], probabilities, rows, is_candidate)
+        )
+        total = self._task(
+            tf.repeat(queries, targets.shape[1], axis=0),
+            vectors,
             sample_weight=weights,
             candidate_sampling_probability=probabilities,
             candidate_ids=rows,
-            # A target repeated as padding is not one more negative of the other queries.
-            score_mask=tf.pad(is_target, [[0, self.num_negatives]], constant_values=True)[None],
+            score_mask=is_candidate[None] > 0,
             compute_metrics=False,
             compute_batch_metrics=False,
         )
+        return total / num_own
+
+    def layers_in_16_bits(self) -> list[keras.layers.Layer]:
+        """The text encoder and the matrix products of the towers; their outputs are cast back to float32."""
+        products = [
+            layer
+            for tower in (self.item_tower, self.query_tower)
+            for layer in tower._flatten_layers(include_self=False)
+            if isinstance(layer, keras.layers.Dense)
+        ]
+        return products + list(self.encoder.backbone._flatten_layers())

@@ -108,6 +108,8 @@ def test_mistake_is_named(override: str, sentence: str) -> None:
         ("train.epochs=0", "train.epochs must be at least 1"),
         ("train.batch_size=0", "train.batch_size must be at least 1"),
         ("train.targets_per_query=0", "train.targets_per_query must be at least 1"),
+        ("train.accumulation_steps=0", "train.accumulation_steps must be at least 1"),
+        ("train.precision=float16", "train.precision must be one of float32, mixed_bfloat16"),
         ("train.ranker_users=0", "train.ranker_users must be at least 1"),
         ("train.judgment_epochs=-1", "train.judgment_epochs must be at least 0"),
         ("train.uniform_negatives=-1", "train.uniform_negatives must be at least 0"),

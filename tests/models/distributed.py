@@ -1,0 +1,117 @@
+"""Trains the tiny retrieval model on several devices, in a process of its own: TensorFlow sets them up once.
+
+``python -m tests.models.distributed replicas OUTPUT`` takes one step on one CPU and on two logical ones;
+``python -m tests.models.distributed train OUTPUT`` trains as the worker that ``TF_CONFIG`` says, or alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.fitting import Adam, make_step
+from models.interactions import Contexts
+from models.retrieval_training import RetrievalTrainer, phases
+from models.strategy import is_chief, training_strategy
+from pipeline.config import Config, TrainConfig
+from tests import tiny
+from tests.models.contexts import make_contexts
+
+NUM_CONTEXTS = 24
+
+
+class TinySource:
+    """Stands for `InteractionSource`, of which nothing but this is used in training."""
+
+    num_users = tiny.NUM_USERS
+    category_sizes = tiny.USER_CATEGORY_SIZES
+    num_user_numbers = tiny.NUM_USER_NUMBERS
+
+    def count(self, split: str) -> int:
+        return NUM_CONTEXTS
+
+    def load(self, split: str) -> Contexts:
+        inputs = tiny.make_inputs(NUM_CONTEXTS, seed=1)
+        return make_contexts(inputs=inputs, targets=[[row % 12, row % 5] for row in range(NUM_CONTEXTS)])
+
+    def dataset(self, splits: list[str], train: TrainConfig, *, end_time: int) -> tf.data.Dataset:
+        data = tf.data.Dataset.from_tensor_slices(tiny.make_inputs(NUM_CONTEXTS, seed=2))
+        data = data.shuffle(NUM_CONTEXTS, seed=train.seed).repeat()
+        return data.batch(train.batch_size, drop_remainder=True)
+
+
+def make_trainer(folder: Path, strategy: tf.distribute.Strategy, config: Config) -> RetrievalTrainer:
+    items = tiny.make_items()
+    return RetrievalTrainer(
+        items=items,
+        source=TinySource(),  # type: ignore[arg-type]
+        encoder=lambda: tiny.make_encoder(trainable_part=config.model.trainable),
+        config=config,
+        item_counts=np.arange(len(items)),
+        starts=(0, 0),
+        log_dir=str(folder),
+        strategy=strategy,
+    )
+
+
+def configured(*, trainable: str = "frozen", **train: Any) -> Config:
+    return dataclasses.replace(
+        tiny.CONFIG,
+        model=dataclasses.replace(tiny.CONFIG.model, trainable=trainable),
+        train=dataclasses.replace(tiny.CONFIG.train, **train),
+    )
+
+
+def train_on_replicas(output: Path) -> None:
+    """Writes the losses of three steps on one device and on two, and the first clipped gradients."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    # Two replicas share 8 contexts of 2 targets, and 21 items to encode, in parts of 11.
+    config = configured(trainable="full", batch_size=8, clip_norm=1.0)
+    written: dict[str, Any] = {}
+    strategies = {
+        "one": tf.distribute.get_strategy(),
+        "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    }
+    for name, strategy in strategies.items():
+        model = make_trainer(output, strategy, config).build()
+        tiny.randomise(model, scale=0.05)
+        with strategy.scope():
+            optimizer = Adam(1e-3, global_clipnorm=config.train.clip_norm)
+            optimizer.build(model.trainable_variables)
+        data = TinySource().dataset([], config.train, end_time=0)
+        batches = iter(strategy.experimental_distribute_dataset(data))
+        step = make_step(model, strategy, optimizer, config.train)
+        written[f"{name}_losses"] = [step(next(batches)).numpy()]
+        for i, momentum in enumerate(optimizer._momentums):
+            for replica, value in enumerate(strategy.experimental_local_results(momentum.value)):
+                # The first momentum is a tenth of the gradient.
+                written[f"{name}_gradient_{i:02d}_{replica}"] = 10.0 * value.numpy()
+        written[f"{name}_losses"] += [step(next(batches)).numpy() for _ in range(2)]
+    np.savez(output / "replicas.npz", **written)
+
+
+def train(output: Path) -> None:
+    """Fits twice, as the Trainer does, on what the environment says; the chief writes what came of it."""
+    strategy = training_strategy()
+    tf.config.experimental.enable_op_determinism()
+    config = configured(batch_size=8, epochs=3)
+    trainer = make_trainer(output, strategy, config)
+    phase_list = phases(config, has_events=True, has_judgments=False)
+    _, best = trainer.select(phase_list)
+    model = trainer.refit(phase_list, {"events": 8})
+    weights = [float(np.abs(variable.numpy()).sum()) for variable in model.trainable_variables]
+    if is_chief(strategy):
+        result = {"curves": trainer.curves, "best": best, "weights": weights}
+        (output / "result.json").write_text(json.dumps(result))
+    trainer.remove_backups()
+
+
+if __name__ == "__main__":
+    {"replicas": train_on_replicas, "train": train}[sys.argv[1]](Path(sys.argv[2]))
