@@ -1,4 +1,7 @@
-"""Artifact types of our own, beside TFX's standard ones."""
+"""Artifact types of our own, beside TFX's standard ones.
+
+Kubeflow knows the class by the type's name alone: a package, one dot, the class.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,16 @@ from tfx import types
 class InteractionSummary(types.Artifact):
     """What InteractionBuilder counted: ``summary.json`` (findings, dates, sizes) and ``item_counts.npy``."""
 
-    TYPE_NAME = "TandemInteractionSummary"
+    TYPE_NAME = "components.InteractionSummary"
 
 
 class TextEmbeddings(types.Artifact):
     """The frozen encoder's vector of each item: ``embeddings.npz`` in item row order."""
 
-    TYPE_NAME = "TandemTextEmbeddings"
+    TYPE_NAME = "components.TextEmbeddings"
 
 
 class RetrievalEvaluation(types.Artifact):
     """The whole catalogue ranked for every test user and query: ``evaluation.json``."""
 
-    TYPE_NAME = "TandemRetrievalEvaluation"
+    TYPE_NAME = "components.RetrievalEvaluation"

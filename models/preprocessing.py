@@ -21,7 +21,7 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Args:
         inputs: Raw item features, string or float ``[batch, 1]``, sparse where values may be missing.
-        custom_config: ``manifest`` and ``config`` as JSON, and ``encoder``, a resolved folder or preset.
+        custom_config: ``manifest`` and ``config`` as JSON, and ``encoder``, its name.
 
     Returns:
         ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``. For a

@@ -17,6 +17,8 @@ from tensorflow_text.core.pybinds.pywrap_fast_wordpiece_tokenizer_model_builder 
     build_fast_wordpiece_model,
 )
 
+from models.pretrained import resolve_encoder
+
 PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 VOCABULARY_FILE = "vocab.txt"
 _MAX_BYTES_PER_WORD = 100
@@ -59,7 +61,8 @@ class Tokenizer(tf.Module):
 
     @classmethod
     def from_pretrained(cls, name: str) -> Tokenizer:
-        """Reads the vocabulary of a local Hugging Face folder, else of a keras-hub preset."""
+        """Reads the vocabulary of what `resolve_encoder` finds under a name."""
+        name = resolve_encoder(name)
         path = os.path.join(name, VOCABULARY_FILE)
         if not tf.io.gfile.exists(path):
             preset = keras_hub.models.BertTokenizer.from_preset(name)

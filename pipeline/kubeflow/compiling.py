@@ -1,0 +1,92 @@
+"""Writes the file that Kubeflow runs: the pipeline of a dataset, with nothing of this machine in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.pretrained import DEFAULT_ENCODER
+from pipeline.config import load_config
+from pipeline.contract import JudgmentsTable
+from pipeline.errors import DataError
+from pipeline.files import join
+from pipeline.manifest import SCHEMAS_FOLDER, TABLES, Manifest, load_manifest
+
+
+def compile_pipeline(
+    dataset: str,
+    output: Path,
+    *,
+    pipeline_root: str,
+    image: str,
+    config_path: str | None = None,
+    overrides: Sequence[str] = (),
+) -> None:
+    """Compiles a dataset's pipeline into a KFP v2 specification; the file appears whole or not at all.
+
+    Args:
+        dataset: The dataset's folder or manifest; of its data only curated schemas are looked at.
+        output: A ``.yaml`` file.
+        pipeline_root: Where artifacts go, on a filesystem that TensorFlow opens.
+        image: The trainer's image, as the cluster pulls it.
+        config_path: A TOML file.
+        overrides: ``section.key=value``, over the file.
+
+    Raises:
+        DataError: An argument, the manifest or the configuration is not fit for a cluster.
+    """
+    if output.suffix not in (".yaml", ".yml"):
+        raise DataError(f"The specification must be a .yaml file. Got {output}.")
+    if not output.resolve().parent.is_dir():
+        raise DataError(f"The specification must go into a folder that exists. Got {output}.")
+    _check_root(pipeline_root)
+    manifest, config = load_manifest(dataset), load_config(config_path, overrides)
+    _check_paths(manifest)
+    _check_encoder(config.model.encoder)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Imports TFX, which a mistake should not wait for.
+    from pipeline.kubeflow.specification import build_specification
+
+    specification = build_specification(
+        manifest,
+        config,
+        pipeline_root=pipeline_root,
+        image=image,
+        schemas=join(manifest.folder, SCHEMAS_FOLDER),
+    )
+    with tempfile.TemporaryDirectory(dir=output.resolve().parent) as folder:
+        written = Path(folder) / output.name
+        specification.write(str(written))
+        os.replace(written, output)
+
+
+def _check_root(pipeline_root: str) -> None:
+    if not re.fullmatch(r"gs://[^/]+(/.*)?", pipeline_root):
+        raise DataError(
+            "The pipeline root must be on Google Cloud Storage, which both Kubeflow and TensorFlow open. "
+            f"Got {pipeline_root!r}; give one like gs://bucket/folder."
+        )
+
+
+def _check_paths(manifest: Manifest) -> None:
+    for name in TABLES:
+        table = getattr(manifest, name)
+        queries = table.queries or () if isinstance(table, JudgmentsTable) else ()
+        for path in (*(table.path if table else ()), *queries):
+            if path.startswith("/"):
+                raise DataError(
+                    f"{name}.path must be relative to the manifest, for a cluster has no {path}. Got an "
+                    "absolute path; move the file into the dataset's folder."
+                )
+
+
+def _check_encoder(name: str) -> None:
+    folder = Path(name).expanduser()
+    if name.startswith((".", "~")) or (not folder.is_absolute() and folder.is_dir()):
+        raise DataError(
+            f"model.encoder must be found inside the image. Got the folder {name!r}; name a preset, "
+            f"{DEFAULT_ENCODER!r}, or the absolute path of a folder that was copied into the image."
+        )
