@@ -6,11 +6,11 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, path_pb2, schema_pb2
 from tfx import v1 as tfx
-from tfx.components.distribution_validator.component import DistributionValidator
 from tfx.dsl.io import fileio
 from tfx.proto import distribution_validator_pb2
 from tfx.types import Channel, standard_artifacts
 
+from components.drift_validator import DriftValidator
 from components.last_span import LastSpan
 from pipeline import features
 from pipeline.manifest import Manifest
@@ -38,11 +38,11 @@ def drift_nodes(manifest: Manifest, table: str, statistics: Any, max_drift: floa
             output_key="statistics",
         ),
     ).with_id(f"Resolver.last_span.{table}")
-    validator = DistributionValidator(
+    validator = DriftValidator(
         statistics=statistics.outputs["statistics"],
         baseline_statistics=last.outputs["statistics"],
         config=_comparators(manifest, table, max_drift),
-    ).with_id(f"DistributionValidator.{table}")
+    ).with_id(f"DriftValidator.{table}")
     return [last, validator]
 
 
@@ -79,7 +79,7 @@ def _comparators(
 
 
 def read_drift(table: str, folder: str) -> tuple[Drift, ...]:
-    """What DistributionValidator wrote; nothing where there was no earlier span."""
+    """What DriftValidator wrote; nothing where there was no earlier span."""
     path = f"{folder}/{_PAIR}/SchemaDiff.pb"
     if not fileio.exists(path):
         return ()

@@ -22,7 +22,6 @@ from pipeline.report.data import (
     Calibration,
     CalibrationBin,
     Curve,
-    Drift,
     Example,
     ExampleList,
     Gate,
@@ -77,7 +76,14 @@ def build_report(
         curves=tuple(_curve(curve) for curve in curves["curves"] if curve["points"]),
         calibrations=_calibrations(artifacts.newest("ModelEvaluation")),
         findings=findings,
-        drift=_drift(manifest, artifacts),
+        drift=tuple(
+            drift
+            for table in TABLES
+            if is_compared(manifest, table)
+            for drift in read_drift(
+                table, str(artifacts.newest("ExampleAnomalies", node=f"DriftValidator.{table}"))
+            )
+        ),
         examples=tuple(_example(example) for example in evaluation["examples"]),
         configuration=json.loads(config.to_json()) | {"best_epochs": curves["best_epochs"]},
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
@@ -103,16 +109,6 @@ def read_store(metadata_path: Path) -> mlmd.MetadataStore:
     return mlmd.MetadataStore(connection)
 
 
-def _drift(manifest: Manifest, artifacts: Artifacts) -> tuple[Drift, ...]:
-    found: list[Drift] = []
-    for table in TABLES:
-        node = f"DistributionValidator.{table}"
-        # On the first span there is nothing to compare with, and TFX leaves the node out.
-        if is_compared(manifest, table) and artifacts.has("ExampleAnomalies", node=node):
-            found += read_drift(table, str(artifacts.newest("ExampleAnomalies", node=node)))
-    return tuple(found)
-
-
 class Artifacts:
     """What nodes wrote.
 
@@ -130,24 +126,17 @@ class Artifacts:
             type_name: Of ML Metadata.
             node: The node that made it, where several make the type.
         """
-        found = self._found(type_name, node)
+        live = metadata_store_pb2.Artifact.LIVE
+        found = [
+            artifact
+            for artifact in self._store.get_artifacts_by_type(type_name)
+            if artifact.state == live and (not node or f"/{node}/" in artifact.uri)
+        ]
         ids = {a.id for a in found}
         # A cached run makes no new artifact: the newest event tells which one it used.
         events = [e for e in self._store.get_events_by_artifact_ids(sorted(ids)) if e.type in _OUTPUT_EVENTS]
         newest = max(events, key=lambda event: (event.milliseconds_since_epoch, event.artifact_id))
         return Path(next(a.uri for a in found if a.id == newest.artifact_id))
-
-    def has(self, type_name: str, *, node: str) -> bool:
-        """Whether there is one."""
-        return bool(self._found(type_name, node))
-
-    def _found(self, type_name: str, node: str) -> list[metadata_store_pb2.Artifact]:
-        live = metadata_store_pb2.Artifact.LIVE
-        return [
-            artifact
-            for artifact in self._store.get_artifacts_by_type(type_name)
-            if artifact.state == live and (not node or f"/{node}/" in artifact.uri)
-        ]
 
 
 _OUTPUT_EVENTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)

@@ -53,7 +53,7 @@ class Executor(BaseExampleGenExecutor):
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         artifact.split_names = artifact_utils.encode_split_names([features.ALL])
         # The driver sets a custom property of the name; components that follow look at this one.
-        artifact.span = exec_properties[utils.SPAN_PROPERTY_NAME]
+        artifact.span = exec_properties.get(utils.SPAN_PROPERTY_NAME, 0)
         folder = artifact_utils.get_split_uri([artifact], features.ALL)
         with self._make_beam_pipeline() as pipeline:
             rows = self.GenerateExamplesByBeam(pipeline, exec_properties)[features.ALL]

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import tensorflow_data_validation as tfdv
-from tfx.components.distribution_validator.executor import Executor
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
+from components.drift_validator import Executor
 from components.last_span import LastSpan
 from pipeline.drift import _comparators, is_compared, read_drift
 from pipeline.manifest import Manifest, load_manifest
@@ -56,7 +56,12 @@ def test_column_that_moved_is_named_and_others_are_not(dataset: Write, tmp_path:
 
 
 def test_first_span_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
-    assert read_drift("events", str(tmp_path)) == ()
+    statistics = _statistics(tmp_path / "now", ["a"] * 100, [1.0] * 100)
+    anomalies = artifact(standard_artifacts.ExampleAnomalies, tmp_path / "anomalies")
+
+    Executor().Do({"statistics": [statistics]}, {"anomalies": [anomalies]}, {})
+
+    assert read_drift("events", anomalies.uri) == ()
 
 
 def test_only_tables_in_spans_are_compared(dataset: Write) -> None:

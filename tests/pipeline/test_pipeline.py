@@ -101,9 +101,7 @@ def test_table_in_spans_is_compared_with_its_last_one(dataset: Write, tmp_path: 
 
     nodes = _nodes(folder, tmp_path)
 
-    assert [node for node in nodes if node.startswith("DistributionValidator")] == [
-        "DistributionValidator.events"
-    ]
-    assert _is_after(nodes, "DistributionValidator.events", "Resolver.last_span.events")
+    assert [node for node in nodes if node.startswith("DriftValidator")] == ["DriftValidator.events"]
+    assert _is_after(nodes, "DriftValidator.events", "Resolver.last_span.events")
     # It is looked at in the report, and stops nothing.
-    assert not _is_after(nodes, "InteractionBuilder", "DistributionValidator.events")
+    assert not _is_after(nodes, "InteractionBuilder", "DriftValidator.events")

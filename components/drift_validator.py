@@ -1,0 +1,54 @@
+"""TFX's DistributionValidator, also on a first span, which has nothing to be compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfx.components.distribution_validator.executor import Executor as TfxExecutor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import Channel, component_spec, standard_artifacts
+from tfx.types.standard_component_specs import DistributionValidatorSpec
+from tfx.utils import json_utils
+
+
+class Executor(TfxExecutor):
+    """Passes where there is no baseline, as TFX's means to."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:  # noqa: N802 (TFX's name)
+        """Compares, or not."""
+        baseline = input_dict.get("baseline_statistics") or []
+        return super().Do(input_dict | {"baseline_statistics": baseline}, output_dict, exec_properties)
+
+
+class DriftValidatorSpec(DistributionValidatorSpec):
+    """TFX's requires a baseline: without one its node fails before its executor can pass."""
+
+    INPUTS = DistributionValidatorSpec.INPUTS | {
+        "baseline_statistics": component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        )
+    }
+
+
+class DriftValidator(base_component.BaseComponent):
+    """Compares the distributions of columns with those of an earlier span, and writes down what moved.
+
+    Args:
+        statistics: Of this span.
+        baseline_statistics: Of the earlier one, in a channel that may be empty.
+        config: Columns, distances and limits.
+    """
+
+    SPEC_CLASS = DriftValidatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, *, statistics: Any, baseline_statistics: Any, config: Any):
+        super().__init__(
+            spec=DriftValidatorSpec(
+                statistics=statistics,
+                baseline_statistics=baseline_statistics,
+                distribution_validator_config=config,
+                include_split_pairs=json_utils.dumps(None),
+                anomalies=Channel(type=standard_artifacts.ExampleAnomalies),
+            )
+        )
