@@ -1,7 +1,7 @@
 """Trains the tiny retrieval model on several devices, in a process of its own: TensorFlow sets them up once.
 
-``python -m tests.models.distributed replicas OUTPUT`` takes one step on one CPU and on two logical ones;
-``python -m tests.models.distributed train OUTPUT`` trains as the worker that ``TF_CONFIG`` says, or alone.
+``python -m tests.models.distributed replicas OUTPUT`` takes a few steps on one CPU and on two logical ones, and trains
+on one; ``python -m tests.models.distributed worker OUTPUT`` trains as the worker that ``TF_CONFIG`` says.
 """
 
 from __future__ import annotations
@@ -95,17 +95,18 @@ def train_on_replicas(output: Path) -> None:
                 written[f"{name}_gradient_{i:02d}_{replica}"] = 10.0 * value.numpy()
         written[f"{name}_losses"] += [step(next(batches)).numpy() for _ in range(2)]
     np.savez(output / "replicas.npz", **written)
+    train(output)
 
 
 def train(output: Path) -> None:
     """Fits twice, as the Trainer does, on what the environment says; the chief writes what came of it."""
     strategy = training_strategy()
     tf.config.experimental.enable_op_determinism()
-    config = configured(batch_size=8, epochs=3)
+    config = configured(batch_size=8, epochs=2)
     trainer = make_trainer(output, strategy, config)
     phase_list = phases(config, has_events=True, has_judgments=False)
     _, best = trainer.select(phase_list)
-    model = trainer.refit(phase_list, {"events": 8})
+    model = trainer.refit(phase_list, {"events": 4})
     weights = [float(np.abs(variable.numpy()).sum()) for variable in model.trainable_variables]
     if is_chief(strategy):
         result = {"curves": trainer.curves, "best": best, "weights": weights}
@@ -114,4 +115,4 @@ def train(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"replicas": train_on_replicas, "train": train}[sys.argv[1]](Path(sys.argv[2]))
+    {"replicas": train_on_replicas, "worker": train}[sys.argv[1]](Path(sys.argv[2]))

@@ -42,7 +42,7 @@ def logs_of(output: Path) -> str:
 def start_workers(output: Path) -> list[subprocess.Popen[bytes]]:
     cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
     tasks = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(2)]
-    return [start("train", output, TF_CONFIG=json.dumps(task)) for task in tasks]
+    return [start("worker", output, TF_CONFIG=json.dumps(task)) for task in tasks]
 
 
 def result_of(output: Path) -> dict[str, Any]:
@@ -50,10 +50,17 @@ def result_of(output: Path) -> dict[str, Any]:
     return result
 
 
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process wrote that had two devices."""
+    output = tmp_path_factory.mktemp("one_process")
+    assert start("replicas", output).wait() == 0, logs_of(output)
+    return output
+
+
 @pytest.mark.slow
-def test_two_replicas_give_what_one_device_gives(tmp_path: Path) -> None:
-    assert start("replicas", tmp_path).wait() == 0, logs_of(tmp_path)
-    written = np.load(tmp_path / "replicas.npz")
+def test_two_replicas_give_what_one_device_gives(one_process: Path) -> None:
+    written = np.load(one_process / "replicas.npz")
 
     names = [name for name in written.files if name.startswith("one_gradient")]
     # Keras adds up the norms of rows that occur several times, so it clips somewhat below one.
@@ -67,9 +74,8 @@ def test_two_replicas_give_what_one_device_gives(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_worker_costs_no_more_than_its_epoch(tmp_path: Path) -> None:
-    alone, output = tmp_path / "alone", tmp_path / "workers"
-    undisturbed = start("train", alone)
+def test_killed_worker_costs_no_more_than_its_epoch(one_process: Path, tmp_path: Path) -> None:
+    output = tmp_path / "workers"
     workers = start_workers(output)
     while not list(output.glob("backups/refit_events/ckpt-*.index")):
         assert [worker.poll() for worker in workers] == [None, None], logs_of(output)
@@ -79,12 +85,12 @@ def test_killed_worker_costs_no_more_than_its_epoch(tmp_path: Path) -> None:
         worker.kill()
         worker.wait()
     assert not (output / "result.json").exists()
-    assert [worker.wait() for worker in [*start_workers(output), undisturbed]] == [0, 0, 0], logs_of(output)
+    assert [worker.wait() for worker in start_workers(output)] == [0, 0], logs_of(output)
 
-    expected, result = result_of(alone), result_of(output)
+    expected, result = result_of(one_process), result_of(output)
     assert result["best"] == expected["best"]
-    assert [len(curve["points"]) for curve in result["curves"]] == [3, 4, 8]
+    assert [len(curve["points"]) for curve in result["curves"]] == [2, 3, 4]
     for curve, same in zip(result["curves"], expected["curves"], strict=True):
         np.testing.assert_allclose(curve["points"], same["points"], rtol=1e-4)
-    np.testing.assert_allclose(result["weights"], expected["weights"], rtol=1e-3)
+    np.testing.assert_allclose(result["weights"], expected["weights"], rtol=1e-3, atol=1e-4)
     assert not (output / "backups").exists()

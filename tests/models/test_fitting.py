@@ -59,8 +59,8 @@ class Pointwise(keras.Model):
 
 def pointwise_inputs() -> dict[str, tf.Tensor]:
     rng = np.random.default_rng(0)
-    shapes = {"x": (8, 3), "y": 8, "weight": 8}
-    return {name: tf.constant(rng.uniform(size=shape), tf.float32) for name, shape in shapes.items()}
+    values = {"x": rng.uniform(size=(8, 3)), "y": rng.uniform(size=8), "weight": rng.uniform(size=8)}
+    return {name: tf.constant(value, tf.float32) for name, value in values.items()}
 
 
 def test_parts_of_a_pointwise_loss_have_the_gradients_of_the_whole() -> None:
@@ -140,7 +140,7 @@ def test_step_is_fit_for_an_accelerator(items: ItemTable) -> None:
 
 @pytest.mark.slow
 def test_mixed_precision_keeps_the_loss_and_what_is_served_in_32_bits(items: ItemTable) -> None:
-    settings = {"trainable": "lora", **NO_DROPOUT}
+    settings: dict[str, Any] = {"trainable": "lora", **NO_DROPOUT}
     whole, _ = make_model(items, **settings)
     mixed, train = make_model(items, precision="mixed_bfloat16", **settings)
     inputs = tiny.make_inputs(8)

@@ -1,0 +1,39 @@
+"""What a real run's training is fed with is fit for an accelerator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from models.interactions import InteractionSource
+from pipeline import features
+from pipeline.config import ModelConfig, TrainConfig
+from pipeline.manifest import load_manifest
+from tests.e2e.conftest import Run
+
+pytestmark = pytest.mark.slow
+
+
+def last(folder: Path) -> str:
+    """The artifact of the latest execution."""
+    return str(max(folder.iterdir(), key=lambda path: int(path.name)))
+
+
+def test_batches_have_static_shapes_and_no_strings(retail: Run) -> None:
+    transform = retail.workdir / "artifacts" / "Transform.interactions"
+    source = InteractionSource(
+        last(transform / "transformed_examples"),
+        transform_graph=last(transform / "transform_graph"),
+        manifest=load_manifest(retail.dataset),
+        model=ModelConfig(max_history=7, max_query_tokens=12),
+    )
+    spec = source.dataset(
+        [features.TRAIN], TrainConfig(batch_size=4, targets_per_query=3), end_time=0
+    ).element_spec
+
+    assert spec[features.HISTORY_ROWS].shape == [4, 7]
+    assert spec[features.TARGET_ROWS].shape == [4, 3]
+    assert all(column.shape.is_fully_defined() for column in spec.values())
+    assert tf.string not in {column.dtype for column in spec.values()}
