@@ -20,16 +20,17 @@ def critical_path(durations: Mapping[str, float], upstream: Mapping[str, Sequenc
         upstream: The nodes each one waits for; every node comes after those it waits for.
     """
     ends: dict[str, float] = {}
-    before: dict[str, str | None] = {}
-    for node, waited_for in upstream.items():
-        before[node] = max(waited_for, key=lambda name: ends[name], default=None)
-        ends[node] = durations.get(node, 0.0) + (ends[before[node]] if before[node] else 0.0)
-    path: list[str] = []
-    node: str | None = max(ends, key=lambda name: ends[name])
-    while node:
-        path.append(node)
-        node = before[node]
-    return path[::-1]
+    before: dict[str, str] = {}
+    for name, waited_for in upstream.items():
+        start = 0.0
+        if waited_for:
+            before[name] = max(waited_for, key=lambda earlier: ends[earlier])
+            start = ends[before[name]]
+        ends[name] = start + durations.get(name, 0.0)
+    path = [max(ends, key=lambda name: ends[name])]
+    while path[0] in before:
+        path.insert(0, before[path[0]])
+    return path
 
 
 def upstream_nodes(dataset: str, workdir: Path) -> dict[str, list[str]]:

@@ -62,13 +62,13 @@ class Vocabularies:
         arrays = {"items": self.items, "users": self.users}
         for side in ("item_categories", "user_categories"):
             arrays |= {f"{side}/{i:03d}": values for i, values in enumerate(getattr(self, side))}
-        buffer = io.BytesIO()
         # Joined, and the lengths beside: NumPy's own strings pad to the longest and drop trailing zeros.
-        np.savez(
-            buffer,
-            **{f"{name}/bytes": np.frombuffer(b"".join(v), np.uint8) for name, v in arrays.items()},
-            **{f"{name}/lengths": np.array([len(x) for x in v], np.int64) for name, v in arrays.items()},
-        )
+        written: dict[str, Any] = {}
+        for name, values in arrays.items():
+            written[f"{name}/bytes"] = np.frombuffer(b"".join(values), np.uint8)
+            written[f"{name}/lengths"] = np.array([len(value) for value in values], np.int64)
+        buffer = io.BytesIO()
+        np.savez(buffer, **written)
         with tf.io.gfile.GFile(os.path.join(folder, _FILE), "wb") as file:
             file.write(buffer.getvalue())
 

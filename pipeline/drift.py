@@ -32,11 +32,7 @@ def drift_nodes(manifest: Manifest, table: str, statistics: Any, max_drift: floa
     last = tfx.dsl.Resolver(
         strategy_class=LastSpan,
         current=statistics.outputs["statistics"],
-        statistics=Channel(
-            type=standard_artifacts.ExampleStatistics,
-            producer_component_id=statistics.id,
-            output_key="statistics",
-        ),
+        statistics=Channel(type=standard_artifacts.ExampleStatistics),
     ).with_id(f"Resolver.last_span.{table}")
     validator = DriftValidator(
         statistics=statistics.outputs["statistics"],

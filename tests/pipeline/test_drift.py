@@ -71,18 +71,18 @@ def test_only_tables_in_spans_are_compared(dataset: Write) -> None:
     assert is_compared(_in_spans(manifest), "events")
 
 
-def _of_span(number: int, span: int) -> Any:
-    made = standard_artifacts.ExampleStatistics()
+def _of_span(number: int, span: int, table: str = "events") -> Any:
+    made = artifact(
+        standard_artifacts.ExampleStatistics, Path(f"/root/StatisticsGen.{table}/statistics/{number}")
+    )
     made.id, made.span = number, span
     return made
 
 
-def test_span_before_is_the_newest_of_the_earlier_ones() -> None:
+def test_span_before_is_the_newest_of_the_earlier_ones_of_the_table() -> None:
     current = _of_span(9, 5)
-    inputs = {
-        "current": [current],
-        "statistics": [_of_span(1, 3), _of_span(2, 4), _of_span(3, 4), _of_span(4, 6), current],
-    }
+    others = [_of_span(1, 3), _of_span(2, 4), _of_span(3, 4), _of_span(4, 6), _of_span(5, 4, "items")]
+    inputs = {"current": [current], "statistics": [*others, current]}
 
     assert [found.id for found in LastSpan().resolve_artifacts(None, inputs)["statistics"]] == [3]
     assert LastSpan().resolve_artifacts(None, inputs | {"current": [_of_span(1, 3)]})["statistics"] == []
