@@ -110,9 +110,12 @@ def test_pipelines_compile_for_remote_runners_whose_workers_are_the_image(
 
     def compiled_only(folder: Path, _: BeamConfig) -> Any:
         context = real_context(folder)
-        # Beam would list the installed packages of this machine.
-        quiet = "--experiments=disable_logging_submission_environment"
-        options = PipelineOptions([*config.args(), quiet])
+        # Beam would list the installed packages of this machine, and look for the bucket.
+        quiet = (
+            "--experiments=disable_logging_submission_environment",
+            "--dataflow_endpoint=http://localhost",
+        )
+        options = PipelineOptions([*config.args(), *quiet])
         context.make_beam_pipeline_fn = lambda: _CompiledOnly(create_runner(runner), options)
         return context
 
