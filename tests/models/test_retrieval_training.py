@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from models.retrieval_training import RetrievalTrainer
+from pipeline.errors import DataError
+from tests.models.distributed import configured, make_trainer
+
+
+def trainer_of(folder: Path, **train: int) -> RetrievalTrainer:
+    return make_trainer(folder, tf.distribute.get_strategy(), configured(**train))
+
+
+def test_batch_that_does_not_fall_into_equal_parts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train\.batch_size must be a multiple of .* replicas, 3\. Got 8\."):
+        trainer_of(tmp_path, batch_size=8, accumulation_steps=3)._batches(24)
+
+
+@pytest.mark.parametrize(
+    ("num_contexts", "size", "num_steps"), [(24, 10, 2), (7, 5, 1), (5, 5, 1), (2, 5, 1)]
+)
+def test_batch_shrinks_to_the_parts_a_small_split_fills(
+    tmp_path: Path, num_contexts: int, size: int, num_steps: int
+) -> None:
+    train, steps = trainer_of(tmp_path, batch_size=10, accumulation_steps=5)._batches(num_contexts)
+
+    assert (train.batch_size, steps) == (size, num_steps)
