@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.index_builder import save_catalogue
+import numpy as np
+
+from components.index_builder import on_catalogue, save_catalogue
 from pipeline.manifest import load_manifest
 from serving.catalogue import CATALOGUE_FILE, Catalogue
 from tests.components.in_memory import write_tables
+from tests.models.contexts import make_contexts
 
 MANIFEST = """\
 name = "shop"
@@ -45,3 +48,20 @@ def test_columns_of_items_are_kept_as_they_were_written(tmp_path: Path) -> None:
         "x 1": {"price": 1234567.5, "room": "Küche"},
     }
     catalogue.close()
+
+
+def test_histories_move_to_the_rows_of_a_later_catalogue_and_lose_what_is_gone() -> None:
+    users = make_contexts(
+        targets=[[], []],
+        histories=[[2, 0, 1], [0]],
+        inputs={
+            "history_rows": [[2, 0, 1, -1], [0, -1, -1, -1]],
+            "history_counts": [[3, 1, 2, 0], [4, 0, 0, 0]],
+        },
+    )
+
+    moved = on_catalogue(users, np.array([-1, 5, 0]))
+
+    assert moved.inputs["history_rows"].tolist() == [[0, -1, 5, -1], [-1, -1, -1, -1]]
+    assert moved.inputs["history_counts"].tolist() == [[3, 0, 2, 0], [0, 0, 0, 0]]
+    assert [seen.tolist() for seen in moved.histories] == [[0, 5], []]
