@@ -143,12 +143,13 @@ class Soak:
         return sorted(
             [
                 *((when, self._push) for when in pushes),
-                (0.1 * total, self._connect),
-                (0.15 * total, self._send_oversized),
-                (0.2 * total + every / 2, self._push_broken),
+                # Early, so that one process is watched for most of the time.
+                (0.1 * total, self._kill),
+                (0.15 * total, self._connect),
+                (0.2 * total, self._send_oversized),
+                (0.25 * total + every / 2, self._push_broken),
                 (half + every / 2, self._push_half),
                 (half + every / 2 + min(_HALF_COPIED_S, every / 3), self._push_rest),
-                (0.5 * total, self._kill),
                 (0.75 * total, self._send_oversized),
             ],
             key=lambda event: event[0],
