@@ -1,7 +1,7 @@
 """Trains the tiny retrieval model on several devices, in a process of its own: TensorFlow sets them up once.
 
-With ``python -m tests.models.distributed``, ``replicas OUTPUT`` takes a few steps on one CPU and on two logical
-ones, and trains on one; ``worker OUTPUT`` trains as the worker that ``TF_CONFIG`` says.
+``python -m tests.models.distributed`` with ``replicas OUTPUT`` takes a few steps on one CPU and on two logical
+ones, and trains on one; with ``worker OUTPUT`` it trains as the worker that ``TF_CONFIG`` says.
 """
 
 from __future__ import annotations

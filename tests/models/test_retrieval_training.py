@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -10,7 +11,7 @@ from pipeline.errors import DataError
 from tests.models.distributed import configured, make_trainer
 
 
-def trainer_of(folder: Path, **train: int) -> RetrievalTrainer:
+def trainer_of(folder: Path, **train: Any) -> RetrievalTrainer:
     return make_trainer(folder, tf.distribute.get_strategy(), configured(**train))
 
 
