@@ -43,14 +43,12 @@ class Cost:
         cpu_seconds: Of the runner and of all workers.
         runner_gb: Peak resident memory of this process, which holds the runner, in 1e9 bytes.
         worker_gb: The same of the largest process that Beam started; 0 if there was none.
-        workers: How many it started.
     """
 
     seconds: float
     cpu_seconds: float
     runner_gb: float
     worker_gb: float
-    workers: int
 
 
 def measure(work: Callable[[], None], limit_gb: float) -> Cost:
@@ -73,7 +71,8 @@ def measure(work: Callable[[], None], limit_gb: float) -> Cost:
                 try:
                     if child.pid not in peaks:
                         resource.prlimit(child.pid, resource.RLIMIT_DATA, (limit, limit))
-                    peaks[child.pid] = _peak_gb(child.pid)
+                    # Of one that has ended and is not yet reaped the kernel says nothing.
+                    peaks[child.pid] = max(peaks.get(child.pid, 0.0), _peak_gb(child.pid))
                     times = child.cpu_times()
                     cpu[child.pid] = times.user + times.system
                 except (psutil.Error, OSError):
@@ -93,7 +92,6 @@ def measure(work: Callable[[], None], limit_gb: float) -> Cost:
         cpu_seconds=time.process_time() - cpu_before + sum(cpu.values()),
         runner_gb=_peak_gb(os.getpid()),
         worker_gb=max(peaks.values(), default=0.0),
-        workers=len(peaks),
     )
 
 
@@ -267,7 +265,7 @@ class Nodes:
 
 def _print(node: str, rows: int, cost: Cost) -> None:
     per_core = rows / cost.cpu_seconds
-    worker = f"{cost.worker_gb:.2f} ({cost.workers})" if cost.workers else "–"
+    worker = f"{cost.worker_gb:.2f}" if cost.worker_gb else "–"
     print(
         f"| {node} | {rows:,} | {cost.seconds:.0f} | {cost.cpu_seconds:.0f} | {per_core:,.0f} "
         f"| {worker} | {cost.runner_gb:.2f} |",
@@ -304,9 +302,7 @@ def _run(manifest: Manifest, args: list[str], options: argparse.Namespace) -> No
     shutil.rmtree(folder, ignore_errors=True)
     nodes = Nodes(manifest, args, folder)
     print(f"{machine()}. Beam: {' '.join(args) or 'the default'}. {manifest.name} × {options.times}.\n")
-    print(
-        "| node | rows | wall s | CPU s | rows per s and core | peak GB of a worker (workers) | runner GB |"
-    )
+    print("| node | rows | wall s | CPU s | rows per CPU s | peak GB of a worker | of the runner |")
     print("|---|---|---|---|---|---|---|", flush=True)
     num_events = 0
     for table in nodes.tables:
