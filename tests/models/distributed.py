@@ -1,7 +1,7 @@
 """Trains the tiny retrieval model on several devices, in a process of its own: TensorFlow sets them up once.
 
-``python -m tests.models.distributed`` with ``replicas OUTPUT`` takes a few steps on one CPU and on two logical
-ones, and trains on one; with ``worker OUTPUT`` it trains as the worker that ``TF_CONFIG`` says.
+As a module it is told ``replicas OUTPUT``, to take a few steps on one CPU and on two logical ones and to
+train on one, or ``worker OUTPUT``, to train as the worker that ``TF_CONFIG`` says.
 """
 
 from __future__ import annotations
