@@ -1,7 +1,13 @@
 """Environment of every test: set here, before a test module imports TensorFlow."""
 
 import os
+import shutil
 import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.image import Image, build_image
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -10,3 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # What a shell runs in the background ignores Ctrl-C, and the processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def trainer_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The trainer's image, in a folder that is removed again, as it is large."""
+    root = tmp_path_factory.mktemp("image")
+    yield build_image(root)
+    shutil.rmtree(root)

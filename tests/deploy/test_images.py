@@ -10,6 +10,7 @@ import pytest
 from repair_wheels import BUILT_FOR
 
 from tests.deploy.files import COMPOSE, DEPLOY, DOCKERFILES, KUSTOMIZATION, ROOT, instructions, pods
+from tests.deploy.image import Image
 
 # A name, three numbers at least, and the digest once it is known.
 PINNED = re.compile(r"[a-z0-9./_-]+:v?\d+\.\d+\.\d+[A-Za-z0-9._-]*(@sha256:[0-9a-f]{64})?")
@@ -165,3 +166,47 @@ def test_server_s_commands_are_lists_of_arguments() -> None:
         if name in ("CMD", "ENTRYPOINT"):
             # A shell in between would be told to stop in the server's place.
             assert all(isinstance(argument, str) for argument in json.loads(rest))
+
+
+@pytest.mark.slow
+def test_trainer_s_steps_make_what_executors_and_beam_workers_start(
+    trainer_image: Image, tmp_path: Path
+) -> None:
+    started = (
+        "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
+        "apache_beam.runners.worker.sdk_worker_main",
+        "components.trainer",
+        "models.training",
+        "models.preprocessing",
+        "serving.server.__main__",
+    )
+    code = "\n".join(
+        [
+            *(f"import {module}" for module in started),
+            "from models.pretrained import resolve_encoder",
+            "print(models.training.__file__, resolve_encoder('minilm'))",
+        ]
+    )
+
+    done = trainer_image.run(["python", "-c", code], tmp_path / "empty")
+
+    assert done.returncode == 0, done.stderr
+    home = trainer_image.root / "opt" / "tandem"
+    training, encoder = done.stdout.split()
+    assert training == str(home / "models" / "training.py")
+    assert encoder.startswith(str(home / "cache"))
+
+
+@pytest.mark.slow
+def test_trainer_s_command_is_there(trainer_image: Image, tmp_path: Path) -> None:
+    (command,) = [rest for name, rest in instructions(ROOT / "Dockerfile") if name == "CMD"]
+
+    done = trainer_image.run(json.loads(command), tmp_path / "empty")
+
+    assert done.stdout.startswith("usage: tandem")
+
+
+def test_keras_2_is_set_for_every_process_of_the_trainer() -> None:
+    settings = " ".join(rest for name, rest in instructions(ROOT / "Dockerfile") if name == "ENV")
+
+    assert "TF_USE_LEGACY_KERAS=1" in settings.split()
