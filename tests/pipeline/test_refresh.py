@@ -30,7 +30,7 @@ def _nodes(manifest: Manifest, folder: Path) -> dict[str, Any]:
 def test_refresh_reads_items_alone_and_trains_nothing(dataset: Write, tmp_path: Path) -> None:
     nodes = _nodes(load_manifest(dataset()), tmp_path)
 
-    assert list(nodes) == [
+    assert set(nodes) == {
         "ExampleGen.items",
         "StatisticsGen.items",
         "SchemaGen.items",
@@ -41,7 +41,7 @@ def test_refresh_reads_items_alone_and_trains_nothing(dataset: Write, tmp_path: 
         "IndexBuilder",
         "ServingValidator",
         "Pusher",
-    ]
+    }
     assert "ExampleValidator.items" in {node.id for node in nodes["TransformApplier"].upstream_nodes}
     assert "ServingValidator" in {node.id for node in nodes["Pusher"].upstream_nodes}
     assert nodes["Pusher"].exec_properties["replaces"] == 3
