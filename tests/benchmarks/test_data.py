@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def shop(tmp_path: Path) -> Manifest:
     return load_manifest(tmp_path)
 
 
-def _column(manifest: Manifest, table: str, name: str) -> list[str]:
+def _column(manifest: Manifest, table: str, name: str) -> list[Any]:
     files = [str(path) for path in getattr(manifest, table).path]
     batches = normalised_batches(manifest, table, files)
     return [value for _, normal in batches for value in normal.batch.column(name).to_pylist()]
