@@ -125,7 +125,7 @@ class Servable(tf.Module):
         asker = [text("user_id"), texts("history")]
         listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
         seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
-        specs = {
+        specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
             "search": (self._search, [text("query"), *asker, *listed, seen]),
             "recommend": (self._recommend, [*asker, *listed, seen]),
             "similar": (self._similar, [text("item_id"), *listed]),
