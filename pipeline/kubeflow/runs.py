@@ -138,7 +138,7 @@ def submit(
 def _checked(specification: Path, parameters: Mapping[str, str]) -> str:
     """The pipeline's name, once the file and the parameters fit."""
     try:
-        document = next(iter(yaml.safe_load_all(specification.read_text(encoding="utf-8"))), None)
+        document: Any = next(iter(yaml.safe_load_all(specification.read_text(encoding="utf-8"))), None)
         name = str(document["pipelineInfo"]["name"])
         known = document["root"].get("inputDefinitions", {}).get("parameters", {})
     except OSError as error:

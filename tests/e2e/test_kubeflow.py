@@ -84,5 +84,5 @@ def test_answers_equal_those_of_the_local_run(cluster: Any, shopping: Run, shopp
     assert len(ours) == 20
     assert [result.item_id for result in ours] == [result.item_id for result in theirs]
     scores = [[result.score for result in results] for results in (ours, theirs)]
-    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(*vectors, rtol=1e-4, atol=1e-5)
+    for found, expected in (scores, vectors):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

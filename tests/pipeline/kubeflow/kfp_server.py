@@ -100,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _uploaded(self, pipeline_id: str) -> dict[str, str]:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        (part,) = email.message_from_bytes(head + self._body()).get_payload()
+        parts: Any = email.message_from_bytes(head + self._body()).get_payload()
+        (part,) = parts
         version_id = f"version-{len(self.server.versions) + 1}"
         self.server.versions.append((version_id, pipeline_id, part.get_payload(decode=True).decode()))
         return {"pipeline_version_id": version_id}
