@@ -22,7 +22,7 @@ from tests.deploy.image import Image
 from tests.e2e.conftest import SMALL, Run
 from tests.e2e.containers import Containers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")
