@@ -64,9 +64,8 @@ class BeamConfig:
 
     def args(self) -> list[str]:
         """The flags TFX passes to Beam."""
-        if self.runner == "DirectRunner" and not self.options:
-            return []
-        # DirectRunner itself would first try Prism, which passes over the options of the engine named here.
+        # DirectRunner itself would first download Prism, an engine of other memory and speed, and run that
+        # where it can: the same pipeline would run on another engine wherever there is a network.
         runner = "FnApiRunner" if self.runner == "DirectRunner" else self.runner
         # Unless an image is named, TFX packs a copy of itself for the workers before each component; theirs
         # has it, and is named to their runner by another option.

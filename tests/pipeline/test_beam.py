@@ -25,8 +25,8 @@ WHOLE = {
 }
 
 
-def test_default_gets_no_flag() -> None:
-    assert BeamConfig().args() == []
+def test_default_is_beam_s_engine_in_python() -> None:
+    assert BeamConfig().args() == ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
 @pytest.mark.parametrize("runner", WHOLE)

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from pipeline.cli import _parser
 from pipeline.config import Config, KubeflowConfig
@@ -57,3 +58,8 @@ def test_pipeline_root_of_the_page_is_one() -> None:
 
     _check_root(arguments.pipeline_root)
     assert (Path(__file__).parents[3] / arguments.dataset / "dataset.toml").exists()
+
+
+def test_tensorflow_opens_the_buckets_that_the_page_names() -> None:
+    assert "gs://" in PAGE
+    assert "gs" in tf.io.gfile.get_registered_schemes()
