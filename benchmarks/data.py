@@ -286,9 +286,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         args = load_config(None, options.set).beam.args()
-        manifest = repeat(
-            find_manifest(options.folder), options.workdir.resolve() / f"times{options.times}", options.times
-        )
+        manifest = find_manifest(options.folder)
+        copies = options.workdir.resolve() / f"{manifest.name}-times{options.times}"
+        manifest = repeat(manifest, copies, options.times)
     except DataError as error:
         print(error, file=sys.stderr)
         return 2

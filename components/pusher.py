@@ -29,7 +29,7 @@ class Executor(TfxExecutor):
         source = self.GetModelPath(input_dict)
         newest = newest_version(base)
         # TFX's cache knows what was pushed before, and not what was pushed since.
-        if newest and _fingerprint(os.path.join(base, str(newest))) == _fingerprint(source):
+        if newest and _is_same(os.path.join(base, str(newest)), source):
             version_dir = os.path.join(base, str(newest))
         else:
             version_dir = push_version(source, base)
@@ -42,13 +42,25 @@ def newest_version(base: str) -> int:
     return max((int(name) for name in (n.rstrip("/") for n in names) if name.isdecimal()), default=0)
 
 
-def _fingerprint(model: str) -> bytes | None:
-    """What `tf.saved_model.save` writes anew each time; ``None`` for a model without."""
-    path = os.path.join(model, "fingerprint.pb")
-    if not fileio.exists(path):
-        return None
-    with fileio.open(path, "rb") as file:
-        return bytes(file.read())
+def _is_same(pushed: str, model: str) -> bool:
+    """Whether a version is this model, whole: a rename on a bucket that is killed leaves a part."""
+    fingerprints = []
+    for folder in (pushed, model):
+        # `tf.saved_model.save` writes it anew each time.
+        path = os.path.join(folder, "fingerprint.pb")
+        if not fileio.exists(path):
+            return False
+        with fileio.open(path, "rb") as file:
+            fingerprints.append(file.read())
+    return fingerprints[0] == fingerprints[1] and _files(pushed) == _files(model)
+
+
+def _files(folder: str) -> set[str]:
+    return {
+        os.path.join(where.rstrip("/").removeprefix(folder.rstrip("/")), name)
+        for where, _, names in fileio.walk(folder)
+        for name in names
+    }
 
 
 def push_version(source: str, base: str) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.tfrecordio import _TFRecordSink
+from tfx.dsl.io import fileio
 
 from components.frames import FrameDecoder
 
@@ -104,3 +105,10 @@ class _BatchSink(_TFRecordSink):  # type: ignore[misc]
         for record in value:
             self.write_encoded_record(framed, record)
         file_handle.write(framed.getvalue())
+
+
+def clear(folder: str) -> None:
+    """Empties a folder: an orchestrator that starts a failed node again leaves what it had written."""
+    if fileio.exists(folder):
+        fileio.rmtree(folder)
+    fileio.makedirs(folder)

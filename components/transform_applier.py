@@ -11,6 +11,7 @@ from tfx.v1.dsl.components import BeamComponentParameter, InputArtifact, OutputA
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.public.tfxio import TFExampleRecord
 
+from components.records import clear
 from pipeline import features
 
 
@@ -37,6 +38,7 @@ def TransformApplier(  # noqa: N802 (a component is named like a class)
     target = os.path.join(
         artifact_utils.get_split_uri([transformed_examples], features.ALL), "transformed_examples"
     )
+    clear(os.path.dirname(target))
     schema = tft.TFTransformOutput(transform_graph.uri).raw_metadata.schema
     records = TFExampleRecord(source, schema=schema, telemetry_descriptors=["TransformApplier"])
     with beam_pipeline as pipeline:

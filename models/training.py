@@ -23,7 +23,7 @@ from models.trained import TrainedModel, build_retriever, encoder_settings
 from models.two_tower import TwoTower
 from models.validation import query_matrix
 from models.vocabularies import Vocabularies
-from models.warm_start import WarmStart
+from models.warm_start import WarmStart, save_starts
 from pipeline import features
 from pipeline.config import Config
 from pipeline.errors import DataError
@@ -72,23 +72,24 @@ def _train(
         model=config.model,
         encoder=encoder() if config.model.trainable == "frozen" else None,
     )
-    counts = _read_counts(fn_args.summary, len(items))
+    counts, starts = _read_counts(fn_args.summary, len(items)), _read_starts(fn_args.summary)
     vocabularies = Vocabularies.read(
         manifest,
         items,
         item_transform_graph=fn_args.item_transform_graph,
         transform_graph=fn_args.transform_graph_path,
     )
+    base = fn_args.base_model
     trainer = RetrievalTrainer(
         items=items,
         source=source,
         encoder=encoder,
         config=config,
         item_counts=counts,
-        starts=_read_starts(fn_args.summary),
+        starts=starts,
         log_dir=fn_args.model_run_dir,
         strategy=strategy,
-        warm_start=WarmStart(fn_args.base_model, vocabularies, config) if fn_args.base_model else None,
+        warm_start=WarmStart(base, vocabularies, config, starts) if base else None,
     )
     phase_list = phases(
         config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
@@ -112,6 +113,7 @@ def _train(
         selected=selected if config.train.refit else None,
     )
     model.save(fn_args.serving_model_dir, config)
+    save_starts(fn_args.serving_model_dir, starts)
     written = {"curves": trainer.curves + curves, "best_epochs": epochs}
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
         json.dump(written, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 
 import numpy as np
@@ -14,25 +15,42 @@ from models.vocabularies import Vocabularies, carried, carried_rows
 from pipeline.config import Config
 from pipeline.errors import DataError
 
+_STARTS_FILE = "starts.json"
+
+
+def save_starts(folder: str, starts: tuple[int, int]) -> None:
+    """Writes beside a model where its validation and test windows began."""
+    with tf.io.gfile.GFile(os.path.join(folder, _STARTS_FILE), "w") as file:
+        json.dump(starts, file)
+
 
 class WarmStart:
     """The weights of an earlier model.
 
     There are two sets. A model that is selected by the validation window begins from one that had not seen
     that window: the earlier one as it was selected, before it was fitted to its own validation window too.
-    What is fitted for the test window begins from the earlier model as it was served. Both hold as long as
-    the windows do not move back in time.
+    What is fitted for the test window begins from the earlier model as it was served.
 
     Args:
-        folder: What `TrainedModel.save` wrote.
+        folder: What `TrainedModel.save` and `save_starts` wrote.
         vocabularies: Of the new model.
         config: Of the new model.
+        starts: Where the new validation and test windows begin.
 
     Raises:
-        DataError: The models differ in more than their vocabularies.
+        DataError: The models differ in more than their vocabularies, or the windows have moved back in time,
+            to where the earlier model has learnt.
     """
 
-    def __init__(self, folder: str, vocabularies: Vocabularies, config: Config):
+    def __init__(self, folder: str, vocabularies: Vocabularies, config: Config, starts: tuple[int, int]):
+        with tf.io.gfile.GFile(os.path.join(folder, _STARTS_FILE)) as file:
+            before = tuple(json.load(file))
+        if any(now < then for now, then in zip(starts, before, strict=True)):
+            raise DataError(
+                "train.warm_start must have validation and test windows that begin no earlier than before. "
+                f"Got {starts[0]} and {starts[1]} after {before[0]} and {before[1]}, in seconds since 1970; "
+                "set train.warm_start = false for one run."
+            )
         earlier = config_of(folder)
         if earlier.model != config.model:
             raise DataError(

@@ -136,6 +136,11 @@ class TrainConfig:
             f"train.precision must be one of {', '.join(PRECISIONS)}",
             self.precision,
         )
+        _require(
+            self.batch_size % self.accumulation_steps == 0,
+            f"train.batch_size must be a multiple of train.accumulation_steps, {self.accumulation_steps}",
+            self.batch_size,
+        )
         for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs"):
             _require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
         for name in ("item_dropout", "history_dropout", "user_dropout"):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import Config, load_config
 from pipeline.errors import DataError
 from pipeline.manifest import SCHEMAS_FOLDER, Manifest
+from serving.pushed_model import model_dir
 
 if TYPE_CHECKING:
     from pipeline.pipeline import Locations
@@ -48,6 +49,11 @@ def run(
         DataError: The data, the configuration or the environment is not fit for a run.
     """
     config = load_config(config_path, overrides)
+    if os.environ.get("TF_CONFIG"):
+        raise DataError(
+            "TF_CONFIG must not be set for a run on this machine, whose nodes share one process. Got one; "
+            "docs/training.md says how workers are started."
+        )
     workdir = (workdir or Path("runs") / manifest.name).resolve()
     with held(workdir), logged_to(workdir):
         from pipeline.check import check_dataset
@@ -66,6 +72,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     # TFX and TensorFlow take many seconds to import, and mistakes in the data should not wait for them.
     from tfx import v1 as tfx
 
+    from components.pusher import newest_version
     from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.pipeline import create_pipeline
     from pipeline.results import build_report, link_tensorboard
@@ -75,6 +82,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
         manifest,
         config,
         locations=locations_in(workdir, manifest),
+        replaces=newest_version(str(model_dir(workdir))),
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(metadata_path)
         ),

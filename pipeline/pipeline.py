@@ -58,6 +58,7 @@ def create_pipeline(
     *,
     locations: Locations,
     has_metadata: bool = True,
+    replaces: int | None = None,
     metadata_connection_config: Any = None,
 ) -> tfx.dsl.Pipeline:
     """Builds the pipeline of a dataset.
@@ -68,6 +69,7 @@ def create_pipeline(
         locations: Where to put what.
         has_metadata: Whether the orchestrator can look up the last blessed model in ML Metadata; if not, the
             model that is served now stands in for it.
+        replaces: The version that is served now, where it is known when the pipeline is built.
         metadata_connection_config: Of ML Metadata; None where the orchestrator brings its own.
     """
     encoder = config.model.encoder
@@ -188,6 +190,7 @@ def create_pipeline(
         model_blessing=retrieval_evaluator.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
         destination=locations.serving,
+        replaces=replaces,
     )
     nodes += [item_transform, embedder, builder, transform, *filter(None, [base_model]), trainer]
     nodes += [index, blessed]

@@ -25,7 +25,7 @@ def spans_of(manifest: Manifest, table: str) -> dict[int, list[str]]:
     """The files of each span of a table, in order of span; span 0 alone for a table without spans.
 
     Raises:
-        DataError: A path has no file, or a file's span is no number or date.
+        DataError: A path has no file or not the latest span, or a file's span is no number or date.
     """
     # Only here, so that a manifest can be read without pyarrow.
     from pipeline.tables import expand_paths
@@ -34,9 +34,19 @@ def spans_of(manifest: Manifest, table: str) -> dict[int, list[str]]:
     if not has_spans(paths):
         return {0: expand_paths(paths, manifest.folder)}
     found: dict[int, list[str]] = {}
+    latest = []
     for path in paths:
-        for file in expand_paths([_as_glob(path)], manifest.folder):
-            found.setdefault(_span_in(file, path), []).append(file)
+        spans = {file: _span_in(file, path) for file in expand_paths([_as_glob(path)], manifest.folder)}
+        for file, span in spans.items():
+            found.setdefault(span, []).append(file)
+        latest.append(max(spans.values()))
+    if min(latest) < max(latest):
+        path = paths[latest.index(min(latest))]
+        first, last = (span_in_words(span, path) for span in (min(latest), max(latest)))
+        raise DataError(
+            f"{table}.path must have the same latest span in each of its paths. Got {first} for {path} and "
+            f"{last} elsewhere; add the files that are missing."
+        )
     return dict(sorted(found.items()))
 
 

@@ -17,7 +17,7 @@ from tfx.utils import io_utils
 
 from components.interaction_builder import stages
 from components.interaction_builder.judged import JudgedQueries
-from components.records import WriteRecords
+from components.records import WriteRecords, clear
 from pipeline import features
 from pipeline.findings import Findings
 from pipeline.manifest import Manifest
@@ -48,10 +48,8 @@ class Executor(BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         examples.split_names = artifact_utils.encode_split_names(list(splits))
         summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
-        if fileio.exists(summary_uri):
-            # An orchestrator that starts a failed node again leaves what it had written.
-            fileio.rmtree(summary_uri)
-        fileio.makedirs(summary_uri)
+        for folder in (summary_uri, *(artifact_utils.get_split_uri([examples], split) for split in splits)):
+            clear(folder)
 
         starts = self._starts(manifest, patterns["events"], summary_uri) if manifest.events else (0, 0)
         with self._make_beam_pipeline() as pipeline:

@@ -20,12 +20,12 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.records import WriteRecords
+from components.records import WriteRecords, clear
 from pipeline import features
 from pipeline.check import normalised_batches
 from pipeline.columns import read_queries
 from pipeline.manifest import Manifest
-from pipeline.spans import files_read
+from pipeline.spans import files_read, spans_read
 
 
 class Executor(BaseExampleGenExecutor):
@@ -37,11 +37,8 @@ class Executor(BaseExampleGenExecutor):
 
     def GenerateExamplesByBeam(self, pipeline: Any, exec_properties: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         """Returns the one split, with the rows of all files in batches."""
-        manifest, table = settings_of(exec_properties)
-        manifest = dataclasses.replace(manifest, folder=exec_properties["input_base"])
-        # Open-source Kubeflow runs no driver: there it is the latest span.
-        span = exec_properties.get(utils.SPAN_PROPERTY_NAME)
-        rows = pipeline | _ReadTable(manifest.to_json(), table, span)
+        manifest, table = _dataset(exec_properties)
+        rows = pipeline | _ReadTable(manifest.to_json(), table, _span(exec_properties))
         return {features.ALL: rows}
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802
@@ -52,14 +49,29 @@ class Executor(BaseExampleGenExecutor):
         """
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
         artifact.split_names = artifact_utils.encode_split_names([features.ALL])
-        # The driver sets a custom property of the name; components that follow look at this one.
-        artifact.span = exec_properties.get(utils.SPAN_PROPERTY_NAME, 0)
+        span = _span(exec_properties)
+        # TFX's components that follow look at the first, ours at the second, which its driver sets too.
+        artifact.span = span
+        artifact.set_int_custom_property(utils.SPAN_PROPERTY_NAME, span)
         folder = artifact_utils.get_split_uri([artifact], features.ALL)
+        clear(folder)
         with self._make_beam_pipeline() as pipeline:
             rows = self.GenerateExamplesByBeam(pipeline, exec_properties)[features.ALL]
             _ = rows | "Write" >> WriteRecords(os.path.join(folder, DEFAULT_TF_RECORD_FILE_NAME))
         examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
         examples_utils.set_file_format(artifact, to_file_format_str(exec_properties["output_file_format"]))
+
+
+def _dataset(exec_properties: dict[str, Any]) -> tuple[Manifest, str]:
+    """The dataset where it is now, and the table."""
+    manifest, table = settings_of(exec_properties)
+    return dataclasses.replace(manifest, folder=exec_properties["input_base"]), table
+
+
+def _span(exec_properties: dict[str, Any]) -> int:
+    """What the driver resolved; open-source Kubeflow runs no driver, and there it is the latest."""
+    span: int | None = exec_properties.get(utils.SPAN_PROPERTY_NAME)
+    return max(spans_read(*_dataset(exec_properties))) if span is None else span
 
 
 def settings_of(exec_properties: dict[str, Any]) -> tuple[Manifest, str]:
@@ -76,7 +88,7 @@ def _unpack(value: any_pb2.Any) -> str:
 
 
 class _ReadTable(beam.PTransform):
-    def __init__(self, manifest_json: str, table: str, span: int | None):
+    def __init__(self, manifest_json: str, table: str, span: int):
         super().__init__()
         self._manifest_json, self._table, self._span = manifest_json, table, span
 

@@ -79,3 +79,17 @@ def test_model_is_pushed_once_unless_another_was_pushed_since(tmp_path: Path) ->
     assert versions[0] == versions[1]
     assert len(set(versions)) == 3
     assert sorted(path.name for path in (tmp_path / "serving" / "tandem").iterdir()) == sorted(set(versions))
+
+
+def test_version_that_is_not_whole_is_pushed_again(tmp_path: Path) -> None:
+    saved = tmp_path / "one" / "Format-Serving"
+    saved.mkdir(parents=True)
+    for name in ("fingerprint.pb", "saved_model.pb"):
+        (saved / name).write_text("one")
+    first = _push(tmp_path / "one", tmp_path / "serving")
+    (tmp_path / "serving" / "tandem" / first / "saved_model.pb").unlink()
+
+    second = _push(tmp_path / "one", tmp_path / "serving")
+
+    assert second != first
+    assert (tmp_path / "serving" / "tandem" / second / "saved_model.pb").exists()

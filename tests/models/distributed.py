@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.fitting import Adam, make_step
+from models import retrieval_training
+from models.fitting import Adam, fit, make_step
 from models.interactions import Contexts
 from models.retrieval_training import RetrievalTrainer, phases
 from models.strategy import is_chief, training_strategy
@@ -104,12 +105,20 @@ def train(output: Path) -> None:
     tf.config.experimental.enable_op_determinism()
     config = configured(batch_size=8, epochs=2)
     trainer = make_trainer(output, strategy, config)
+    first_epochs = []
+
+    def fit_and_note(*arguments: Any, epochs: range, **others: Any) -> None:
+        first_epochs.append(epochs.start)
+        fit(*arguments, epochs=epochs, **others)
+
+    setattr(retrieval_training, "fit", fit_and_note)  # noqa: B010 (no export of it)
     phase_list = phases(config, has_events=True, has_judgments=False)
-    _, best = trainer.select(phase_list)
+    selected, best = trainer.select(phase_list)
     model = trainer.refit(phase_list, {"events": 4})
-    weights = [float(np.abs(variable.numpy()).sum()) for variable in model.trainable_variables]
+    variables = [*selected.trainable_variables, *model.trainable_variables]
+    weights = [float(np.abs(variable.numpy()).sum()) for variable in variables]
     if is_chief(strategy):
-        result = {"curves": trainer.curves, "best": best, "weights": weights}
+        result = {"curves": trainer.curves, "best": best, "weights": weights, "first": first_epochs}
         (output / "result.json").write_text(json.dumps(result))
     trainer.remove_backups()
 

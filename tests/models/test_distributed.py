@@ -88,6 +88,10 @@ def test_killed_worker_costs_no_more_than_its_epoch(one_process: Path, tmp_path:
     assert [worker.wait() for worker in start_workers(output)] == [0, 0], logs_of(output)
 
     expected, result = result_of(one_process), result_of(output)
+    assert expected["first"] == [0, 0]
+    # Selected already, and refitted in part.
+    assert result["first"][0] == 2
+    assert result["first"][1] >= 1
     assert result["best"] == expected["best"]
     assert [len(curve["points"]) for curve in result["curves"]] == [2, 3, 4]
     for curve, same in zip(result["curves"], expected["curves"], strict=True):

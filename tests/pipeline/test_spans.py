@@ -104,3 +104,12 @@ def test_width_reads_numbers_padded_with_zeros(dataset: Write) -> None:
 )
 def test_paths_have_one_kind_of_span_as_tfx_wants(paths: list[str], is_right: bool) -> None:
     assert (span_mistake(paths) == "") is is_right
+
+
+def test_every_path_must_have_the_latest_span(dataset: Write) -> None:
+    manifest = _manifest(dataset, "web/{SPAN}.csv", ["web/1.csv", "web/2.csv", "app/1.csv"])
+    assert manifest.events is not None
+    events = dataclasses.replace(manifest.events, path=("web/{SPAN}.csv", "app/{SPAN}.csv"))
+
+    with pytest.raises(DataError, match=r"Got 1 for app/\{SPAN\}\.csv and 2 elsewhere"):
+        spans_of(dataclasses.replace(manifest, events=events), "events")

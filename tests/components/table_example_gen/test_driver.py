@@ -75,3 +75,26 @@ def test_change_of_any_span_that_is_read_is_noticed(tmp_path: Path) -> None:
 
     assert after["events"] != before["events"]
     assert after["items"] == before["items"]
+
+
+def test_without_a_driver_the_latest_span_is_read_and_named(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    manifest = _dataset(tmp_path / "shop")
+    examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
+    properties = dict(TableExampleGen(manifest, table="items").exec_properties)
+
+    Executor(context(tmp_path)).Do({}, {"examples": [examples]}, properties)
+
+    assert {row["item_id"][0] for row in rows(tmp_path / "examples")} == {b"sku-2024-02-01"}
+    latest = _resolve(manifest, "items")[utils.SPAN_PROPERTY_NAME]
+    assert examples.span == examples.get_int_custom_property("span") == latest > 0
+
+
+def test_what_a_killed_try_had_written_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    manifest = _dataset(tmp_path / "shop")
+    left = tmp_path / "examples" / "Split-all"
+    left.mkdir(parents=True)
+    (left / "data_tfrecord-00004-of-00005.gz").write_bytes(b"half")
+
+    assert _read(manifest, "items", tmp_path / "examples") == {b"sku-2024-02-01"}
