@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import Config, load_config
 from pipeline.errors import DataError
 from pipeline.manifest import SCHEMAS_FOLDER, Manifest
-from serving.pushed_model import model_dir
+from serving.pushed_model import MODEL_NAME
 
 if TYPE_CHECKING:
     from pipeline.pipeline import Locations
@@ -82,7 +82,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
         manifest,
         config,
         locations=locations_in(workdir, manifest),
-        replaces=newest_version(str(model_dir(workdir))),
+        replaces=newest_version(str(workdir / "serving" / MODEL_NAME)),
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(metadata_path)
         ),
