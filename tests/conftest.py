@@ -14,8 +14,10 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# What a shell runs in the background ignores Ctrl-C, and the processes that tests start would inherit that.
+# What a shell runs in the background ignores Ctrl-C, and under `nohup` its hanging up; the processes that
+# tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,9 @@ def test_vocabulary_without_a_special_piece_is_refused(special: str) -> None:
 @pytest.mark.parametrize(("settings", "expected"), [(None, 4), ({"do_lower_case": False}, 1)])
 def test_reads_a_hugging_face_folder(settings: dict[str, bool] | None, expected: int, tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    # Without these it is no encoder's folder.
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
     if settings is not None:
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
 
