@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import resource
 import shutil
@@ -307,7 +308,7 @@ def _run(manifest: Manifest, args: list[str], options: argparse.Namespace) -> No
     num_events = 0
     for table in nodes.tables:
         rows = sum(pq.read_metadata(path).num_rows for path in getattr(manifest, table).path)
-        cost = measure(lambda table=table: nodes.example_gen(table), options.limit_gb)  # type: ignore[misc]
+        cost = measure(functools.partial(nodes.example_gen, table), options.limit_gb)
         _print(f"ExampleGen.{table}", rows, cost)
         num_events = rows if table == "events" else num_events
     _print("InteractionBuilder", num_events, measure(nodes.interaction_builder, options.limit_gb))
