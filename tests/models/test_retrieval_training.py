@@ -15,9 +15,16 @@ def trainer_of(folder: Path, **train: Any) -> RetrievalTrainer:
     return make_trainer(folder, tf.distribute.get_strategy(), configured(**train))
 
 
+class ThreeReplicas:
+    num_replicas_in_sync = 3
+
+
 def test_batch_that_does_not_fall_into_equal_parts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train\.batch_size must be a multiple of .* replicas, 3\. Got 8\."):
-        trainer_of(tmp_path, batch_size=8, accumulation_steps=3)._batches(24)
+    trainer = trainer_of(tmp_path, batch_size=8, accumulation_steps=2)
+    trainer._strategy = ThreeReplicas()  # type: ignore[assignment]
+
+    with pytest.raises(DataError, match=r"train\.batch_size must be a multiple of .* replicas, 6\. Got 8\."):
+        trainer._batches(24)
 
 
 @pytest.mark.parametrize(
