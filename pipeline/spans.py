@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"\{SPAN(?::(\d+))?\}")
 _DATE_PARTS = {"{YYYY}": 4, "{MM}": 2, "{DD}": 2}
+# What `files.match_files` takes for more than itself.
+_PLACES = re.compile(r"(\{[A-Z:0-9]+\}|\*\*/?|[*?]|\[[^\]]+\])")
 _EPOCH = datetime.date(1970, 1, 1)
 
 
@@ -114,7 +116,7 @@ def _span_in(file: str, path: str) -> int:
     from pipeline.files import shown
 
     number = _NUMBER.search(path)
-    expression = "".join(_expression(token) for token in re.split(r"(\{[A-Z:0-9]+\}|\*\*|[*?])", path))
+    expression = "".join(_expression(token) for token in _PLACES.split(path))
     match = re.search(f"(?:^|/){expression.lstrip('/')}$", file)
     try:
         if match is None:
@@ -140,4 +142,8 @@ def _expression(token: str) -> str:
         return f"(?P<SPAN>[^/]{{{number[1]}}})" if number[1] else "(?P<SPAN>[^/]*)"
     if token in _DATE_PARTS:
         return f"(?P<{token[1:-1]}>.{{{_DATE_PARTS[token]}}})"
-    return {"*": "[^/]*", "?": "[^/]", "**": ".*"}.get(token) or re.escape(token)
+    if token.startswith("[") and token.endswith("]"):
+        return token.replace("[!", "[^", 1)
+    # Folders, or none; on a bucket, where it is one at least, no other file is found.
+    globs = {"*": "[^/]*", "?": "[^/]", "**": ".*", "**/": "(?:.*/)?"}
+    return globs.get(token) or re.escape(token)

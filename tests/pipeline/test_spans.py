@@ -15,7 +15,7 @@ from tests.pipeline.conftest import Write
 def _manifest(dataset: Write, path: str, files: list[str], *, spans: int | None = None) -> Manifest:
     folder = dataset()
     for name in files:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
     manifest = load_manifest(folder)
     assert manifest.events is not None
@@ -87,6 +87,26 @@ def test_width_reads_numbers_padded_with_zeros(dataset: Write) -> None:
     manifest = _manifest(dataset, "days/{SPAN:3}.csv", ["days/007.csv", "days/012.csv"])
 
     assert list(spans_of(manifest, "events")) == [7, 12]
+
+
+@pytest.mark.parametrize(
+    ("path", "files"),
+    [
+        ("days/**/{SPAN}.csv", ["days/1.csv", "days/a/2.csv", "days/a/b/3.csv"]),
+        ("**/part-{SPAN}.csv", ["part-1.csv", "days/a/part-2.csv"]),
+        ("days/**/part-{SPAN}.csv", ["days/part-1.csv", "days/part-9/part-2.csv"]),
+        ("days/[ab]-{SPAN}.csv", ["days/a-1.csv", "days/b-2.csv"]),
+        ("days/[!0-9]-{SPAN}.csv", ["days/a-1.csv"]),
+        ("days/?{SPAN}.csv", ["days/a1.csv"]),
+    ],
+)
+def test_span_of_every_file_that_a_glob_finds_is_read(dataset: Write, path: str, files: list[str]) -> None:
+    manifest = _manifest(dataset, path, files)
+
+    found = spans_of(manifest, "events")
+
+    assert list(found) == list(range(1, len(files) + 1))
+    assert _names([file for of_span in found.values() for file in of_span]) == _names(files)
 
 
 @pytest.mark.parametrize(
