@@ -22,10 +22,24 @@ from pipeline.errors import DataError
 
 SUCCEEDED, FAILED = 0, 1
 _POLL_S = 10.0
+# What a gateway answers that has lost the API server for a moment. The waits, 0, 20 and three times 30 s, are
+# together about as long as an API server takes to start.
+_DROPPED, _NUM_RETRIES, _MAX_WAIT_S = (502, 503, 504), 5, 30.0
 _FAILURES = ("FAILED", "CANCELED", "SKIPPED")
 
 
 class _Client(kfp.Client):
+    """The SDK's, with a say in how often a request is repeated."""
+
+    def __init__(self, *, retries: urllib3.Retry | None, **settings: Any):
+        self._retries = retries
+        super().__init__(**settings)
+
+    def _load_config(self, *arguments: Any, **settings: Any) -> Any:
+        configuration = super()._load_config(*arguments, **settings)
+        configuration.retries = self._retries
+        return configuration
+
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """Asks once; the client's own asks for half a minute, also where the answer is a refusal."""
         return self._healthz_api.healthz_service_get_healthz()
@@ -46,8 +60,11 @@ class Cluster:
     token: Path | None = None
 
     @contextlib.contextmanager
-    def connected(self) -> Iterator[Any]:
+    def connected(self, retries: urllib3.Retry | None = None) -> Iterator[Any]:
         """The client; inside, errors of the connection and of the server are one sentence.
+
+        Args:
+            retries: When a request is repeated, if not as urllib3 does by itself.
 
         Raises:
             DataError: The token cannot be read, or the server is not there, refuses or fails.
@@ -57,7 +74,7 @@ class Cluster:
             # The client prints links and warns of servers older than any that is left.
             with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter("ignore")
-                yield _Client(host=self.host, credentials=self._credentials())
+                yield _Client(retries=retries, host=self.host, credentials=self._credentials())
         except kfp_server_api.ApiException as error:
             raise DataError(f"Kubeflow at {host} must accept the request. Got: {_said(error)}.") from None
         except (urllib3.exceptions.HTTPError, RuntimeError, TimeoutError) as error:
@@ -164,7 +181,7 @@ def show_status(cluster: Cluster, run_id: str, *, poll_s: float = _POLL_S) -> in
     Args:
         cluster: Where it runs.
         run_id: From `submit`.
-        poll_s: Seconds between two looks.
+        poll_s: Seconds between two looks. A look that is dropped is repeated, for up to two minutes.
 
     Returns:
         `SUCCEEDED`, or `FAILED`, also for a run that was cancelled.
@@ -173,8 +190,10 @@ def show_status(cluster: Cluster, run_id: str, *, poll_s: float = _POLL_S) -> in
         DataError: The cluster has no such run, or refuses.
     """
     shown: dict[str, str] = {}
+    # At the first look a mistake should not wait.
+    retries: urllib3.Retry | None = None
     while True:
-        with cluster.connected() as client:
+        with cluster.connected(retries) as client:
             run = client.get_run(run_id)
         for task, state, reason in _tasks(run):
             if shown.get(task) != state:
@@ -188,6 +207,13 @@ def show_status(cluster: Cluster, run_id: str, *, poll_s: float = _POLL_S) -> in
             print(f"Run {run_id} {run.state.lower()}{reason}")
             return FAILED
         time.sleep(poll_s)
+        retries = urllib3.Retry(
+            _NUM_RETRIES,
+            status_forcelist=_DROPPED,
+            backoff_factor=poll_s,
+            backoff_max=_MAX_WAIT_S,
+            raise_on_status=False,
+        )
 
 
 def _tasks(run: Any) -> list[tuple[str, str, str]]:

@@ -21,7 +21,8 @@ class KfpServer(ThreadingHTTPServer):
         versions: Each uploaded version: its id, its pipeline's id and the file.
         experiments: Id by name.
         runs: What the runs were started with.
-        progress: What a run looks like at each look; the last stays.
+        progress: What a run looks like at each look; the last stays. A number is the status of an answer
+            that a gateway gives instead, and 0 hangs up.
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class KfpServer(ThreadingHTTPServer):
         self.versions: list[tuple[str, str, str]] = []
         self.experiments: dict[str, str] = {}
         self.runs: list[dict[str, Any]] = []
-        self.progress: list[dict[str, Any]] = []
+        self.progress: list[dict[str, Any] | int] = []
 
     @property
     def url(self) -> str:
@@ -66,7 +67,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"experiments": [{"experiment_id": one} for one in found]} if found else {})
         elif path == "/runs/run-1":
             progress = self.server.progress
-            self._answer(progress.pop(0) if len(progress) > 1 else progress[0])
+            look = progress.pop(0) if len(progress) > 1 else progress[0]
+            if not isinstance(look, int):
+                self._answer(look)
+            elif look:
+                self._answer({}, status=look)
+            else:
+                self.close_connection = True
         else:
             self._answer({"message": f"{path} not found.\nAt handler.go:12"}, status=404)
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.cli import main
+from pipeline.errors import DataError
 from pipeline.kubeflow import runs
 from tests.pipeline.kubeflow.kfp_server import KfpServer
 
@@ -211,6 +212,31 @@ def test_failed_run_is_exit_code_1_with_the_reason(
 
     assert main(["kubeflow", "status", "run-1"]) == 1
     assert _lines(capsys) == ["a SUCCEEDED", "b FAILED: out of memory", "Run run-1 failed"]
+
+
+@pytest.mark.parametrize("dropped", [[503], [502, 504], [0, 0, 0, 0, 0]])
+def test_dropped_looks_do_not_end_the_status(
+    server: KfpServer, capsys: pytest.CaptureFixture[str], dropped: list[int]
+) -> None:
+    server.progress = [_run("RUNNING", a="RUNNING"), *dropped, _run("SUCCEEDED", a="SUCCEEDED")]
+
+    assert runs.show_status(runs.Cluster(), "run-1", poll_s=0.0) == 0
+    assert _lines(capsys) == ["a RUNNING", "a SUCCEEDED", "Run run-1 succeeded."]
+
+
+@pytest.mark.parametrize(("dropped", "said"), [(503, "Got: 503 Service Unavailable"), (0, "must answer at")])
+def test_status_ends_where_every_look_is_dropped(server: KfpServer, dropped: int, said: str) -> None:
+    server.progress = [_run("RUNNING", a="RUNNING"), dropped]
+
+    with pytest.raises(DataError, match=said):
+        runs.show_status(runs.Cluster(), "run-1", poll_s=0.0)
+
+
+def test_mistake_does_not_wait(server: KfpServer) -> None:
+    server.progress = [503, _run("SUCCEEDED")]
+
+    with pytest.raises(DataError, match="503"):
+        runs.show_status(runs.Cluster(), "run-1")
 
 
 def test_unknown_run_is_one_sentence(server: KfpServer, capsys: pytest.CaptureFixture[str]) -> None:
