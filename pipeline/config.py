@@ -188,7 +188,8 @@ class EvaluationConfig:
         min_ratio_to_zero_shot: Search nDCG@10 over that of the encoder as it came, at least.
         max_loss_to_blessed: Relative loss of nDCG@10 against the last blessed model, at most, where both were
             trained on the same span of events; on a later span the new model must be better.
-        max_drift: Distance of a column from the last span, from 0 to 1, above which the report names it.
+        max_drift: Distance of a column from the last span, or of the newest window from the training data,
+            from 0 to 1, above which the report names it.
         max_ease_items: Catalogue size above which EASE, which inverts an items-by-items matrix, is left out.
     """
 

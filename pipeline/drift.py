@@ -1,9 +1,15 @@
-"""Drift: how far the columns of a table have moved since its last span, by TFX's DistributionValidator."""
+"""Drift and skew, by TFX's DistributionValidator.
+
+Drift is how far the columns of a table have moved since its last span; skew, how far what a model is asked
+now is from what it was fitted on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, path_pb2, schema_pb2
 from tfx import v1 as tfx
 from tfx.dsl.io import fileio
@@ -17,7 +23,8 @@ from pipeline.manifest import Manifest
 from pipeline.report.data import Drift
 from pipeline.spans import has_spans
 
-_PAIR = f"SplitPair-{features.ALL}_{features.ALL}"
+# Items are rows of the catalogue in an interaction: numbers, and yet ids.
+_ROWS = (features.TARGET_ROWS, features.HISTORY_ROWS)
 
 
 def drift_nodes(manifest: Manifest, table: str, statistics: Any, max_drift: float) -> list[Any]:
@@ -37,9 +44,39 @@ def drift_nodes(manifest: Manifest, table: str, statistics: Any, max_drift: floa
     validator = DriftValidator(
         statistics=statistics.outputs["statistics"],
         baseline_statistics=last.outputs["statistics"],
-        config=_comparators(manifest, table, max_drift),
+        config=_comparators(*compared_columns(manifest, table), max_drift),
     ).with_id(f"DriftValidator.{table}")
     return [last, validator]
+
+
+def skew_nodes(manifest: Manifest, interactions: Any, splits: Sequence[str], max_drift: float) -> list[Any]:
+    """Compares what the model is asked in the newest window with what it is fitted on; stops nothing.
+
+    No log of requests holds what was in them, so the contexts of the test window stand for serving. They are
+    compared as InteractionBuilder writes them: from there on training and serving share one graph.
+
+    Args:
+        manifest: A dataset with events.
+        interactions: InteractionBuilder's examples.
+        splits: Theirs.
+        max_drift: Distance above which a column is named.
+    """
+    categories, numbers = _compared_features(manifest)
+    schema = schema_pb2.Schema()
+    for name in _ROWS:
+        schema.feature.add(name=name, type=schema_pb2.INT).int_domain.is_categorical = True
+    statistics = tfx.components.StatisticsGen(
+        examples=interactions,
+        stats_options=tfdv.StatsOptions(schema=schema, feature_allowlist=[*categories, *numbers]),
+        exclude_splits=[split for split in splits if split not in (features.TRAIN, features.TEST)],
+    ).with_id("StatisticsGen.interactions")
+    validator = DriftValidator(
+        statistics=statistics.outputs["statistics"],
+        baseline_statistics=statistics.outputs["statistics"],
+        config=_comparators(categories, numbers, max_drift),
+        split_pairs=[(features.TEST, features.TRAIN)],
+    ).with_id("SkewValidator.interactions")
+    return [statistics, validator]
 
 
 def is_compared(manifest: Manifest, table: str) -> bool:
@@ -57,10 +94,21 @@ def compared_columns(manifest: Manifest, table: str) -> tuple[list[str], list[st
     return list(described.categorical), list(described.numeric)
 
 
+def _compared_features(manifest: Manifest) -> tuple[list[str], list[str]]:
+    """Of an interaction, likewise; time, which always moves on, and what the log does not have are not."""
+    events, users = manifest.events, manifest.users
+    categories = [features.USER_ID, features.KIND, *_ROWS]
+    categories += [features.QUERY] * bool(events and events.query)
+    numbers = [features.HISTORY_COUNTS] + [features.VALUE] * bool(events and events.value)
+    if users is not None:
+        categories += [features.user_feature(column) for column in users.categorical]
+        numbers += [features.user_feature(column) for column in users.numeric]
+    return categories, numbers
+
+
 def _comparators(
-    manifest: Manifest, table: str, max_drift: float
+    categories: list[str], numbers: list[str], max_drift: float
 ) -> distribution_validator_pb2.DistributionValidatorConfig:
-    categories, numbers = compared_columns(manifest, table)
     config = distribution_validator_pb2.DistributionValidatorConfig()
     for name in (*categories, *numbers):
         comparator = schema_pb2.FeatureComparator()
@@ -75,12 +123,11 @@ def _comparators(
 
 
 def read_drift(table: str, folder: str) -> tuple[Drift, ...]:
-    """What DriftValidator wrote; nothing where there was no earlier span."""
-    path = f"{folder}/{_PAIR}/SchemaDiff.pb"
-    if not fileio.exists(path):
-        return ()
-    with fileio.open(path, "rb") as file:
-        anomalies = anomalies_pb2.Anomalies.FromString(file.read())
+    """What DriftValidator wrote of its one pair of splits; nothing where there was no earlier span."""
+    anomalies = anomalies_pb2.Anomalies()
+    for path in fileio.glob(f"{folder}/SplitPair-*/SchemaDiff.pb"):
+        with fileio.open(path, "rb") as file:
+            anomalies.MergeFromString(file.read())
     return tuple(
         Drift(
             table=table,

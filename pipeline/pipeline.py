@@ -26,7 +26,7 @@ from components.text_embedder.component import TextEmbedder
 from components.trainer import Trainer
 from pipeline import features
 from pipeline.config import Config, KubeflowConfig
-from pipeline.drift import drift_nodes, is_compared
+from pipeline.drift import drift_nodes, is_compared, skew_nodes
 from pipeline.errors import DataError
 from pipeline.manifest import TABLES, Manifest
 
@@ -112,6 +112,9 @@ def create_pipeline(
     splits = (features.EVENT_SPLITS if manifest.events else ()) + (
         features.JUDGMENT_SPLITS if manifest.judgments else ()
     )
+    skew: list[Any] = []
+    if manifest.events is not None:
+        skew = skew_nodes(manifest, builder.outputs["examples"], splits, config.evaluation.max_drift)
     # Vocabularies and scales come from the training splits alone.
     analyse = [features.TRAIN] * bool(manifest.events) + [features.JUDGED_TRAIN] * bool(manifest.judgments)
     transform = tfx.components.Transform(
@@ -192,7 +195,7 @@ def create_pipeline(
         destination=locations.serving,
         replaces=replaces,
     )
-    nodes += [item_transform, embedder, builder, transform, *filter(None, [base_model]), trainer]
+    nodes += [item_transform, embedder, builder, *skew, transform, *filter(None, [base_model]), trainer]
     nodes += [index, blessed]
     nodes += [retrieval_evaluator, evaluator, serving_validator, pusher]
     return tfx.dsl.Pipeline(

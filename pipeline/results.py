@@ -84,6 +84,11 @@ def build_report(
                 table, str(artifacts.newest("ExampleAnomalies", node=f"DriftValidator.{table}"))
             )
         ),
+        skew=read_drift(
+            "interactions", str(artifacts.newest("ExampleAnomalies", node="SkewValidator.interactions"))
+        )
+        if manifest.events
+        else (),
         examples=tuple(_example(example) for example in evaluation["examples"]),
         configuration=json.loads(config.to_json()) | {"best_epochs": curves["best_epochs"]},
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},

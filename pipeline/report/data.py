@@ -91,10 +91,10 @@ class NodeCost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How far one column of a table has moved since the last span.
+    """How far one column has moved: of a table since the last span, or from training to the newest window.
 
     Attributes:
-        table: Such as ``events``.
+        table: Such as ``events``, or ``interactions``, what is made of all tables.
         column: Its name.
         is_categorical: Whether `distance` is the largest change of one value's share (the L-infinity norm),
             or else the Jensen-Shannon divergence of numbers; both are from 0 to 1.
@@ -143,6 +143,7 @@ class ReportData:
         calibrations: One for each head.
         findings: What is wrong with the data.
         drift: Of each column that was compared with the last span.
+        skew: Of each column of the newest window that was compared with the training data.
         examples: Searches and recommendations.
         configuration: Nested settings.
         versions: Library to version.
@@ -160,6 +161,7 @@ class ReportData:
     calibrations: tuple[Calibration, ...] = ()
     findings: Findings = dataclasses.field(default_factory=Findings)
     drift: tuple[Drift, ...] = ()
+    skew: tuple[Drift, ...] = ()
     examples: tuple[Example, ...] = ()
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)

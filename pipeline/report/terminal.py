@@ -25,9 +25,13 @@ def print_report(workdir: Path) -> int:
         print("\n".join(_lines(table)))
     print("\n* best of its column; below each value the ends of its 95 % interval")
     print(f"{'Blessed' if report.gate.is_blessed else 'Not blessed'}: {' '.join(report.gate.reasons)}")
-    drifted = [one for one in report.drift if one.distance > one.limit]
-    if drifted:
-        print(f"Drift since the last span: {' '.join(one.sentence for one in drifted)}")
+    for heading, moved in (
+        ("Drift since the last span", report.drift),
+        ("Skew, newest window against training", report.skew),
+    ):
+        named = [one.sentence for one in moved if one.distance > one.limit]
+        if named:
+            print(f"{heading}: {' '.join(named)}")
     print(f"Report: {workdir / HTML_FILE}")
     return 0
 

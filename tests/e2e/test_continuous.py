@@ -180,3 +180,12 @@ def test_model_of_a_new_span_is_pushed_only_if_it_is_better(retail: Run, next_sp
     is_pushed = len(next_span.versions) > len(retail.versions)
     assert is_pushed == ("not better" not in reason) == (float(difference[1]) > 0)
     assert ("Not blessed: " in next_span.output) != is_pushed
+
+
+def test_newest_window_is_compared_with_training_in_the_report(retail: Run) -> None:
+    skew = {one["column"]: one for one in _report(retail)["skew"]}
+
+    assert {"user_id", "user/Country", "target_rows", "history_rows", "history_counts"} <= set(skew)
+    assert "Skew: newest window against training" in (retail.workdir / "report.html").read_text()
+    named = [name for name, one in skew.items() if one["distance"] > one["limit"]]
+    assert all(name in retail.output.partition("Skew, newest window against training: ")[2] for name in named)

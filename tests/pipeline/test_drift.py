@@ -7,14 +7,17 @@ from typing import Any
 import pandas as pd
 import pytest
 import tensorflow_data_validation as tfdv
-from tfx.types import standard_artifacts
+from google.protobuf import json_format
+from tfx.components.statistics_gen.executor import Executor as StatisticsExecutor
+from tfx.types import Channel, standard_artifacts
 from tfx.utils import json_utils
 
 from components.drift_validator import Executor
 from components.last_span import LastSpan
-from pipeline.drift import _comparators, is_compared, read_drift
+from pipeline import features
+from pipeline.drift import _comparators, compared_columns, is_compared, read_drift, skew_nodes
 from pipeline.manifest import Manifest, load_manifest
-from tests.components.in_memory import artifact
+from tests.components.in_memory import artifact, build_interactions, context
 from tests.pipeline.conftest import Write
 
 
@@ -33,16 +36,19 @@ def _statistics(folder: Path, items: list[str], paid: list[float]) -> Any:
     return artifact(standard_artifacts.ExampleStatistics, folder, ["all"])
 
 
-def test_column_that_moved_is_named_and_others_are_not(dataset: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_json", [False, True], ids=["locally", "on Kubeflow"])
+def test_column_that_moved_is_named_and_others_are_not(dataset: Write, tmp_path: Path, is_json: bool) -> None:
     before = _statistics(tmp_path / "before", ["a", "b"] * 50, [float(i % 10) for i in range(100)])
     now = _statistics(tmp_path / "now", ["a"] * 80 + ["b"] * 20, [float(i % 10) for i in range(100)])
     anomalies = artifact(standard_artifacts.ExampleAnomalies, tmp_path / "anomalies")
+    columns = compared_columns(_in_spans(load_manifest(dataset())), "events")
+    config = _comparators(*columns, 0.1)
 
     Executor().Do(
         {"statistics": [now], "baseline_statistics": [before]},
         {"anomalies": [anomalies]},
         {
-            "distribution_validator_config": _comparators(_in_spans(load_manifest(dataset())), "events", 0.1),
+            "distribution_validator_config": json_format.MessageToJson(config) if is_json else config,
             "include_split_pairs": json_utils.dumps(None),
         },
     )
@@ -86,3 +92,75 @@ def test_span_before_is_the_newest_of_the_earlier_ones_of_the_table() -> None:
 
     assert [found.id for found in LastSpan().resolve_artifacts(None, inputs)["statistics"]] == [3]
     assert LastSpan().resolve_artifacts(None, inputs | {"current": [_of_span(1, 3)]})["statistics"] == []
+
+
+def _log_whose_newest_window_is_all_from_portugal_for_a_new_item() -> tuple[str, str]:
+    """Users and events: half of the users buy 001 and then 002, half 002 and then 001."""
+    users = [f"{country[0]}{number}" for country in ("Norway", "Portugal") for number in range(20)]
+    events = ["user,sku,at"]
+    for position, user in enumerate(users):
+        for day, item in enumerate(("001", "002") if position % 2 else ("002", "001"), start=1):
+            events.append(f"{user},{item},2024-01-0{day}")
+        if user.startswith("P"):
+            events.append(f"{user},003,2024-01-05")
+    countries = {"N": "Norway", "P": "Portugal"}
+    return (
+        "\n".join(["user,country", *(f"{user},{countries[user[0]]}" for user in users)]),
+        "\n".join(events),
+    )
+
+
+def _skew_nodes(manifest: Manifest) -> list[Any]:
+    examples = Channel(type=standard_artifacts.Examples)
+    return skew_nodes(manifest, examples, features.EVENT_SPLITS, 0.1)
+
+
+@pytest.mark.slow
+def test_column_of_the_newest_window_that_differs_from_training_is_named(
+    dataset: Write, tmp_path: Path
+) -> None:
+    users, events = _log_whose_newest_window_is_all_from_portugal_for_a_new_item()
+    manifest = load_manifest(dataset(users__csv=users, events__csv=events))
+    examples = artifact(
+        standard_artifacts.Examples,
+        build_interactions(manifest, tmp_path / "built") / "examples",
+        list(features.EVENT_SPLITS),
+    )
+    statistics = artifact(standard_artifacts.ExampleStatistics, tmp_path / "statistics")
+    anomalies = artifact(standard_artifacts.ExampleAnomalies, tmp_path / "anomalies")
+    generator, validator = skew_nodes(
+        manifest, Channel(type=standard_artifacts.Examples), features.EVENT_SPLITS, 0.1
+    )
+
+    StatisticsExecutor(context(tmp_path)).Do(
+        {"examples": [examples]}, {"statistics": [statistics]}, generator.exec_properties
+    )
+    Executor().Do(
+        {"statistics": [statistics], "baseline_statistics": [statistics]},
+        {"anomalies": [anomalies]},
+        validator.exec_properties,
+    )
+    skew = {one.column: one for one in read_drift("interactions", anomalies.uri)}
+
+    unmoved = {"user_id", "kind", "history_rows", "history_counts"}
+    assert set(skew) == unmoved | {"user/country", "target_rows"}
+    assert {name for name, one in skew.items() if one.distance > one.limit} == {"user/country", "target_rows"}
+    assert skew["user/country"].distance == pytest.approx(0.5)
+    assert skew["target_rows"].distance == pytest.approx(1.0)
+    assert skew["target_rows"].is_categorical
+
+
+def test_query_and_value_are_compared_where_the_log_has_them(dataset: Write) -> None:
+    manifest = load_manifest(dataset())
+    assert manifest.events is not None
+    events = dataclasses.replace(manifest.events, query="q", value="paid")
+    asked = dataclasses.replace(manifest, events=events)
+
+    def compared(manifest: Manifest) -> set[str]:
+        _, validator = skew_nodes(
+            manifest, Channel(type=standard_artifacts.Examples), features.EVENT_SPLITS, 0.1
+        )
+        config = validator.spec.exec_properties["distribution_validator_config"]
+        return {feature.path.step[0] for feature in config.default_slice_config.feature}
+
+    assert compared(asked) - compared(manifest) == {"query", "value"}

@@ -105,3 +105,15 @@ def test_table_in_spans_is_compared_with_its_last_one(dataset: Write, tmp_path: 
     assert _is_after(nodes, "DriftValidator.events", "Resolver.last_span.events")
     # It is looked at in the report, and stops nothing.
     assert not _is_after(nodes, "InteractionBuilder", "DriftValidator.events")
+
+
+def test_newest_window_is_compared_with_training_wherever_there_are_events(tmp_path: Path) -> None:
+    retail, shopping = (
+        _nodes(SAMPLES / sample, tmp_path) for sample in ("online_retail", "shopping_queries")
+    )
+
+    assert _is_after(retail, "SkewValidator.interactions", "StatisticsGen.interactions")
+    assert _is_after(retail, "StatisticsGen.interactions", "InteractionBuilder")
+    # It is looked at in the report, and stops nothing.
+    assert not _is_after(retail, "Pusher", "StatisticsGen.interactions")
+    assert not {"SkewValidator.interactions", "StatisticsGen.interactions"} & set(shopping)

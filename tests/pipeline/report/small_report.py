@@ -139,6 +139,10 @@ def small_report() -> ReportData:
             Drift(table="events", column="item_id", is_categorical=True, distance=0.213, limit=0.1),
             Drift(table="items", column="Price", is_categorical=False, distance=0.012, limit=0.1),
         ),
+        skew=(
+            Drift(table="interactions", column="query", is_categorical=True, distance=0.004, limit=0.1),
+            Drift(table="interactions", column="value", is_categorical=False, distance=0.31, limit=0.1),
+        ),
         examples=(
             Example(
                 query="cake stand",

@@ -107,12 +107,25 @@ def test_a_report_with_nothing_but_rows_is_a_page_too() -> None:
 
 
 def test_drift_is_said_in_words_and_what_is_past_its_limit_is_marked(text: str) -> None:
-    section = text[text.index('id="drift"') : text.index('id="cost"')]
+    section = text[text.index('id="drift"') : text.index('id="skew"')]
 
     assert "In item_id of events one value&#39;s share has changed by 21.3%." in section
     assert "Price of items is distributed as before." in section
     assert section.count("drifted") == 1
 
 
+def test_skew_is_told_apart_from_drift(text: str) -> None:
+    section = text[text.index('id="skew"') : text.index('id="cost"')]
+
+    assert "Skew: newest window against training" in section
+    assert "In query of interactions no value&#39;s share has changed by more than 0.4%." in section
+    assert "value of interactions has moved." in section
+    assert section.count("skewed") == 1
+    assert "item_id" not in section
+
+
 def test_report_of_a_table_without_spans_has_no_drift() -> None:
-    assert 'id="drift"' not in render(dataclasses.replace(small_report(), drift=()))
+    text = render(dataclasses.replace(small_report(), drift=()))
+
+    assert 'id="drift"' not in text
+    assert 'id="skew"' in text

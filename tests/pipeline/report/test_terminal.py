@@ -20,6 +20,7 @@ def test_the_main_table_is_aligned_and_the_report_named(
     assert "*0.123" in ours
     assert str(tmp_path / "report.html") in out
     assert "Drift since the last span: In item_id of events one value's share has changed by 21.3%.\n" in out
+    assert "Skew, newest window against training: value of interactions has moved.\n" in out
 
 
 def test_a_missing_report_is_a_mistake_of_the_person(tmp_path: Path) -> None:
