@@ -96,6 +96,8 @@ def create_pipeline(
         preprocessing_fn="models.preprocessing.preprocess_items",
         splits_config=tfx.proto.SplitsConfig(analyze=[features.ALL], transform=[features.ALL]),
         custom_config=settings,
+        # The tables have been measured; nothing reads the statistics of what a Transform reads and writes.
+        disable_statistics=True,
     ).with_id("Transform.items")
     embedder = TextEmbedder(
         examples=item_transform.outputs["transformed_examples"],
@@ -123,6 +125,7 @@ def create_pipeline(
         preprocessing_fn="models.preprocessing.preprocess_interactions",
         splits_config=tfx.proto.SplitsConfig(analyze=analyse, transform=list(splits)),
         custom_config=settings,
+        disable_statistics=True,
     ).with_id("Transform.interactions")
 
     # MlmPretrainer's place is here: it would hand the Trainer, the TextEmbedder and the servable an encoder
