@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import os
 import resource
 import shutil
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.dataset import find_manifest
 from benchmarks.machine import machine
-from pipeline.config import load_config
+from pipeline.config import Config, load_config
 from pipeline.errors import DataError
 from pipeline.manifest import Manifest
 from pipeline.tables import expand_paths, read_batches
@@ -188,14 +189,12 @@ class Nodes:
 
     def interaction_builder(self) -> None:
         """Joins what `example_gen` wrote."""
-        from tfx.types import artifact_utils, standard_artifacts
+        from tfx.types import standard_artifacts
 
         from components.artifacts import InteractionSummary
         from components.interaction_builder.executor import Executor
 
-        inputs = {table: [self._artifact(self._examples, table)] for table in self.tables}
-        for (artifact,) in inputs.values():
-            artifact.split_names = artifact_utils.encode_split_names(["all"])
+        inputs = {table: [self._split(table)] for table in self.tables}
         outputs = {
             "examples": [self._artifact(self._examples, "interactions")],
             "schema": [self._artifact(standard_artifacts.Schema, "schema")],
@@ -205,47 +204,61 @@ class Nodes:
             inputs, outputs, {"manifest": self._manifest.to_json(), "max_history": 100}
         )
 
-    def transform_items(self, num_items: int) -> int:
-        """Stands in for Transform: tokens of the first items of the set; returns how many there are."""
+    def analyse_items(self) -> None:
+        """Stands in for Transform: writes what it finds in the items, for `transform_applier` to apply."""
+        import apache_beam as beam
         import tensorflow as tf
-        from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+        import tensorflow_transform.beam as tft_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+        from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, schema_utils
+        from tfx_bsl.public.tfxio import TFExampleRecord
 
-        from models.pretrained import resolve_encoder
-        from models.tokenizer import Tokenizer
+        from models.preprocessing import preprocess_items
         from pipeline import features
 
-        table, length = self._manifest.items, 32
-        columns = pa.concat_tables(
-            pq.read_table(path, columns=[table.id, table.text[0]]) for path in table.path
-        ).slice(0, num_items)
-        texts = tf.constant(columns.column(1).fill_null("").to_pylist())
-        tokens = Tokenizer.from_pretrained(resolve_encoder("minilm"))(texts, length=length).numpy()
-        path = self._folder / "transformed" / "Split-all" / "data.gz"
-        path.parent.mkdir(parents=True)
-        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-            for item_id, row in zip(columns.column(0).to_pylist(), tokens.tolist(), strict=True):
-                example = tf.train.Example()
-                example.features.feature[features.ITEM_ID].bytes_list.value.append(item_id.encode())
-                example.features.feature[features.TOKENS].int64_list.value.extend(row)
-                writer.write(example.SerializeToString())
-        spec = {
-            features.ITEM_ID: tf.io.FixedLenFeature([], tf.string),
-            features.TOKENS: tf.io.FixedLenFeature([length], tf.int64),
-        }
-        metadata = dataset_metadata.DatasetMetadata.from_feature_spec(spec)
-        metadata_io.write_metadata(metadata, str(self._folder / "graph" / "transformed_metadata"))
-        return len(columns)
+        table = self._manifest.items
+        types = dict.fromkeys((features.ITEM_ID, *table.text, *table.categorical), tf.string)
+        types |= dict.fromkeys(table.numeric, tf.float32)
+        types |= {features.AVAILABLE: tf.int64} if table.availability else {}
+        schema = schema_utils.schema_from_feature_spec(
+            {name: tf.io.VarLenFeature(kind) for name, kind in types.items()}
+        )
+        source = TFExampleRecord(str(self._folder / "items" / "Split-all" / "*"), schema=schema)
+        settings = {"manifest": self._manifest.to_json(), "config": Config().to_json(), "encoder": "minilm"}
+        with (
+            beam.Pipeline(options=PipelineOptions(self._context.beam_pipeline_args)) as pipeline,
+            tft_beam.Context(temp_dir=str(self._folder / "tmp")),
+        ):
+            rows = pipeline | source.BeamSource()
+            graph = (rows, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
+                functools.partial(preprocess_items, custom_config=settings)
+            )
+            _ = graph | tft_beam.WriteTransformFn(str(self._folder / "graph"))
+        raw = dataset_metadata.DatasetMetadata(schema)
+        metadata_io.write_metadata(raw, str(self._folder / "graph" / "metadata"))
+
+    def transform_applier(self) -> None:
+        """Transforms the items by what `analyse_items` wrote."""
+        from tfx.types import standard_artifacts
+
+        from components.transform_applier import TransformApplier
+
+        graph = self._artifact(standard_artifacts.TransformGraph, "graph")
+        transformed = self._artifact(self._examples, "transformed")
+        TransformApplier.EXECUTOR_SPEC.executor_class(self._context).Do(
+            {"examples": [self._split("items")], "transform_graph": [graph]},
+            {"transformed_examples": [transformed]},
+            {},
+        )
 
     def text_embedder(self) -> None:
-        """Encodes what `transform_items` wrote, or finds the vectors in the cache of an earlier call."""
-        from tfx.types import artifact_utils, standard_artifacts
+        """Encodes what `transform_applier` wrote, or finds the vectors in the cache of an earlier call."""
+        from tfx.types import standard_artifacts
 
         from components.artifacts import TextEmbeddings
         from components.text_embedder.executor import Executor
         from models.pretrained import resolve_encoder
 
-        examples = self._artifact(self._examples, "transformed")
-        examples.split_names = artifact_utils.encode_split_names(["all"])
         graph = self._artifact(standard_artifacts.TransformGraph, "graph")
         properties = {
             "encoder": resolve_encoder("minilm"),
@@ -253,10 +266,15 @@ class Nodes:
             "cache_dir": str(self._folder / "cache"),
         }
         Executor(self._context).Do(
-            {"examples": [examples], "transform_graph": [graph]},
+            {"examples": [self._split("transformed")], "transform_graph": [graph]},
             {"embeddings": [self._artifact(TextEmbeddings, "embeddings")]},
             properties,
         )
+
+    def _split(self, name: str) -> Any:
+        artifact = self._artifact(self._examples, name)
+        artifact.split_names = json.dumps(["all"])
+        return artifact
 
     def _artifact(self, kind: Any, name: str) -> Any:
         artifact = kind()
@@ -278,7 +296,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a data set with events")
     parser.add_argument("--times", type=int, default=1, help="copies of the set")
-    parser.add_argument("--items", type=int, default=0, help="items for the TextEmbedder; 0 leaves it out")
     parser.add_argument("--limit_gb", type=float, default=3.0, help="memory allowed to a worker process")
     parser.add_argument("--workdir", type=Path, default=Path("runs/benchmarks/data"))
     parser.add_argument(
@@ -305,17 +322,17 @@ def _run(manifest: Manifest, args: list[str], options: argparse.Namespace) -> No
     print(f"{machine()}. Beam: {' '.join(args) or 'the default'}. {manifest.name} × {options.times}.\n")
     print("| node | rows | wall s | CPU s | rows per CPU s | peak GB of a worker | of the runner |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    num_events = 0
+    num_rows = {}
     for table in nodes.tables:
-        rows = sum(pq.read_metadata(path).num_rows for path in getattr(manifest, table).path)
+        num_rows[table] = sum(pq.read_metadata(path).num_rows for path in getattr(manifest, table).path)
         cost = measure(functools.partial(nodes.example_gen, table), options.limit_gb)
-        _print(f"ExampleGen.{table}", rows, cost)
-        num_events = rows if table == "events" else num_events
-    _print("InteractionBuilder", num_events, measure(nodes.interaction_builder, options.limit_gb))
-    if options.items:
-        num_items = nodes.transform_items(options.items)
-        for state in ("all new", "all known"):
-            _print(f"TextEmbedder, {state}", num_items, measure(nodes.text_embedder, options.limit_gb))
+        _print(f"ExampleGen.{table}", num_rows[table], cost)
+    _print("InteractionBuilder", num_rows["events"], measure(nodes.interaction_builder, options.limit_gb))
+    nodes.analyse_items()
+    _print("TransformApplier", num_rows["items"], measure(nodes.transform_applier, options.limit_gb))
+    for state in ("all new", "all known"):
+        cost = measure(nodes.text_embedder, options.limit_gb)
+        _print(f"TextEmbedder, {state}", num_rows["items"], cost)
 
 
 if __name__ == "__main__":

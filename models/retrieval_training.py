@@ -15,7 +15,7 @@ from models.backup import Backup, Progress
 from models.fitting import Adam, batch_unit, fit
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable
-from models.strategy import is_chief
+from models.strategy import from_chief, is_chief
 from models.text_encoder import TextEncoder
 from models.two_tower import TwoTower
 from models.validation import dense_scores, graded_ndcg, novel_ndcg
@@ -188,11 +188,17 @@ class RetrievalTrainer:
             os.path.join(self._backups, name), self._strategy, model, optimizer, progress=progress, best=best
         )
         backup.restore()
+        begun = int(from_chief(self._strategy, progress.num_epochs))
+        if progress.num_epochs != begun:
+            raise DataError(
+                f"All workers must go on from one backup. Got epoch {progress.num_epochs} here and {begun} "
+                f"at the chief; let them share {self._log_dir}."
+            )
         logs = self._logs(name)
 
         def keep_best() -> None:
             if measure:
-                progress.measures.append(measure())
+                progress.measures.append(from_chief(self._strategy, measure()))
                 if progress.best_epoch == progress.num_epochs:
                     _assign(best, model.trainable_variables)
 

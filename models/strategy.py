@@ -25,3 +25,22 @@ def training_strategy() -> tf.distribute.Strategy:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes: the only one, the one named chief, or the first worker."""
     return bool(strategy.extended.should_checkpoint)
+
+
+def from_chief(strategy: tf.distribute.Strategy, value: float) -> float:
+    """A number as the chief has it, in float32: what follows from it is then the same in every process.
+
+    To be called by all of them.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return value
+
+    @tf.function
+    def first(own: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        # The chief's replicas come first.
+        kept = tf.where(tf.equal(context.replica_id_in_sync_group, 0), own, 0.0)
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, kept)
+
+    values = strategy.run(first, args=(tf.constant(value, tf.float32),))
+    return float(strategy.experimental_local_results(values)[0])

@@ -23,7 +23,7 @@ from models.trained import TrainedModel, build_retriever, encoder_settings
 from models.two_tower import TwoTower
 from models.validation import query_matrix
 from models.vocabularies import Vocabularies
-from models.warm_start import WarmStart, save_starts
+from models.warm_start import Origin, WarmStart
 from pipeline import features
 from pipeline.config import Config
 from pipeline.errors import DataError
@@ -79,7 +79,7 @@ def _train(
         item_transform_graph=fn_args.item_transform_graph,
         transform_graph=fn_args.transform_graph_path,
     )
-    base = fn_args.base_model
+    base, origin = fn_args.base_model, Origin.of(manifest, starts)
     trainer = RetrievalTrainer(
         items=items,
         source=source,
@@ -89,7 +89,7 @@ def _train(
         starts=starts,
         log_dir=fn_args.model_run_dir,
         strategy=strategy,
-        warm_start=WarmStart(base, vocabularies, config, starts) if base else None,
+        warm_start=WarmStart(base, vocabularies, config, origin) if base else None,
     )
     phase_list = phases(
         config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
@@ -113,7 +113,7 @@ def _train(
         selected=selected if config.train.refit else None,
     )
     model.save(fn_args.serving_model_dir, config)
-    save_starts(fn_args.serving_model_dir, starts)
+    origin.save(fn_args.serving_model_dir)
     written = {"curves": trainer.curves + curves, "best_epochs": epochs}
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
         json.dump(written, file)

@@ -101,6 +101,9 @@ class TwoTower(keras.Model):
         )
         # Keras 3 traces train steps without autograph, which TFRS's task needs.
         self._task = tf.function(task)
+        # Both towers, traced once for all the epochs after which the model is measured.
+        self.traced_items = tf.function(self.item_vectors, input_signature=[tf.TensorSpec([None], tf.int32)])
+        self.traced_queries = tf.function(self)
         self._create_weights(config, len(user_category_sizes), num_user_numbers)
 
     def _create_weights(self, config: ModelConfig, num_categories: int, num_numbers: int) -> None:

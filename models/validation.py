@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 from scipy import sparse
@@ -19,27 +16,18 @@ NDCG_K = 10
 
 def item_matrix(model: TwoTower, num_items: int) -> np.ndarray:
     """The vectors of the whole catalogue: float32 ``[num_items, dim]``."""
-    run = _traced(model)[0]
     size = 4096 if model.is_frozen else 64
     starts = range(0, num_items, size)
-    return np.concatenate([run(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
+    return np.concatenate([model.traced_items(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
 
 
 def query_matrix(model: TwoTower, contexts: Contexts) -> np.ndarray:
     """The vectors of query contexts: float32 ``[num_contexts, dim]``."""
-    run = _traced(model)[1]
     parts = []
     for start in range(0, len(contexts), _CHUNK):
         batch = {name: tf.constant(v[start : start + _CHUNK]) for name, v in contexts.inputs.items()}
-        parts.append(run(batch).numpy())
+        parts.append(model.traced_queries(batch).numpy())
     return np.concatenate(parts)
-
-
-@functools.lru_cache(maxsize=1)
-def _traced(model: TwoTower) -> tuple[Any, Any]:
-    """Both towers as functions, traced once for all the epochs after which a model is measured."""
-    rows = tf.TensorSpec([None], tf.int32)
-    return tf.function(model.item_vectors, input_signature=[rows]), tf.function(model)
 
 
 def gains_of(contexts: Contexts, num_items: int) -> sparse.csr_matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -14,14 +15,41 @@ from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies, carried, carried_rows
 from pipeline.config import Config
 from pipeline.errors import DataError
+from pipeline.manifest import Manifest
 
-_STARTS_FILE = "starts.json"
+_FILE = "origin.json"
 
 
-def save_starts(folder: str, starts: tuple[int, int]) -> None:
-    """Writes beside a model where its validation and test windows began."""
-    with tf.io.gfile.GFile(os.path.join(folder, _STARTS_FILE), "w") as file:
-        json.dump(starts, file)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a model was trained on, as far as one that begins from it must know.
+
+    Attributes:
+        starts: When its validation and test windows began, epoch seconds.
+        columns: By table, the columns that the towers take, in order.
+    """
+
+    starts: tuple[int, int]
+    columns: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, manifest: Manifest, starts: tuple[int, int]) -> Origin:
+        """Of a model on a dataset."""
+        tables = {"items": manifest.items, "users": manifest.users}
+        columns = {name: [*table.categorical, *table.numeric] for name, table in tables.items() if table}
+        return cls(starts=starts, columns=columns)
+
+    def save(self, folder: str) -> None:
+        """Writes one file beside a model."""
+        with tf.io.gfile.GFile(os.path.join(folder, _FILE), "w") as file:
+            json.dump(dataclasses.asdict(self), file)
+
+    @classmethod
+    def load(cls, folder: str) -> Origin:
+        """Reads what `save` wrote."""
+        with tf.io.gfile.GFile(os.path.join(folder, _FILE)) as file:
+            saved = json.load(file)
+        return cls(starts=tuple(saved["starts"]), columns=saved["columns"])
 
 
 class WarmStart:
@@ -32,24 +60,30 @@ class WarmStart:
     What is fitted for the test window begins from the earlier model as it was served.
 
     Args:
-        folder: What `TrainedModel.save` and `save_starts` wrote.
+        folder: What `TrainedModel.save` and `Origin.save` wrote.
         vocabularies: Of the new model.
         config: Of the new model.
-        starts: Where the new validation and test windows begin.
+        origin: Of the new model.
 
     Raises:
         DataError: The models differ in more than their vocabularies, or the windows have moved back in time,
             to where the earlier model has learnt.
     """
 
-    def __init__(self, folder: str, vocabularies: Vocabularies, config: Config, starts: tuple[int, int]):
-        with tf.io.gfile.GFile(os.path.join(folder, _STARTS_FILE)) as file:
-            before = tuple(json.load(file))
-        if any(now < then for now, then in zip(starts, before, strict=True)):
+    def __init__(self, folder: str, vocabularies: Vocabularies, config: Config, origin: Origin):
+        before = Origin.load(folder)
+        if any(now < then for now, then in zip(origin.starts, before.starts, strict=True)):
             raise DataError(
                 "train.warm_start must have validation and test windows that begin no earlier than before. "
-                f"Got {starts[0]} and {starts[1]} after {before[0]} and {before[1]}, in seconds since 1970; "
-                "set train.warm_start = false for one run."
+                f"Got {origin.starts[0]} and {origin.starts[1]} after {before.starts[0]} and "
+                f"{before.starts[1]}, in seconds since 1970; set train.warm_start = false for one run."
+            )
+        # By name: columns that only changed places have tables of the same shapes.
+        if origin.columns != before.columns:
+            raise DataError(
+                "train.warm_start must begin from a model of the same categorical and numeric columns. Got "
+                f"{json.dumps(before.columns)} before and {json.dumps(origin.columns)} now; set "
+                "train.warm_start = false for one run."
             )
         earlier = config_of(folder)
         if earlier.model != config.model:
@@ -73,20 +107,10 @@ class WarmStart:
         """Sets what training moves; ids that are new keep the rows the model has."""
         with tf.io.gfile.GFile(os.path.join(self._folder, name), "rb") as file:
             saved = np.load(io.BytesIO(file.read()))
-        try:
-            rows = carried_rows(model, self._before, self._now)
-            values = {
-                id(variable): saved[f"{position:05d}"]
-                for position, variable in enumerate(model.weights)
-                if variable.trainable
-            }
-            for variable in model.trainable_variables:
-                value = values[id(variable)]
+        rows = carried_rows(model, self._before, self._now)
+        for position, variable in enumerate(model.weights):
+            if variable.trainable:
+                value = saved[f"{position:05d}"]
                 if id(variable) in rows:
                     value = carried(value, rows[id(variable)], fresh=variable.numpy())
                 variable.assign(value)
-        except (KeyError, ValueError) as error:
-            raise DataError(
-                "train.warm_start must begin from a model of the same columns. Got other categorical or "
-                "numeric columns than before; set train.warm_start = false for one run."
-            ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from models.fitting import Adam, fit, make_step
 from models.interactions import Contexts
 from models.retrieval_training import RetrievalTrainer, phases
 from models.strategy import is_chief, training_strategy
+from models.validation import novel_ndcg
 from pipeline.config import Config, TrainConfig
 from tests import tiny
 from tests.models.contexts import make_contexts
@@ -112,11 +114,16 @@ def train(output: Path) -> None:
         fit(*arguments, epochs=epochs, **others)
 
     setattr(retrieval_training, "fit", fit_and_note)  # noqa: B010 (no export of it)
-    phase_list = phases(config, has_events=True, has_judgments=False)
+    [phase] = phases(config, has_events=True, has_judgments=False)
+    if not is_chief(strategy):
+        # Left to itself, it would choose another epoch.
+        phase = dataclasses.replace(phase, metric=lambda *measured: -novel_ndcg(*measured))
+    phase_list = [phase]
     selected, best = trainer.select(phase_list)
     model = trainer.refit(phase_list, {"events": 4})
     variables = [*selected.trainable_variables, *model.trainable_variables]
     weights = [float(np.abs(variable.numpy()).sum()) for variable in variables]
+    (output / f"best-{os.getpid()}.json").write_text(json.dumps(best))
     if is_chief(strategy):
         result = {"curves": trainer.curves, "best": best, "weights": weights, "first": first_epochs}
         (output / "result.json").write_text(json.dumps(result))

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from models.retrieval_training import RetrievalTrainer
+from models import retrieval_training
+from models.retrieval_training import RetrievalTrainer, phases
 from pipeline.errors import DataError
 from tests.models.distributed import configured, make_trainer
 
@@ -36,3 +37,13 @@ def test_batch_shrinks_to_the_parts_a_small_split_fills(
     train, steps = trainer_of(tmp_path, batch_size=10, accumulation_steps=5)._batches(num_contexts)
 
     assert (train.batch_size, steps) == (size, num_steps)
+
+
+def test_workers_that_go_on_from_different_epochs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(tmp_path, epochs=1)
+    monkeypatch.setattr(retrieval_training, "from_chief", lambda strategy, value: value + 1)
+
+    with pytest.raises(DataError, match=r"go on from one backup\. Got epoch 0 here and 1 at the chief"):
+        trainer.refit(phases(configured(epochs=1), has_events=True, has_judgments=False), {"events": 1})

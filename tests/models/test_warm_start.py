@@ -11,14 +11,15 @@ from models.item_table import ItemTable
 from models.trained import TrainedModel
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies
-from models.warm_start import WarmStart, save_starts
+from models.warm_start import Origin, WarmStart
 from pipeline.errors import DataError
 from tests import tiny
 from tests.models.test_vocabularies import take_items
 
 # Of the later catalogue: what it was before, item 5 having come anew under another id.
 ROWS = np.array([0, 1, 5, 8, 9])
-STARTS = (100, 200)
+COLUMNS = {"items": ["room", "colour", "price"], "users": ["country"]}
+ORIGIN = Origin(starts=(100, 200), columns=COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def earlier(items: ItemTable, tmp_path_factory: pytest.TempPathFactory) -> tuple
     tiny.randomise(selected, scale=0.1, seed=4)
     model = dataclasses.replace(tiny.make_trained(items), selected=selected)
     model.save(folder, tiny.CONFIG)
-    save_starts(folder, STARTS)
+    ORIGIN.save(folder)
     return model, folder
 
 
@@ -61,7 +62,7 @@ def test_known_ids_begin_with_their_rows_and_new_ones_fresh(
     trained, folder = earlier
     model, fresh = tiny.make_two_tower(later), tiny.make_two_tower(later)
 
-    getattr(WarmStart(folder, _vocabularies(later), tiny.CONFIG, STARTS), stage)(model)
+    getattr(WarmStart(folder, _vocabularies(later), tiny.CONFIG, ORIGIN), stage)(model)
 
     source = trained.selected if stage == "selected" else trained.two_tower
     assert source is not None
@@ -83,10 +84,10 @@ def test_model_that_was_not_fitted_again_is_both(
     trained: TrainedModel, items: ItemTable, tmp_path: Path
 ) -> None:
     trained.save(str(tmp_path), tiny.CONFIG)
-    save_starts(str(tmp_path), STARTS)
+    ORIGIN.save(str(tmp_path))
     model = tiny.make_two_tower(items)
 
-    WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG, STARTS).selected(model)
+    WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG, ORIGIN).selected(model)
 
     np.testing.assert_array_equal(_tables(model)["id"], _tables(trained.two_tower)["id"])
 
@@ -95,14 +96,16 @@ def test_other_architecture_is_one_sentence(earlier: tuple[TrainedModel, str], l
     other = dataclasses.replace(tiny.CONFIG, model=dataclasses.replace(tiny.CONFIG.model, behaviour_dim=16))
 
     with pytest.raises(DataError, match=r"same \[model\] settings"):
-        WarmStart(earlier[1], _vocabularies(later), other, STARTS)
+        WarmStart(earlier[1], _vocabularies(later), other, ORIGIN)
 
 
-def test_other_columns_are_one_sentence(earlier: tuple[TrainedModel, str], later: ItemTable) -> None:
-    fewer = dataclasses.replace(_vocabularies(later), item_categories=())
+def test_columns_that_changed_places_are_one_sentence(
+    earlier: tuple[TrainedModel, str], later: ItemTable
+) -> None:
+    moved = Origin(starts=ORIGIN.starts, columns=COLUMNS | {"items": ["colour", "room", "price"]})
 
-    with pytest.raises(DataError, match="of the same columns"):
-        WarmStart(earlier[1], fewer, tiny.CONFIG, STARTS).served(tiny.make_two_tower(later))
+    with pytest.raises(DataError, match=r'same categorical and numeric columns.*"room", "colour".*before'):
+        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG, moved)
 
 
 @pytest.mark.parametrize("starts", [(99, 200), (100, 199)])
@@ -111,4 +114,4 @@ def test_windows_that_moved_back_are_refused(
 ) -> None:
     """The earlier model has learnt from what the new one would be measured on."""
     with pytest.raises(DataError, match="begin no earlier than before"):
-        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG, starts)
+        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG, Origin(starts=starts, columns=COLUMNS))
