@@ -91,7 +91,8 @@ class Run:
         return dataclasses.replace(self, output=output)
 
 
-def _prepare(folder: Path, write: Callable[[Path], None]) -> Run:
+def prepare(folder: Path, write: Callable[[Path], None]) -> Run:
+    """A dataset, and an encoder for it."""
     dataset = folder / "dataset"
     dataset.mkdir()
     write(dataset)
@@ -102,13 +103,13 @@ def _prepare(folder: Path, write: Callable[[Path], None]) -> Run:
 @pytest.fixture(scope="session")
 def retail(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Recommendation from a log of purchases. Its folder is not to be changed."""
-    return _prepare(tmp_path_factory.mktemp("retail"), slices.write_online_retail).finish()
+    return prepare(tmp_path_factory.mktemp("retail"), slices.write_online_retail).finish()
 
 
 @pytest.fixture(scope="session")
 def shopping(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Search from judgments. Its folder is not to be changed."""
-    return _prepare(tmp_path_factory.mktemp("shopping"), slices.write_shopping_queries).finish()
+    return prepare(tmp_path_factory.mktemp("shopping"), slices.write_shopping_queries).finish()
 
 
 def _served(run: Run) -> Iterator[Client]:

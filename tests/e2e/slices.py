@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -58,6 +60,26 @@ def write_shopping_queries(folder: Path, *, num_queries: int = 15, num_judged: i
     shares = "{ validation = 0.15, test = 0.15 }"
     assert shares in manifest
     (folder / "dataset.toml").write_text(manifest.replace(shares, "{ validation = 0.3, test = 0.3 }"))
+
+
+def write_every_table(folder: Path, *, num_queries: int = 20) -> None:
+    """Purchases of a smaller share, and items judged for the commonest words of their descriptions."""
+    write_online_retail(folder, items=0.15, customers=0.1)
+    with (folder / "items.csv").open(newline="") as file:
+        words = {row["StockCode"]: row["Description"].split() for row in csv.DictReader(file)}
+    counts = collections.Counter(itertools.chain.from_iterable(words.values()))
+    with (folder / "judgments.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["query", "item", "grade"])
+        for query, _ in counts.most_common(num_queries):
+            having, lacking = ([i for i in words if (query in words[i]) is it] for it in (True, False))
+            writer.writerows([query, item, 1] for item in having[:10])
+            writer.writerows([query, item, 0] for item in lacking[:5])
+    manifest = (folder / "dataset.toml").read_text()
+    judgments = '[judgments]\npath = "judgments.csv"\nquery = "query"\nitem = "item"\ngrade = "grade"\n\n'
+    split = "[split]\njudgments = { validation = 0.3, test = 0.3 }\n"
+    assert "[split]\n" in manifest
+    (folder / "dataset.toml").write_text(manifest.replace("[split]\n", judgments + split))
 
 
 def write_encoder(folder: Path, dataset: Path) -> str:
