@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import uuid
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,9 +69,11 @@ class VectorCache:
         path = os.path.join(self._folder, hashlib.sha256(keys.tobytes()).hexdigest()[:24])
         buffer = io.BytesIO()
         np.savez(buffer, keys=keys, vectors=vectors)
-        with tf.io.gfile.GFile(path + ".part", "wb") as file:
+        # Several runs may share the cache, and come upon the same texts at the same time.
+        part = f"{path}-{uuid.uuid4().hex}.part"
+        with tf.io.gfile.GFile(part, "wb") as file:
             file.write(buffer.getvalue())
-        tf.io.gfile.rename(path + ".part", path + ".npz", overwrite=True)
+        tf.io.gfile.rename(part, path + ".npz", overwrite=True)
 
     def _paths(self) -> list[str]:
         return sorted(tf.io.gfile.glob(os.path.join(self._folder, "*.npz")))

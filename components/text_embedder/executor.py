@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,6 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.records import ReadRecords
 from components.text_embedder.cache import VectorCache, encoder_fingerprint, text_keys
 from models.pretrained import resolve_encoder
 from pipeline import features
@@ -47,7 +45,9 @@ class Executor(BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Read" >> ReadRecords(pattern, batch_size=_BATCH)
+                | "Files" >> beam.Create(list(enumerate(sorted(fileio.glob(pattern)))))
+                | "Spread files" >> beam.Reshuffle()
+                | "Read" >> beam.FlatMapTuple(_read_batches)
                 # A file is read by one worker; its batches are for all.
                 | "Spread" >> beam.Reshuffle()
                 | "Encode"
@@ -55,6 +55,13 @@ class Executor(BaseBeamExecutor):
             )
         _write_matrix(_item_keys(parts), VectorCache(folder), uri)
         fileio.rmtree(parts)
+
+
+def _read_batches(position: int, file: str) -> Iterator[tuple[str, list[bytes]]]:
+    """The batches of a file, each with a name; names sort as `read_item_features` reads."""
+    batches = tf.data.TFRecordDataset(file, "GZIP").batch(_BATCH)
+    for i, batch in enumerate(batches.as_numpy_iterator()):
+        yield f"{position:06}-{i:09}", batch.tolist()
 
 
 class _Encode(beam.DoFn):
@@ -70,7 +77,8 @@ class _Encode(beam.DoFn):
         self._cached, self._added = self._cache.keys(), set[bytes]()
         self._encoder: Any = None
 
-    def process(self, batch: list[bytes]) -> Iterator[None]:
+    def process(self, element: tuple[str, list[bytes]]) -> Iterator[None]:
+        name, batch = element
         parsed = tf.io.parse_example(batch, self._spec)
         tokens = parsed[features.TOKENS].numpy().astype(np.int32)
         keys = text_keys(tokens)
@@ -82,7 +90,7 @@ class _Encode(beam.DoFn):
             self._added.update(keys[new].tolist())
         buffer = io.BytesIO()
         np.savez(buffer, ids=parsed[features.ITEM_ID].numpy().astype("S"), keys=keys)
-        with fileio.open(os.path.join(self._parts, f"{uuid.uuid4().hex}.npz"), "wb") as file:
+        with fileio.open(os.path.join(self._parts, f"{name}.npz"), "wb") as file:
             file.write(buffer.getvalue())
         yield from ()
 
@@ -105,7 +113,7 @@ def _is_in(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _item_keys(parts: str) -> np.ndarray:
-    """The key of each item's text in item row order; of a repeated id one is kept."""
+    """The key of each item's text in item row order; of a repeated id the first, as in the item table."""
     ids, keys = [], []
     for name in sorted(fileio.listdir(parts)):
         with fileio.open(os.path.join(parts, name), "rb") as file, np.load(file) as part:

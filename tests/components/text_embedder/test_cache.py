@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,18 @@ def test_repeated_write_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         cache.add(keys, vectors)
 
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_runs_that_write_the_same_at_once_do_not_meet(tmp_path: Path) -> None:
+    keys, vectors = text_keys(np.arange(1, 200)[:, None]), np.ones((199, 64), np.float32)
+
+    with ThreadPoolExecutor(8) as runs:
+        writes = [runs.submit(VectorCache(str(tmp_path)).add, keys, vectors) for _ in range(200)]
+
+    assert [write.exception() for write in writes] == [None] * 200
+    ((found, _),) = VectorCache(str(tmp_path)).shards()
+    np.testing.assert_array_equal(found, keys)
     assert len(list(tmp_path.iterdir())) == 1
 
 

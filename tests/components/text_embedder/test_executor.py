@@ -14,6 +14,7 @@ from tfx.types import standard_artifacts
 import models.encoding
 from components.artifacts import TextEmbeddings
 from components.text_embedder.executor import EMBEDDINGS_FILE, Executor
+from models.item_table import read_item_features
 from models.text_encoder import TextEncoder
 from pipeline import features
 from tests.components.in_memory import artifact, context, write_records
@@ -69,12 +70,22 @@ class Catalogue:
     """Embeds texts with one cache, each time as a new run."""
 
     def __init__(self, folder: Path):
-        self._folder, self._num_runs = folder, 0
+        self.folder, self._num_runs = folder, 0
 
     def embed(self, texts: dict[str, list[int]], encoder: str, pooling: str = "mean") -> np.ndarray[Any, Any]:
+        return self.embed_files([texts], encoder, pooling)
+
+    def embed_files(
+        self, files: list[dict[str, list[int]]], encoder: str, pooling: str = "mean"
+    ) -> np.ndarray[Any, Any]:
         self._num_runs += 1
-        folder = self._folder / str(self._num_runs)
-        write_records(folder / "items", [_example(*item) for item in texts.items()])
+        folder = self.folder / str(self._num_runs)
+        for i, texts in enumerate(files):
+            write_records(folder / "items" / str(i), [_example(*item) for item in texts.items()])
+            (written,) = (folder / "items" / str(i)).glob("*/*")
+            target = folder / "items" / f"Split-{features.ALL}" / f"items-{i:05}.gz"
+            target.parent.mkdir(exist_ok=True)
+            written.rename(target)
         spec = {
             features.ITEM_ID: tf.io.FixedLenFeature([], tf.string),
             features.TOKENS: tf.io.FixedLenFeature([LENGTH], tf.int64),
@@ -86,7 +97,7 @@ class Catalogue:
             "transform_graph": [artifact(standard_artifacts.TransformGraph, folder / "graph")],
         }
         outputs = {"embeddings": [artifact(TextEmbeddings, folder / "embeddings")]}
-        properties = {"encoder": encoder, "pooling": pooling, "cache_dir": str(self._folder / "cache")}
+        properties = {"encoder": encoder, "pooling": pooling, "cache_dir": str(self.folder / "cache")}
         Executor(context(folder)).Do(inputs, outputs, properties)
         return np.load(folder / "embeddings" / EMBEDDINGS_FILE)
 
@@ -144,6 +155,21 @@ def test_only_the_changed_text_is_encoded(
     ]
     assert changed == ["a"]
     np.testing.assert_array_equal(after[sorted([*TEXTS, "new"], key=str.encode).index("new")], before[1])
+
+
+def test_repeated_id_has_the_vector_of_the_row_that_the_item_table_keeps(
+    catalogue: Catalogue, presets: list[str]
+) -> None:
+    files = [{"a": [2, token, 3, 0, 0, 0], "b": [2, 3, 0, 0, 0, 0]} for token in range(5, 11)]
+
+    vectors = catalogue.embed_files(files, presets[0])
+
+    run = catalogue.folder / "1"
+    table = read_item_features(str(run / "items" / "Split-all" / "*"), str(run / "graph"))
+    tokens = table[features.TOKENS][0]
+    encoder = TextEncoder.from_pretrained(presets[0], pooling="mean")
+    np.testing.assert_allclose(vectors[0], encoder(tf.constant([tokens[tokens != 0]])).numpy()[0], atol=1e-5)
+    assert len(vectors) == 2
 
 
 @pytest.mark.parametrize(("encoder", "pooling"), [(1, "mean"), (0, "cls")])
