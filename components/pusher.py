@@ -15,6 +15,10 @@ from tfx.utils import io_utils
 
 from serving.pushed_model import MODEL_NAME
 
+_PARTIAL = ".partial-"
+# Copying takes minutes at most; what is older was killed, and no push that is under way.
+_KILLED_S = 3600
+
 
 class Executor(TfxExecutor):
     """Copies under a name that servers ignore, then renames: a rename cannot be seen half done."""
@@ -74,11 +78,20 @@ def push_version(source: str, base: str) -> str:
         The version's folder. Its number is the time in seconds, or one above the newest if that is later.
     """
     fileio.makedirs(base)
+    _remove_killed(base)
     version = str(max(int(time.time()), newest_version(base) + 1))
-    partial, destination = os.path.join(base, f".partial-{version}"), os.path.join(base, version)
+    partial, destination = os.path.join(base, f"{_PARTIAL}{version}"), os.path.join(base, version)
     io_utils.copy_dir(source, partial)
     fileio.rename(partial, destination)
     return destination
+
+
+def _remove_killed(base: str) -> None:
+    """Removes what pushes that were killed have copied; its name says since when it is there."""
+    for name in (name.rstrip("/") for name in fileio.listdir(base)):
+        begun = name.removeprefix(_PARTIAL)
+        if name.startswith(_PARTIAL) and begun.isdecimal() and int(begun) < time.time() - _KILLED_S:
+            fileio.rmtree(os.path.join(base, name))
 
 
 class PusherSpec(TfxPusherSpec):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,18 @@ def test_version_appears_whole(model: Path, tmp_path: Path, monkeypatch: pytest.
     assert copied == [[]]
     assert not [path for path in base.iterdir() if path.name.isdecimal()]
     assert Path(push_version(str(model), str(base))).is_dir()
+
+
+def test_what_killed_pushes_left_goes_and_a_push_under_way_stays(model: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    under_way = f".partial-{int(time.time()) - 60}"
+    for name in ("1700000000", ".partial-1700000001", under_way, ".partial-mine", "notes"):
+        (base / name / "variables").mkdir(parents=True)
+
+    version = Path(push_version(str(model), str(base)))
+
+    left = {path.name for path in base.iterdir()}
+    assert left == {"1700000000", under_way, ".partial-mine", "notes", version.name}
 
 
 def _push(folder: Path, destination: Path) -> str:
