@@ -107,7 +107,7 @@ def create_pipeline(
         cache_dir=locations.cache,
     )
 
-    # Events, users and judgments: joined, split, the newest window compared with the training data, tokenised.
+    # Events, users and judgments: joined, split, the newest window compared with training, tokenised.
     builder = InteractionBuilder(raw, manifest=dataset, max_history=config.model.max_history)
     for gate in (item_transform, builder):
         gate.add_upstream_nodes(validators)
