@@ -118,8 +118,8 @@ def test_answers_equal_those_of_the_local_run(cluster: Cluster) -> None:
     (ours, our_vector), (theirs, their_vector) = answers
     assert len(ours) == 11 * 20
     assert [result.item_id for result in ours] == [result.item_id for result in theirs]
-    scores = [[result.score for result in results] for results in (ours, theirs)]
-    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-5)
+    our_scores, their_scores = ([result.score for result in results] for results in (ours, theirs))
+    np.testing.assert_allclose(our_scores, their_scores, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(our_vector, their_vector, rtol=1e-4, atol=1e-5)
 
 
