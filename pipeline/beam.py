@@ -24,6 +24,7 @@ REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "PortableRunner": (("--job_endpoint=HOST:PORT",), _WORKER),
 }
+_DIRECT_RUNNER = "pipeline.direct_runner.DirectRunner"
 # Their job servers have options of their own, which Beam's Python side passes on unseen.
 _PASS_ON = ("FlinkRunner", "SparkRunner", "PortableRunner")
 
@@ -66,11 +67,12 @@ class BeamConfig:
         """The flags TFX passes to Beam."""
         # DirectRunner itself would first download Prism, an engine of other memory and speed, and run that
         # where it can: the same pipeline would run on another engine wherever there is a network.
-        runner = "FnApiRunner" if self.runner == "DirectRunner" else self.runner
+        runner = _DIRECT_RUNNER if self.runner == "DirectRunner" else self.runner
         # Unless an image is named, TFX packs a copy of itself for the workers before each component; theirs
         # has it, and is named to their runner by another option.
         unpacked = [] if self.runner == "DataflowRunner" else ["--sdk_container_image=none"]
-        return [f"--runner={runner}", *unpacked, *self.options]
+        # TFX Transform loads its graph in a worker without the ops of the tokenizer in it.
+        return [f"--runner={runner}", *unpacked, "--beam_plugin=tensorflow_text", *self.options]
 
     def _require_known(self) -> None:
         # Beam takes seconds to import, and most runs set no option.

@@ -13,6 +13,7 @@ from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import DockerEnvironment
 from tfx.utils.dependency_utils import make_beam_dependency_flags
 
+from benchmarks.data import Nodes
 from pipeline import features
 from pipeline.beam import BeamConfig
 from pipeline.manifest import Manifest, load_manifest
@@ -75,6 +76,17 @@ def test_several_processes_write_what_one_writes(shop: Manifest, tmp_path: Path)
     assert read[0] == read[1]
     for split in features.EVENT_SPLITS:
         assert records(one / "examples", split) == records(many / "examples", split) != []
+
+
+@pytest.mark.slow
+def test_worker_process_knows_the_ops_of_a_transform_graph(shop: Manifest, tmp_path: Path) -> None:
+    one, many = (Nodes(shop, runner.args(), tmp_path) for runner in (BeamConfig(), PROCESSES))
+    one.example_gen("items")
+    one.analyse_items()
+
+    many.transform_applier()
+
+    assert len(rows(tmp_path / "transformed")) == 9
 
 
 def _plain(row: in_memory.Row) -> list[tuple[str, list[Any]]]:
