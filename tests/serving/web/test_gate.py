@@ -154,6 +154,10 @@ def test_local_names_are_answered(open_gateway: OpenGateway, server_address: str
 def test_anonymous_gateway_for_others_has_a_rate(open_gateway: OpenGateway, server_address: str) -> None:
     gateway = open_gateway(server=server_address, host="0.0.0.0", allow_anonymous=True)
 
-    statuses = {gateway.get("/api/nothing", headers={"Host": "shop.example"}).status_code for _ in range(601)}
+    statuses = [404]
+    # What it allows grows back while the requests run: how many it takes depends on how fast they are.
+    while statuses[-1] == 404 and len(statuses) < 5000:
+        statuses.append(gateway.get("/api/nothing", headers={"Host": "shop.example"}).status_code)
 
-    assert statuses == {404, 429}
+    assert statuses[-1] == 429
+    assert len(statuses) > 601
