@@ -8,7 +8,7 @@ from tfx.v1.dsl.components import OutputArtifact, Parameter, component
 
 
 @component
-def CuratedSchema(  # noqa: N802 (a component is named like a class)
+def CuratedSchema(
     text: Parameter[str],
     schema: OutputArtifact[standard_artifacts.Schema],
 ) -> None:

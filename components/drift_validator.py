@@ -17,7 +17,7 @@ from tfx.utils import json_utils
 class Executor(TfxExecutor):
     """Passes where there is no baseline, as TFX's means to."""
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:  # noqa: N802 (TFX's name)
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:
         """Compares, or not."""
         baseline = input_dict.get("baseline_statistics") or []
         config = exec_properties.get("distribution_validator_config")

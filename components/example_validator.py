@@ -15,7 +15,7 @@ from pipeline.errors import DataError
 class Executor(TfxExecutor):
     """Raises on the first anomaly, after all of them were written."""
 
-    def _Validate(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> Any:  # noqa: N802 (TFX's name)
+    def _Validate(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> Any:
         anomalies = super()._Validate(inputs, outputs)
         self._found = getattr(self, "_found", []) + [
             f'"{name}": {info.description.rstrip(".")}'
@@ -25,7 +25,7 @@ class Executor(TfxExecutor):
             self._found.append(anomalies.dataset_anomaly_info.description.rstrip("."))
         return anomalies
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:  # noqa: N802
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:
         """Validates every split.
 
         Raises:

@@ -38,7 +38,7 @@ _NUM_EXAMPLES = 20
 
 
 @component
-def IndexBuilder(  # noqa: N802 (a component is named like a class)
+def IndexBuilder(
     model: InputArtifact[standard_artifacts.Model],
     raw_items: InputArtifact[standard_artifacts.Examples],
     item_examples: InputArtifact[standard_artifacts.Examples],

@@ -11,7 +11,7 @@ from serving.pushed_model import MODEL_NAME
 
 
 @component
-def PushedModel(  # noqa: N802 (a component is named like a class)
+def PushedModel(
     destination: Parameter[str],
     model: OutputArtifact[standard_artifacts.Model],
 ) -> None:

@@ -23,7 +23,7 @@ _KILLED_S = 3600
 class Executor(TfxExecutor):
     """Copies under a name that servers ignore, then renames: a rename cannot be seen half done."""
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 (TFX's name)
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Pushes the model if both gates blessed it."""
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):

@@ -93,7 +93,7 @@ class WriteRecords(beam.PTransform):
         return batches | beam.io.Write(_BatchSink(self._prefix))
 
 
-class _BatchSink(_TFRecordSink):  # type: ignore[misc]  # Beam has no types.
+class _BatchSink(_TFRecordSink):
     """Beam's own sink but for the batch: its format, temporary files and final names."""
 
     def __init__(self, prefix: str):

@@ -25,7 +25,7 @@ _NUM_TIMED = 20
 
 
 @component
-def ServingValidator(  # noqa: N802 (a component is named like a class)
+def ServingValidator(
     model: InputArtifact[standard_artifacts.Model],
     blessing: OutputArtifact[standard_artifacts.InfraBlessing],
     max_latency_ms: Parameter[float],

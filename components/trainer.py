@@ -35,7 +35,7 @@ class TrainerSpec(TfxTrainerSpec):
 class Executor(GenericExecutor):
     """Hands the further inputs to `run_fn` as folders, named as they are."""
 
-    def _GetFnArgs(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:  # noqa: N802
+    def _GetFnArgs(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         for name in _FURTHER:
             setattr(fn_args, name, artifact_utils.get_single_uri(input_dict[name]))

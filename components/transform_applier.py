@@ -16,7 +16,7 @@ from pipeline import features
 
 
 @component(use_beam=True)
-def TransformApplier(  # noqa: N802 (a component is named like a class)
+def TransformApplier(
     examples: InputArtifact[standard_artifacts.Examples],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     transformed_examples: OutputArtifact[standard_artifacts.Examples],

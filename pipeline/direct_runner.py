@@ -9,7 +9,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProv
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 
-class DirectRunner(FnApiRunner):  # type: ignore[misc]  # Beam has no types.
+class DirectRunner(FnApiRunner):
     """`FnApiRunner` as Beam's ``DirectRunner`` starts it, where that does not choose the Prism engine.
 
     Started by its own name, `FnApiRunner` tells its workers nothing, not what they have to import either.

@@ -30,7 +30,7 @@ ITEM_COUNTS_FILE = "item_counts.npy"
 class Executor(BaseBeamExecutor):
     """Unwraps artifacts; `stages` holds the work."""
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 (TFX's name)
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Writes the interactions, their schema and the summary.
 
         Raises:

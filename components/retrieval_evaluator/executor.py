@@ -29,7 +29,7 @@ EVALUATION_FILE = "evaluation.json"
 class Executor(BaseExecutor):
     """Writes ``evaluation.json``, the ModelBlessing, and the labelled candidates for the Evaluator."""
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 (TFX's name)
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Measures the servable and decides whether it is blessed."""
         manifest = Manifest.from_json(exec_properties["manifest"])
         config = Config.from_json(exec_properties["config"])

@@ -31,17 +31,17 @@ from pipeline.spans import files_read, spans_read
 class Executor(BaseExampleGenExecutor):
     """One Beam element a file, one Arrow batch after another inside it; no worker holds more than a batch."""
 
-    def GetInputSourceToExamplePTransform(self) -> Any:  # noqa: N802 (TFX's name)
+    def GetInputSourceToExamplePTransform(self) -> Any:
         """Returns the transform from the files to their rows."""
         return _ReadTable
 
-    def GenerateExamplesByBeam(self, pipeline: Any, exec_properties: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def GenerateExamplesByBeam(self, pipeline: Any, exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Returns the one split, with the rows of all files in batches."""
         manifest, table = _dataset(exec_properties)
         rows = pipeline | _ReadTable(manifest.to_json(), table, _span(exec_properties))
         return {features.ALL: rows}
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Writes the examples.
 
         TFX's own names the output's splits after the input's, and a table of several files has several; and

@@ -31,7 +31,7 @@ class Executor(BaseBeamExecutor):
     A worker holds a batch and the keys of the cache; this process, which joins, ids, keys and one shard.
     """
 
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 (TFX's name)
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Encodes what is new, takes the rest from the cache, and sorts by item id."""
         uri = artifact_utils.get_single_uri(output_dict["embeddings"])
         # Not in the temporary folder: on a cluster that is a disk of this machine, and workers have others.

@@ -16,7 +16,7 @@ from serving.server.status_error import StatusError, invalid_argument
 _log = logging.getLogger(__name__)
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """``tensorflow.serving.ModelService``."""
 
     def __init__(self, states: StateMonitor, configuration: Configuration, metrics: Metrics) -> None:
@@ -24,7 +24,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         self._configuration = configuration
         self._metrics = metrics
 
-    def GetModelStatus(  # noqa: N802  the service's name for it
+    def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """Lists the versions."""
@@ -34,7 +34,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
             context.abort(error.code, error.message)
             raise  # abort always raises; its stub does not say so in every version.
 
-    def HandleReloadConfigRequest(  # noqa: N802
+    def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
         """Replaces the list of models; blocks until each new one is available or has failed."""

@@ -30,7 +30,7 @@ from serving.server.status_error import StatusError
 _NO_DEADLINE_S = 1e9
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """``tensorflow.serving.PredictionService``.
 
     Args:
@@ -44,25 +44,25 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self._metrics = metrics
         self._predict = functools.partial(predict, as_content=as_content)
 
-    def Predict(  # noqa: N802  the service's name for it
+    def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Calls a signature."""
         return self._infer("Predict", self._predict, request, context)
 
-    def Classify(  # noqa: N802
+    def Classify(
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
         """Gives classes and scores of examples."""
         return self._infer("Classify", classify, request, context)
 
-    def Regress(  # noqa: N802
+    def Regress(
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
         """Gives a value for each example."""
         return self._infer("Regress", regress, request, context)
 
-    def MultiInference(  # noqa: N802
+    def MultiInference(
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
     ) -> inference_pb2.MultiInferenceResponse:
         """Classifies and regresses the same examples; as the real server does, without counting."""
@@ -79,7 +79,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
             result.model_spec.version.value = version
         return response
 
-    def GetModelMetadata(  # noqa: N802
+    def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Describes the signatures."""

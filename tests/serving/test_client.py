@@ -276,7 +276,7 @@ def test_wait_until_ready_gives_up_in_time() -> None:
     ],
 )
 def test_wrong_argument_is_named_before_a_call(call: Callable[[Client], Any], sentence: str) -> None:
-    with Client("localhost:1") as client, pytest.raises(ValueError) as error:  # noqa: PT011
+    with Client("localhost:1") as client, pytest.raises(ValueError) as error:  # noqa: PT011 (whole below)
         call(client)
 
     assert str(error.value) == sentence

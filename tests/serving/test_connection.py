@@ -160,7 +160,7 @@ def test_server_that_was_restarted_is_found_again() -> None:
 )
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
 def test_wrong_setting_is_named(client_class: Any, settings: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (whole below)
         client_class("localhost:1", **settings)
 
     assert str(error.value) == sentence

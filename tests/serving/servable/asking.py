@@ -1,0 +1,63 @@
+"""What is asked of a servable, and what it answered as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tests import tiny
+
+Answer = dict[str, np.ndarray]
+
+
+Ask = Callable[..., Answer]
+
+
+ALL = len(tiny.IDS)
+
+
+def as_tensor(values: Any) -> tf.Tensor:
+    if isinstance(values[0], list):
+        width = max(len(row) for row in values)
+        return tf.constant(
+            [row + [""] * (width - len(row)) for row in values], tf.string, (len(values), width)
+        )
+    return tf.constant(values, {str: tf.string, bool: tf.bool, int: tf.int32}[type(values[0])])
+
+
+def shown(answer: Answer, row: int = 0) -> list[str]:
+    return [item_id.decode() for item_id in answer["item_ids"][row, : answer["num_results"][row]]]
+
+
+def name(row: int) -> str:
+    return tiny.IDS[row].decode()
+
+
+LISTS: list[tuple[str, dict[str, Any]]] = [
+    ("search", {"query": ["red teapot"]}),
+    ("search", {"query": ["glass box"], "user_id": ["ann"]}),
+    ("search", {"query": ["lamp"], "history": [[name(1), name(8)]]}),
+    ("recommend", {"user_id": ["bob"]}),
+    ("recommend", {"user_id": [""], "history": [[name(5)]]}),
+    ("similar", {"item_id": [name(3)]}),
+]
+
+
+NOTHING_KNOWN: list[tuple[str, dict[str, Any]]] = [
+    ("search", {"query": [""]}),
+    ("search", {"query": ["  \t "]}),
+    ("search", {"query": ["zzz unheard of"]}),
+    ("search", {"query": ["lamp"], "user_id": ["nobody"]}),
+    ("search", {"query": ["lamp"], "user_id": ["\x00"]}),
+    ("search", {"query": ["lamp"], "history": [["no such item"]]}),
+    ("search", {"query": ["lamp " * 600]}),
+    ("recommend", {"user_id": [""]}),
+    ("recommend", {"user_id": ["nobody"]}),
+    ("recommend", {"user_id": ["cid"]}),
+    ("recommend", {"user_id": ["ann"], "history": [["no such item", "another"]]}),
+    ("recommend", {"user_id": [""], "history": [["", ""]]}),
+    ("recommend", {"user_id": [""], "history": [[name(2)] * 1500]}),
+]

@@ -1,0 +1,61 @@
+"""The signatures in process and those of the SavedModel read back: every rule is held by both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from models.item_table import ItemTable
+from models.trained import TrainedModel
+from tests import tiny
+from tests.serving.servable.asking import ALL, Answer, Ask, as_tensor
+
+
+@pytest.fixture(scope="module")
+def items() -> ItemTable:
+    return tiny.shared_model()[0]
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    return tiny.shared_model()[1]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("servable")
+    servable, signatures = tiny.shared_servable()
+    tf.saved_model.save(servable, str(folder), signatures=signatures)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["in process", "read back"])
+def signatures(request: pytest.FixtureRequest, saved: Path) -> Any:
+    if request.param == "in process":
+        return tiny.shared_servable()[1]
+    loaded = tf.saved_model.load(str(saved))
+    # The signatures die with what was loaded.
+    return dict(loaded.signatures.items()) | {"_keep": loaded}
+
+
+@pytest.fixture(scope="module")
+def ask(signatures: Any) -> Ask:
+    """Calls a signature with what a client always sends; lists of texts are padded with ""."""
+
+    def ask(signature: str, **given: Any) -> Answer:
+        batch = len(next(iter(given.values())))
+        nothing: list[list[str]] = [[] for _ in range(batch)]
+        inputs: dict[str, Any] = {}
+        if signature in ("search", "recommend", "rank", "embed_query"):
+            inputs |= {"user_id": [""] * batch, "history": nothing}
+        if signature in ("search", "recommend", "similar"):
+            inputs |= {"exclude": nothing, "filters": nothing, "k": [ALL] * batch}
+        if signature in ("search", "recommend"):
+            inputs |= {"exclude_seen": [False] * batch}
+        tensors = {name: as_tensor(value) for name, value in (inputs | given).items()}
+        return {name: value.numpy() for name, value in signatures[signature](**tensors).items()}
+
+    return ask

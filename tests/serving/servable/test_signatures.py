@@ -1,0 +1,132 @@
+"""What holds for every signature, and the vectors of embed_item."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.item_table import ItemTable
+from models.ranker import Heads
+from models.trained import TrainedModel
+from models.validation import item_matrix
+from serving.compatibility import check_compatibility
+from serving.server.loaded_model import LoadedModel
+from serving.server.status_error import StatusError
+from tests import tiny
+from tests.serving.servable.asking import ALL, Ask, name
+
+
+@pytest.mark.parametrize("signature", ["search", "recommend", "similar", "rank", "embed_query"])
+def test_batch_answers_as_its_rows_alone(ask: Ask, signature: str) -> None:
+    rows: list[dict[str, Any]] = [
+        {"query": "red teapot", "user_id": "ann", "history": [], "filters": [], "k": 2, "item_id": name(4)},
+        {"query": "", "user_id": "", "history": [name(8), name(2)], "filters": ["room=hall"], "k": 12},
+        {"query": "a set of glass cups", "user_id": "nobody", "history": ["?"], "filters": [], "k": 0},
+        {"query": "box", "user_id": "bob", "history": [name(1)] * 6, "filters": ["x=y"], "k": 5},
+    ]
+    for row in rows:
+        row.setdefault("item_id", name(6))
+        row |= {"exclude": [name(3)], "exclude_seen": row["user_id"] == "ann"}
+        row["candidates"] = [name(1), "?", "", name(row["k"] % 10)]
+    wanted = {
+        "search": ("query", "user_id", "history", "filters", "k", "exclude", "exclude_seen"),
+        "recommend": ("user_id", "history", "filters", "k", "exclude", "exclude_seen"),
+        "similar": ("item_id", "filters", "k", "exclude"),
+        "rank": ("query", "user_id", "history", "candidates"),
+        "embed_query": ("query", "user_id", "history"),
+    }[signature]
+    together = ask(signature, **{column: [row[column] for row in rows] for column in wanted})
+
+    for i, row in enumerate(rows):
+        alone = ask(signature, **{column: [row[column]] for column in wanted})
+        for output, values in alone.items():
+            mine = together[output][i : i + 1]
+            mine = mine[:, : values.shape[1]] if values.ndim > 1 else mine
+            if values.dtype == object:
+                np.testing.assert_array_equal(mine, values, err_msg=output)
+            else:
+                np.testing.assert_allclose(mine, values, atol=1e-5, err_msg=output)
+
+
+def test_input_of_another_rank_is_refused_and_does_not_reach_the_ops(saved: Path) -> None:
+    """As a server feeds it, which does not look at shapes; lookups abort on a third axis of length 0."""
+    model = LoadedModel(saved)
+    signatures = [name for name in model.signatures if not name.startswith("__")]
+    assert len(signatures) == 7
+    for signature in signatures:
+        inputs = model.signatures[signature].inputs
+        good = {
+            tensor.name: np.full(
+                [1] * len(tensor.tensor_shape.dim),
+                b"" if tensor.dtype == tf.string else 0,
+                tf.as_dtype(tensor.dtype).as_numpy_dtype,
+            )
+            for tensor in inputs.values()
+        }
+        fetches = [tensor.name for tensor in model.signatures[signature].outputs.values()]
+        model.run(good, fetches)
+        for tensor, array in good.items():
+            with pytest.raises(StatusError, match="is not compatible with expected shape"):
+                model.run(good | {tensor: array.reshape([1, 1, 1])[:, :, :0]}, fetches)
+
+
+def test_embedding_of_a_stored_item_is_the_index(ask: Ask, trained: TrainedModel) -> None:
+    found = ask("embed_item", item_id=[name(row) for row in range(ALL)], text=[""] * ALL)["embedding"]
+
+    np.testing.assert_allclose(found, item_matrix(trained.two_tower, ALL), atol=1e-6)
+
+
+def test_embedding_of_a_new_item_is_the_towers_of_its_text(ask: Ask, trained: TrainedModel) -> None:
+    text = " big red lamp "
+    found = ask("embed_item", item_id=["new", name(0)], text=[text, text])["embedding"]
+
+    tower = trained.two_tower
+    tokens = trained.tokenizer(tf.constant([text]), length=tiny.CONFIG.model.max_text_tokens)
+    # Categories outside the vocabularies, and a number that is missing.
+    expected = tower.item_tower(
+        None, tower.encoder(tokens), np.array([[3, 3]]), np.array([[0.0, 1.0]], np.float32)
+    )
+    np.testing.assert_allclose(found, np.repeat(expected, 2, axis=0), atol=1e-5)
+
+
+def test_empty_batch_is_no_rows(signatures: Any) -> None:
+    none, lists = tf.zeros([0], tf.string), tf.zeros([0, 0], tf.string)
+    answer = signatures["similar"](item_id=none, exclude=lists, filters=lists, k=tf.zeros([0], tf.int32))
+
+    assert answer["num_results"].shape == (0,)
+
+
+def test_default_signature_is_search(ask: Ask) -> None:
+    request = {"query": ["red cup"], "user_id": ["bob"], "history": [[]], "exclude": [[]], "filters": [[]]}
+    request |= {"k": [4], "exclude_seen": [True]}
+    search, default = ask("search", **request), ask("serving_default", **request)
+
+    assert search.keys() == default.keys()
+    np.testing.assert_array_equal(search["item_ids"], default["item_ids"])
+
+
+def test_every_stock_server_since_2_16_can_load_it(saved: Path) -> None:
+    assert check_compatibility(saved).versions[0] == "2.16"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heads", [Heads(kinds=("event",)), Heads(has_relevance=True)])
+def test_dataset_without_judgments_or_without_events_is_ordered_by_retrieval_there(
+    items: ItemTable, heads: Heads
+) -> None:
+    bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
+    signatures = tiny.make_servable(bare, tiny.make_trained(items, heads)).signatures()
+    lists = tf.zeros([1, 0], tf.string)
+    rest = {"exclude": lists, "filters": lists, "exclude_seen": tf.constant([False]), "history": lists}
+    rest |= {"user_id": tf.constant(["ann"]), "k": tf.constant([6])}
+    is_searched = not heads.has_relevance
+    answer = signatures["search"](query=tf.constant(["lamp" if is_searched else ""]), **rest)
+
+    retrieval = answer["channel_scores"].numpy()[0].sum(axis=1)
+    assert (np.diff(retrieval) <= 1e-5).all()
+    assert answer["num_results"].numpy().tolist() == [6]
