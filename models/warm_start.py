@@ -46,8 +46,18 @@ class Origin:
 
     @classmethod
     def load(cls, folder: str) -> Origin:
-        """Reads what `save` wrote."""
-        with tf.io.gfile.GFile(os.path.join(folder, _FILE)) as file:
+        """Reads what `save` wrote.
+
+        Raises:
+            DataError: The model is of a version that wrote no such file.
+        """
+        path = os.path.join(folder, _FILE)
+        if not tf.io.gfile.exists(path):
+            raise DataError(
+                f"train.warm_start must begin from a model with {_FILE}, which earlier versions did not "
+                f"write. Got {folder} without it; set train.warm_start = false for one run."
+            )
+        with tf.io.gfile.GFile(path) as file:
             saved = json.load(file)
         return cls(starts=tuple(saved["starts"]), columns=saved["columns"])
 

@@ -12,10 +12,11 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.commands import add_command, add_debug
 from pipeline.errors import DataError
 from pipeline.kubeflow import cli as kubeflow_commands
 from serving import doctor
@@ -77,16 +78,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="tandem",
         description="Train and serve search and recommendation from a catalogue, an event log and judgments.",
     )
-    _add_debug(parser)
+    add_debug(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    init = _add(commands, "init", _init, "write a manifest by looking at the files")
+    init = add_command(commands, "init", _init, "write a manifest by looking at the files")
     init.add_argument("folder", metavar="DIR", help="the folder with the tables")
 
-    check = _add(commands, "check", _check, "validate the data only: counts, orphans, duplicates, splits")
+    check = add_command(
+        commands, "check", _check, "validate the data only: counts, orphans, duplicates, splits"
+    )
     _add_dataset(check)
 
-    run = _add(commands, "run", _run, "train, evaluate and push a model")
+    run = add_command(commands, "run", _run, "train, evaluate and push a model")
     _add_dataset(run)
     run.add_argument("--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)")
     _add_settings(run)
@@ -96,9 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         help="run the pipeline on a Kubeflow cluster: compile, submit, status",
         description="Run the pipeline on a Kubeflow cluster.",
     )
-    kubeflow_commands.add_commands(kubeflow, to_compile=(_add_dataset, _add_settings), to_each=_add_debug)
+    kubeflow_commands.add_commands(kubeflow, to_compile=(_add_dataset, _add_settings))
 
-    refresh = _add(
+    refresh = add_command(
         commands, "refresh", _refresh, "put the catalogue as it is now under the last model; trains nothing"
     )
     _add_dataset(refresh)
@@ -106,39 +109,20 @@ def _parser() -> argparse.ArgumentParser:
         "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)"
     )
 
-    report = _add(commands, "report", _report, "where the HTML report is, and its main table")
+    report = add_command(commands, "report", _report, "where the HTML report is, and its main table")
     report.add_argument(
         "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: the latest under {RUNS}/)"
     )
 
     doctor.add_arguments(
-        _add(commands, "doctor", doctor.run, "tell which stock TF Serving can load a model, op by op")
+        add_command(commands, "doctor", doctor.run, "tell which stock TF Serving can load a model, op by op")
     )
 
     add_commands(commands)
-    web.add_arguments(_add(commands, "web", web.run, "serve a JSON API and a page where people try a model"))
-    return parser
-
-
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    explanation: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name, help=explanation, description=f"{explanation[:1].upper()}{explanation[1:]}."
+    web.add_arguments(
+        add_command(commands, "web", web.run, "serve a JSON API and a page where people try a model")
     )
-    parser.set_defaults(func=function)
-    _add_debug(parser)
     return parser
-
-
-def _add_debug(parser: argparse.ArgumentParser) -> None:
-    # Suppressed, as a command's own default would undo the flag given before the command.
-    parser.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-    )
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

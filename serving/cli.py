@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.commands import add_command
 from pipeline.errors import DataError
 from serving import launcher
 from serving.client import Client, Result
@@ -27,46 +28,35 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     A function raises ``DataError`` for a person's mistake, an unreachable server included.
     """
-    serve = _add(subparsers, "serve", launcher.run, "serve the model a run has pushed, over gRPC and REST")
+    serve = add_command(
+        subparsers, "serve", launcher.run, "serve the model a run has pushed, over gRPC and REST"
+    )
     launcher.add_arguments(serve)
 
-    search = _add(subparsers, "search", _search, "find items for a text")
+    search = add_command(subparsers, "search", _search, "find items for a text")
     search.add_argument("text", help="what to search for")
     _add_context(search)
     search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
     _add_list_options(search)
 
-    recommend = _add(subparsers, "recommend", _recommend, "recommend items to a user or for a history")
+    recommend = add_command(subparsers, "recommend", _recommend, "recommend items to a user or for a history")
     _add_context(recommend)
     recommend.add_argument("--include-seen", action="store_true", help="keep the items of the history")
     _add_list_options(recommend)
 
-    similar = _add(subparsers, "similar", _similar, "find items that resemble one")
+    similar = add_command(subparsers, "similar", _similar, "find items that resemble one")
     similar.add_argument("item", help="an item id")
     _add_list_options(similar)
 
-    rank = _add(subparsers, "rank", _rank, "order your own candidates")
+    rank = add_command(subparsers, "rank", _rank, "order your own candidates")
     rank.add_argument("--candidates", type=_ids, required=True, metavar="A,B", help="item ids to order")
     rank.add_argument("--query", metavar="TEXT", help="what was searched for")
     _add_context(rank)
     _add_server_options(rank)
 
-    demo = _add(subparsers, "demo", _demo, "start a server, show what it answers, stop it")
+    demo = add_command(subparsers, "demo", _demo, "start a server, show what it answers, stop it")
     demo.add_argument("dataset", type=Path, help="the dataset's folder")
     demo.add_argument("--workdir", type=Path, help=f"the run's folder (default: {RUNS}/NAME)")
-
-
-def _add(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    explanation: str,
-) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        name, help=explanation, description=explanation[0].upper() + explanation[1:] + "."
-    )
-    parser.set_defaults(func=function)
-    return parser
 
 
 def _add_context(parser: argparse.ArgumentParser) -> None:

@@ -7,24 +7,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.commands import add_command
 from pipeline.errors import DataError
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
 
 
-def add_commands(
-    parser: argparse.ArgumentParser, *, to_compile: Sequence[AddArguments], to_each: AddArguments
-) -> None:
+def add_commands(parser: argparse.ArgumentParser, *, to_compile: Sequence[AddArguments]) -> None:
     """Adds the three commands.
 
     Args:
         parser: Of ``tandem kubeflow``.
         to_compile: What ``tandem run`` takes too.
-        to_each: What every command takes.
     """
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    compiling = _add(commands, "compile", _compile, "write the dataset's pipeline as a KFP v2 specification")
+    compiling = add_command(
+        commands, "compile", _compile, "write the dataset's pipeline as a KFP v2 specification"
+    )
     for add in to_compile:
         add(compiling)
     compiling.add_argument(
@@ -35,7 +35,7 @@ def add_commands(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="the .yaml file to write"
     )
 
-    submitting = _add(commands, "submit", _submit, "upload a specification and run it")
+    submitting = add_command(commands, "submit", _submit, "upload a specification and run it")
     submitting.add_argument("specification", type=Path, metavar="FILE", help="what compile wrote")
     submitting.add_argument(
         "--parameter",
@@ -52,27 +52,11 @@ def add_commands(
     submitting.add_argument("--run-name", help="how the run is called (default: the pipeline and the time)")
     _add_cluster(submitting)
 
-    following = _add(
+    following = add_command(
         commands, "status", _status, "follow a run's tasks to its end: exit code 0 succeeded, 1 failed"
     )
     following.add_argument("run_id", metavar="RUN_ID", help="what submit printed")
     _add_cluster(following)
-
-    for command in (compiling, submitting, following):
-        to_each(command)
-
-
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    explanation: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name, help=explanation, description=f"{explanation[:1].upper()}{explanation[1:]}."
-    )
-    parser.set_defaults(func=function)
-    return parser
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:

@@ -92,6 +92,15 @@ def test_model_that_was_not_fitted_again_is_both(
     np.testing.assert_array_equal(_tables(model)["id"], _tables(trained.two_tower)["id"])
 
 
+def test_model_of_an_earlier_version_is_one_sentence(
+    trained: TrainedModel, items: ItemTable, tmp_path: Path
+) -> None:
+    trained.save(str(tmp_path), tiny.CONFIG)
+
+    with pytest.raises(DataError, match=r"begin from a model with origin\.json"):
+        WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG, ORIGIN)
+
+
 def test_other_architecture_is_one_sentence(earlier: tuple[TrainedModel, str], later: ItemTable) -> None:
     other = dataclasses.replace(tiny.CONFIG, model=dataclasses.replace(tiny.CONFIG.model, behaviour_dim=16))
 

@@ -112,6 +112,14 @@ def test_traceback_is_shown_with_debug_only(
 
 
 @pytest.mark.parametrize(
+    "argv", [["check", "x"], ["search", "x"], ["kubeflow", "status", "x"], ["web"], ["doctor", "x"]]
+)
+def test_every_command_takes_debug_after_it(argv: list[str]) -> None:
+    assert cli._parser().parse_args([*argv, "--debug"]).debug
+    assert not hasattr(cli._parser().parse_args(argv), "debug")
+
+
+@pytest.mark.parametrize(
     ("cause", "sentence"),
     [
         (DataError("The data must be good. Got bad."), "tandem: The data must be good. Got bad."),
