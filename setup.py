@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 REQUIREMENTS = Path(__file__).parent / "requirements" / "requirements.in"
 
-PACKAGES = ["pipeline", "components", "models", "serving"]
+PACKAGES = ["dataset", "models", "serving", "components", "pipeline"]
 
 
 def requirements() -> list[str]:
@@ -25,5 +25,5 @@ setup(
         "serving.web": ["static/*"],
     },
     install_requires=requirements(),
-    entry_points={"console_scripts": ["tandem = pipeline.cli:command"]},
+    entry_points={"console_scripts": ["tandem = pipeline.cli.main:command"]},
 )

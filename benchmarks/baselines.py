@@ -17,12 +17,12 @@ from benchmarks.dataset import Dataset, Events, Judgments, load_dataset
 from components.retrieval_evaluator.evaluation import Evaluation, ScoreFunction, as_listed
 from components.retrieval_evaluator.recommendation import ALL, NOVEL, evaluate_recommendation
 from components.retrieval_evaluator.search import SEARCH, evaluate_search
+from dataset.errors import DataError
 from models.channels.ease import Ease
 from models.channels.item_knn import ItemKnn
 from models.channels.lexical import Lexical, document
 from models.channels.popular import RecentPopularity
 from models.channels.repeat import Repeat
-from pipeline.errors import DataError
 
 _COLUMNS = {
     SEARCH: ("ndcg@10", "recall@100", "mrr"),

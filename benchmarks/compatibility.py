@@ -29,11 +29,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from benchmarks import stock_loader
-from pipeline.errors import DataError
-from serving.compatibility import check_compatibility
-from serving.doctor import find_version
-from serving.stock_ops.wheels import unpacked
-from serving.warmup_requests import example_inputs
+from dataset.errors import DataError
+from serving.compatibility.check import check_compatibility
+from serving.compatibility.doctor import find_version
+from serving.compatibility.stock_ops.wheels import unpacked
+from serving.servable.warmup_requests import example_inputs
 
 # TensorFlow, a TF-Text that loads into it, and the TF Serving they stand for.
 CASES = (

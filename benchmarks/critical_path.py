@@ -38,9 +38,9 @@ def upstream_nodes(dataset: str, workdir: Path) -> dict[str, list[str]]:
     """The graph of a dataset's pipeline, in the order the local runner takes it."""
     # TensorFlow Recommenders refuses Keras 3 as tf.keras.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    from dataset.manifest import load_manifest
     from pipeline.config import Config
     from pipeline.local import locations_in
-    from pipeline.manifest import load_manifest
     from pipeline.pipeline import create_pipeline
 
     manifest = load_manifest(dataset)

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from dataset.check import normalised_batches
+from dataset.columns import read_queries
+from dataset.contract import EventSplit
+from dataset.errors import DataError
+from dataset.manifest import Manifest, load_manifest
+from dataset.splits import event_starts
+from dataset.tables import expand_paths
 from models.channels.base import Interactions
-from pipeline.check import normalised_batches
-from pipeline.columns import read_queries
-from pipeline.contract import EventSplit
-from pipeline.errors import DataError
-from pipeline.manifest import Manifest, load_manifest
-from pipeline.splits import event_starts
-from pipeline.tables import expand_paths
 
 MANIFESTS = Path(__file__).parent / "manifests"
 

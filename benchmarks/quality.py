@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.dataset import find_manifest
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from serving.stock_ops.wheels import Library
+from serving.compatibility.stock_ops.wheels import Library
 
 _STRING = 7
 _STRING_BYTES = 24

@@ -9,7 +9,7 @@ from tfx.components.example_validator.executor import Executor as TfxExecutor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 
 class Executor(TfxExecutor):

@@ -17,19 +17,19 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 
 from components.artifacts import TextEmbeddings
 from components.frames import BYTES, FLOAT, read_frame
+from dataset import features
+from dataset.contract import ItemsTable
+from dataset.manifest import Manifest
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.trained import TrainedModel
 from models.two_tower import CATEGORIES, NUMBERS
 from models.vocabularies import Vocabularies, rows_of
-from pipeline import features
 from pipeline.config import Config
-from pipeline.contract import ItemsTable
-from pipeline.manifest import Manifest
-from serving.catalogue import CATALOGUE_FILE, Value, write_catalogue
-from serving.histories import UserTable
-from serving.servable import Servable
-from serving.warmup_requests import write_warmup_requests
+from serving.servable.catalogue import CATALOGUE_FILE, Value, write_catalogue
+from serving.servable.histories import UserTable
+from serving.servable.servable import Servable
+from serving.servable.warmup_requests import write_warmup_requests
 
 EXAMPLES_FILE = "examples.json"
 # The span of the events that a servable's model was trained on.

@@ -16,9 +16,9 @@ from tfx.utils import io_utils, path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from serving.client import Client
-from serving.compatibility import check_compatibility
+from serving.compatibility.check import check_compatibility
 from serving.process import ServerProcess
-from serving.warmup_requests import example_inputs
+from serving.servable.warmup_requests import example_inputs
 
 REASON_FILE = "reason.txt"
 _NUM_TIMED = 20

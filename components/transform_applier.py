@@ -12,7 +12,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.public.tfxio import TFExampleRecord
 
 from components.records import clear
-from pipeline import features
+from dataset import features
 
 
 @component(use_beam=True)

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from pipeline import features
-from pipeline.contract import ItemsTable
+from dataset import features
+from dataset.contract import ItemsTable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

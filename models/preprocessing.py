@@ -10,10 +10,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from dataset import features
+from dataset.manifest import Manifest
 from models.tokenizer import Tokenizer
-from pipeline import features
 from pipeline.config import Config
-from pipeline.manifest import Manifest
 
 
 def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:

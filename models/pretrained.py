@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 DEFAULT_ENCODER = "minilm"
 

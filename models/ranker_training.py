@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dataset import features
 from models.candidate_features import CandidateFeatures
 from models.interactions import Contexts
 from models.ranker import RATING, RELEVANCE, Heads, Ranker
 from models.retriever import Retriever
-from pipeline import features
 from pipeline.config import Config
 
 _BATCH = 32

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dataset import features
+from dataset.errors import DataError
 from models.backup import Backup, Progress
 from models.fitting import Adam, batch_unit, fit
 from models.interactions import Contexts, InteractionSource
@@ -20,9 +22,7 @@ from models.text_encoder import TextEncoder
 from models.two_tower import TwoTower
 from models.validation import dense_scores, graded_ndcg, novel_ndcg
 from models.warm_start import WarmStart
-from pipeline import features
 from pipeline.config import Config, TrainConfig
-from pipeline.errors import DataError
 
 _METRIC = "val_ndcg@10"
 

@@ -10,6 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dataset import features
+from dataset.errors import DataError
+from dataset.manifest import Manifest
 from models.candidate_features import CandidateFeatures
 from models.interactions import InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
@@ -24,10 +27,7 @@ from models.two_tower import TwoTower
 from models.validation import query_matrix
 from models.vocabularies import Vocabularies
 from models.warm_start import Origin, WarmStart
-from pipeline import features
 from pipeline.config import Config
-from pipeline.errors import DataError
-from pipeline.manifest import Manifest
 
 CURVES_FILE = "curves.json"
 

@@ -10,12 +10,12 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from keras import ops
 
+from dataset import features
 from models import replicas
 from models.item_table import ItemTable
 from models.item_tower import ItemTower
 from models.query_tower import QueryTower
 from models.text_encoder import TextEncoder
-from pipeline import features
 from pipeline.config import ModelConfig, TrainConfig
 
 CATEGORIES, NUMBERS = "user_categories", "user_numbers"

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from components.retrieval_evaluator.metrics import ndcg_at_k, rank_relevant
 from models.interactions import Contexts
+from models.metrics import ndcg_at_k, rank_relevant
 from models.two_tower import TwoTower
 
 _CHUNK = 256

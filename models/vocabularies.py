@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from dataset import features
+from dataset.manifest import Manifest
 from models.item_table import ItemTable
 from models.two_tower import TwoTower
-from pipeline import features
-from pipeline.manifest import Manifest
 
 _FILE = "vocabularies.npz"
 

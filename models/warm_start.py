@@ -10,12 +10,12 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from dataset.errors import DataError
+from dataset.manifest import Manifest
 from models.trained import SELECTED_FILE, TOWERS_FILE, config_of
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies, carried, carried_rows
 from pipeline.config import Config
-from pipeline.errors import DataError
-from pipeline.manifest import Manifest
 
 _FILE = "origin.json"
 

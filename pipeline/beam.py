@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from pipeline.errors import DataError
-from pipeline.section import nearest
+from dataset.errors import DataError
+from dataset.section import nearest
 
 # The image of the workers, or else where their code comes from. Only Dataflow looks at --sdk_container_image.
 _WORKER = ("--environment_config=IMAGE", "--environment_type=TYPE")

@@ -9,10 +9,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
+from dataset.errors import DataError
+from dataset.section import nearest
 from pipeline.beam import BeamConfig
-from pipeline.errors import DataError
-from pipeline.section import nearest
-from serving.stock_ops.table import stock_ops
+from serving.compatibility.stock_ops.table import stock_ops
 
 TRAINABLE = ("frozen", "lora", "top_layers", "full")
 PRECISIONS = ("float32", "mixed_bfloat16")

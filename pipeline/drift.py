@@ -18,10 +18,10 @@ from tfx.types import Channel, standard_artifacts
 
 from components.drift_validator import DriftValidator
 from components.last_span import LastSpan
-from pipeline import features
-from pipeline.manifest import Manifest
-from pipeline.report.data import Drift
-from pipeline.spans import has_spans
+from dataset import features
+from dataset.manifest import Manifest
+from dataset.spans import has_spans
+from pipeline.report.report import Drift
 
 # Items are rows of the catalogue in an interaction: numbers, and yet ids.
 _ROWS = (features.TARGET_ROWS, features.HISTORY_ROWS)

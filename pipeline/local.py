@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataset.errors import DataError
+from dataset.manifest import SCHEMAS_FOLDER, Manifest
 from pipeline.config import Config, load_config
-from pipeline.errors import DataError
-from pipeline.manifest import SCHEMAS_FOLDER, Manifest
 from serving.pushed_model import MODEL_NAME
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run(
         )
     workdir = (workdir or Path("runs") / manifest.name).resolve()
     with held(workdir), logged_to(workdir):
-        from pipeline.check import check_dataset
+        from dataset.check import check_dataset
 
         started = time.monotonic()
         check_dataset(manifest, stream=sys.stdout)
@@ -75,7 +75,7 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     from components.pusher import newest_version
     from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.pipeline import create_pipeline
-    from pipeline.results import build_report, link_tensorboard
+    from pipeline.run_results import build_report, link_tensorboard
 
     metadata_path = workdir / METADATA_FILE
     pipeline = create_pipeline(

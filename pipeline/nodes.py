@@ -14,7 +14,7 @@ from tfx import v1 as tfx
 from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import launcher
 
-from pipeline.report.data import NodeCost
+from pipeline.report.report import NodeCost
 
 _SAMPLE_S = 0.2
 _CACHED_S = 1.5

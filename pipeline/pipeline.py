@@ -16,19 +16,19 @@ from components.curated_schema import CuratedSchema
 from components.example_validator import ExampleValidator
 from components.index_builder import IndexBuilder
 from components.interaction_builder.component import InteractionBuilder
+from components.last_served import PushedModel
 from components.latest_blessed import BlessedTrainedOnOther, LatestOtherBlessedModel
-from components.pushed_model import PushedModel
 from components.pusher import Pusher
 from components.retrieval_evaluator.component import RetrievalEvaluator
 from components.serving_validator import ServingValidator
 from components.table_example_gen.component import TableExampleGen
 from components.text_embedder.component import TextEmbedder
 from components.trainer import Trainer
-from pipeline import features
+from dataset import features
+from dataset.errors import DataError
+from dataset.manifest import TABLES, Manifest
 from pipeline.config import Config, KubeflowConfig
 from pipeline.drift import drift_nodes, is_compared, skew_nodes
-from pipeline.errors import DataError
-from pipeline.manifest import TABLES, Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

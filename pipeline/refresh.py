@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataset.contract import ItemsTable
+from dataset.errors import DataError
+from dataset.manifest import Manifest
 from pipeline.config import Config
-from pipeline.contract import ItemsTable
-from pipeline.errors import DataError
 from pipeline.local import DURATIONS_FILE, METADATA_FILE, NOT_BLESSED, held, locations_in, logged_to
-from pipeline.manifest import Manifest
 from serving.pushed_model import model_dir, newest_version_dir
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def refresh(manifest: Manifest, *, workdir: Path) -> int:
             "train one with `tandem run DATASET`."
         )
     with held(workdir), logged_to(workdir):
-        from pipeline.check import check_items
+        from dataset.check import check_items
 
         started = time.monotonic()
         check_items(manifest, stream=sys.stdout)
@@ -67,7 +67,7 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
 
     from components.last_pushed import index_pushed_last
     from pipeline.nodes import NodeMonitor, run_nodes
-    from pipeline.results import Artifacts, read_store
+    from pipeline.run_results import Artifacts, read_store
 
     metadata_path = workdir / METADATA_FILE
     index = index_pushed_last(read_store(metadata_path))

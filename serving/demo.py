@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
+from pipeline.cli.printing import as_table
 from serving.client import Client, Result
-from serving.printing import as_table
 from serving.process import ServerProcess
 from serving.pushed_model import MODEL_NAME, newest_version_dir
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 AUTO, EMBEDDED, BINARY, DOCKER = "auto", "embedded", "binary", "docker"
 EXECUTABLE = "tensorflow_model_server"

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.engines import AUTO, BINARY, DOCKER, EMBEDDED, EXECUTABLE, IMAGE, choose_engine
 from serving.process import ServerEndedError, ServerProcess
 from serving.pushed_model import MODEL_NAME, RUNS, model_dir

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from serving.client import Client
+from serving.client.errors import ModelNotFoundError, ServerTimeoutError, ServerUnavailableError, ServingError
 from serving.engines import EMBEDDED, flag_value, named_in_config, server_command
-from serving.errors import ModelNotFoundError, ServerTimeoutError, ServerUnavailableError, ServingError
 
 _NUM_LAST_LINES = 5
 _NUM_KEPT_LINES = 1000

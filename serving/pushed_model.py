@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 MODEL_NAME = "tandem"
 RUNS = Path("runs")

@@ -19,8 +19,8 @@ from models.trained import TrainedModel, encoder_settings
 from models.two_tower import CATEGORIES, NUMBERS, TwoTower
 from models.vocabularies import Vocabularies
 from pipeline.config import Config, ModelConfig, ServeConfig, TrainConfig
-from serving.histories import UserTable
-from serving.servable import Servable
+from serving.servable.histories import UserTable
+from serving.servable.servable import Servable
 
 VOCABULARY = [
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "blue", "green", "tea", "##pot", "cup", "##s", "candle"),

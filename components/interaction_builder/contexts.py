@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline import features
+from dataset import features
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

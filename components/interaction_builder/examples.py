@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.interaction_builder.contexts import Context, Events
-from pipeline import features
+from dataset import features
 
 
 def profile_features(columns: Mapping[str, bytes | float | None]) -> dict[str, tf.train.Feature]:

@@ -18,10 +18,10 @@ from tfx.utils import io_utils
 from components.interaction_builder import stages
 from components.interaction_builder.judged import JudgedQueries
 from components.records import WriteRecords, clear
-from pipeline import features
-from pipeline.findings import Findings
-from pipeline.manifest import Manifest
-from pipeline.splits import event_starts
+from dataset import features
+from dataset.findings import Findings
+from dataset.manifest import Manifest
+from dataset.splits import event_starts
 
 SUMMARY_FILE = "summary.json"
 ITEM_COUNTS_FILE = "item_counts.npy"

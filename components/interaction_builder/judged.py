@@ -14,9 +14,9 @@ from components.frames import BYTES, FLOAT
 from components.interaction_builder.examples import judged_example
 from components.interaction_builder.summary import WriteSummary, rows_of, split_known
 from components.records import ReadColumns
-from pipeline import features
-from pipeline.manifest import Manifest
-from pipeline.splits import judgment_splits
+from dataset import features
+from dataset.manifest import Manifest
+from dataset.splits import judgment_splits
 
 _SPLIT = "split"
 _JUDGMENTS = {

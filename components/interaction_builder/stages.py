@@ -20,8 +20,8 @@ from components.interaction_builder.examples import context_example, profile_fea
 from components.interaction_builder.shards import joined, pieces
 from components.interaction_builder.summary import WriteSummary, rows_of, split_known
 from components.records import ReadColumns
-from pipeline import features
-from pipeline.contract import EventsTable, UsersTable
+from dataset import features
+from dataset.contract import EventsTable, UsersTable
 
 _ITEM_ROW = "item_row"
 _READ = {

@@ -11,8 +11,8 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from pipeline import features
-from pipeline.findings import NUM_EXAMPLES, Example, Finding, Findings
+from dataset import features
+from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 
 Summary = tuple[Findings, np.ndarray | None]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from components.retrieval_evaluator.metrics import bootstrap_interval, paired_difference_interval
 from models.channels.base import Queries
+from models.metrics import bootstrap_interval, paired_difference_interval
 
 Array = np.ndarray[Any, Any]
 

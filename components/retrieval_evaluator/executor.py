@@ -13,15 +13,15 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.index_builder import SPAN_FILE
-from components.retrieval_evaluator.data import load_evaluation_data
+from components.retrieval_evaluator.evaluation_data import load_evaluation_data
 from components.retrieval_evaluator.gate import decide
-from components.retrieval_evaluator.served import ServedModel
+from components.retrieval_evaluator.servable_caller import ServedModel
 from components.retrieval_evaluator.systems import OURS, measure
 from components.retrieval_evaluator.transcripts import write_candidates, write_examples
+from dataset import features
+from dataset.manifest import Manifest
 from models.item_table import load_text_vectors
-from pipeline import features
 from pipeline.config import Config
-from pipeline.manifest import Manifest
 
 EVALUATION_FILE = "evaluation.json"
 

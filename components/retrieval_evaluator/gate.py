@@ -6,7 +6,7 @@ from components.retrieval_evaluator.recommendation import NOVEL
 from components.retrieval_evaluator.search import SEARCH
 from components.retrieval_evaluator.systems import BLESSED, OURS, POPULAR, ZERO_SHOT, Measured
 from pipeline.config import EvaluationConfig
-from pipeline.report.data import Gate
+from pipeline.report.report import Gate
 
 _METRIC = "ndcg@10"
 _NAMES = {NOVEL: "Recommendation of new items", SEARCH: "Search"}

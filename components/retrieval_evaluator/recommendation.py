@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
-from components.retrieval_evaluator import metrics
 from components.retrieval_evaluator.evaluation import (
     Array,
     Evaluation,
@@ -25,6 +24,7 @@ from components.retrieval_evaluator.evaluation import (
     ScoreFunction,
     mean_row,
 )
+from models import metrics
 from models.channels.base import Interactions, Queries
 
 NOVEL = "novel"

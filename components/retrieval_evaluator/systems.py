@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.retrieval_evaluator.data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.evaluation import (
     Difference,
     Evaluation,
@@ -16,9 +15,10 @@ from components.retrieval_evaluator.evaluation import (
     ScoreFunction,
     as_listed,
 )
+from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.recommendation import ALL, NOVEL, evaluate_recommendation
 from components.retrieval_evaluator.search import SEARCH, evaluate_search
-from components.retrieval_evaluator.served import ServedModel
+from components.retrieval_evaluator.servable_caller import ServedModel
 from models.channels.base import Queries
 from models.channels.ease import Ease
 from models.channels.item_knn import ItemKnn

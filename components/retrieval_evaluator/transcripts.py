@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from components.retrieval_evaluator.data import EvaluationData, Judged, Log
-from components.retrieval_evaluator.metrics import top_k
+from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.recommendation import COLD_USER_ITEMS, NOVEL, ItemSlices
 from components.retrieval_evaluator.search import SEARCH
-from components.retrieval_evaluator.served import Answers, ServedModel
+from components.retrieval_evaluator.servable_caller import Answers, ServedModel
 from components.retrieval_evaluator.systems import OURS, Measured
 from models.channels.base import Queries
-from pipeline.report.data import Example, ExampleList, ListedItem
+from models.metrics import top_k
+from pipeline.report.report import Example, ExampleList, ListedItem
 
 _CHUNK = 64
 _CANDIDATES = 50

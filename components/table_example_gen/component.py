@@ -12,7 +12,7 @@ from tfx.proto import example_gen_pb2
 
 from components.table_example_gen.driver import Driver
 from components.table_example_gen.executor import Executor
-from pipeline.manifest import Manifest
+from dataset.manifest import Manifest
 
 QUERIES_SPLIT = "queries"
 

@@ -21,11 +21,11 @@ from tfx.types import artifact_utils
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.records import WriteRecords, clear
-from pipeline import features
-from pipeline.check import normalised_batches
-from pipeline.columns import read_queries
-from pipeline.manifest import Manifest
-from pipeline.spans import files_read, spans_read
+from dataset import features
+from dataset.check import normalised_batches
+from dataset.columns import read_queries
+from dataset.manifest import Manifest
+from dataset.spans import files_read, spans_read
 
 
 class Executor(BaseExampleGenExecutor):

@@ -17,8 +17,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.text_embedder.cache import VectorCache, encoder_fingerprint, text_keys
+from dataset import features
 from models.pretrained import resolve_encoder
-from pipeline import features
 
 EMBEDDINGS_FILE = "embeddings.npy"
 # Some ten seconds of work, which is what a killed run loses.

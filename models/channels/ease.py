@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from scipy.linalg import lapack
 
+from dataset.errors import DataError
 from models.channels.base import Array, Channel, Interactions, Queries
-from pipeline.errors import DataError
 
 
 class Ease(Channel):

@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dataset.contract import JudgmentsTable
+from dataset.errors import DataError
+from dataset.files import join
+from dataset.manifest import SCHEMAS_FOLDER, TABLES, Manifest, load_manifest
 from models.pretrained import DEFAULT_ENCODER
 from pipeline.config import load_config
-from pipeline.contract import JudgmentsTable
-from pipeline.errors import DataError
-from pipeline.files import join
-from pipeline.manifest import SCHEMAS_FOLDER, TABLES, Manifest, load_manifest
 
 
 def compile_pipeline(

@@ -18,7 +18,7 @@ import kfp_server_api
 import urllib3
 import yaml
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 SUCCEEDED, FAILED = 0, 1
 _POLL_S = 10.0

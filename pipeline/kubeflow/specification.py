@@ -17,12 +17,12 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
     KubeflowV2DagRunnerConfig,
 )
 
+from dataset.errors import DataError
+from dataset.files import is_remote
+from dataset.manifest import Manifest
+from dataset.section import nearest
 from pipeline.config import Config, KubeflowConfig, ResourceConfig
-from pipeline.errors import DataError
-from pipeline.files import is_remote
-from pipeline.manifest import Manifest
 from pipeline.pipeline import Locations, create_pipeline
-from pipeline.section import nearest
 
 # What a run is given when it starts. A pipeline root has its own place in Kubeflow.
 DATA, MODEL_DESTINATION, TEXT_CACHE = "data", "model_destination", "text_cache"

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from components.retrieval_evaluator.evaluation import MetricRow
 from pipeline.report import plots, tables
-from pipeline.report.data import Curve, ReportData
+from pipeline.report.report import Curve, ReportData
 
 HTML_FILE = "report.html"
 

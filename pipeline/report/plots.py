@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from components.retrieval_evaluator.evaluation import MetricRow
-from pipeline.report.data import Calibration, Curve
+from pipeline.report.report import Calibration, Curve
 
 _WIDTH = 360
 _ROW = 24

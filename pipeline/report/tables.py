@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
-from pipeline.report.data import ReportData
+from pipeline.report.report import ReportData
 
 TASK_NAMES = {"search": "Search", "novel": "Recommend, new to the user", "all": "Recommend, repeats allowed"}
 TASK_SHORT = {"search": "SEARCH", "novel": "NOVEL", "all": "ALL"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.report.data import ReportData
 from pipeline.report.html import HTML_FILE
+from pipeline.report.report import ReportData
 from pipeline.report.tables import TASK_SHORT, TASK_UNITS, Table, main_tables
 
 _GAP = "  "

@@ -13,10 +13,10 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.config_protos import parse_text
 from serving.server.model_configs import check_names_and_paths, check_platforms, check_platforms_stay
-from serving.server.model_paths import ModelPaths
-from serving.server.served import ServedModels
-from serving.server.states import State, StateMonitor, VersionState
 from serving.server.status_error import StatusError, code_of, invalid_argument
+from serving.server.versions.available import ServedModels
+from serving.server.versions.paths import ModelPaths
+from serving.server.versions.states import State, StateMonitor, VersionState
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.2

@@ -8,8 +8,8 @@ from typing import Any
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.model_paths import local_path
 from serving.server.status_error import StatusError, invalid_argument
+from serving.server.versions.paths import local_path
 
 TENSORFLOW = "tensorflow"
 

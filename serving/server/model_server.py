@@ -24,15 +24,15 @@ from serving.server.configuration import ConfigFile, Configuration
 from serving.server.grpc_server import GrpcServer
 from serving.server.metrics import Metrics
 from serving.server.model_configs import single_model
-from serving.server.model_loader import ModelLoader
-from serving.server.model_paths import ModelPaths
 from serving.server.model_service import ModelService
 from serving.server.prediction_service import PredictionService
-from serving.server.rest_server import make_rest_server
-from serving.server.served import ServedModels
-from serving.server.states import StateMonitor
+from serving.server.rest.server import make_rest_server
 from serving.server.status_error import StatusError, invalid_argument
-from serving.server.versions import VersionManager
+from serving.server.versions.available import ServedModels
+from serving.server.versions.loader import ModelLoader
+from serving.server.versions.manager import VersionManager
+from serving.server.versions.paths import ModelPaths
+from serving.server.versions.states import StateMonitor
 
 _log = logging.getLogger(__name__)
 # What is loaded, or asked beyond the time to drain, does not hold up the end for longer.

@@ -8,10 +8,10 @@ import grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 
 from serving.server.configuration import Configuration
+from serving.server.methods.status import get_model_status
 from serving.server.metrics import Metrics
-from serving.server.states import StateMonitor
-from serving.server.status import get_model_status
 from serving.server.status_error import StatusError, invalid_argument
+from serving.server.versions.states import StateMonitor
 
 _log = logging.getLogger(__name__)
 

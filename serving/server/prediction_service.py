@@ -17,14 +17,14 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.server.classify import classify
-from serving.server.metadata import get_model_metadata
+from serving.server.methods.classify import classify
+from serving.server.methods.metadata import get_model_metadata
+from serving.server.methods.multi_inference import multi_inference
+from serving.server.methods.predict import predict
+from serving.server.methods.regress import regress
 from serving.server.metrics import Metrics
-from serving.server.multi_inference import multi_inference
-from serving.server.predict import predict
-from serving.server.regress import regress
-from serving.server.served import ServedModels
 from serving.server.status_error import StatusError
+from serving.server.versions.available import ServedModels
 
 # A call without a deadline has one in some centuries.
 _NO_DEADLINE_S = 1e9

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving import tensors
+from serving.client import tensors
 
 Array = np.ndarray[Any, Any]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from serving.results import Result
+from serving.client.results import Result
 from serving.web.schemas import Item, Part, PartName
 
 # The order of channel_scores.

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from serving import calls
-from serving.calls import Call
-from serving.errors import ServingError
-from serving.results import Result
+from serving.client import calls
+from serving.client.calls import Call
+from serving.client.errors import ServingError
+from serving.client.results import Result
 from serving.web.answers import shown
 from serving.web.asking import VersionedClient
 from serving.web.model_files import ModelFiles

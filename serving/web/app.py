@@ -13,11 +13,11 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from serving.web.access import Gate
 from serving.web.api import Api
 from serving.web.asking import VersionedClient
 from serving.web.config import GatewayConfig
 from serving.web.errors import HANDLERS
-from serving.web.gate import Gate
 from serving.web.http_safety import BoundedBody, SafeHeaders
 from serving.web.keys import KeyFile
 from serving.web.model_files import ModelFiles

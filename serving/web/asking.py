@@ -6,9 +6,9 @@ import dataclasses
 import time
 from typing import Any
 
-from serving.async_client import AsyncClient
-from serving.calls import Call
-from serving.results import Result
+from serving.client.async_client import AsyncClient
+from serving.client.calls import Call
+from serving.client.results import Result
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class VersionedClient(AsyncClient):
     """An `AsyncClient` that makes calls for one row and says which version answered."""
 
     async def listing(self, call: Call[list[list[Result]]]) -> Listing:
-        """Makes a call of ``serving.calls`` that lists items for one row.
+        """Makes a call of ``serving.client.calls`` that lists items for one row.
 
         Raises:
             ServingError: When the server cannot be reached or refuses.

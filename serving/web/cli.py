@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
+from serving.client.tls import TlsConfig
 from serving.pushed_model import RUNS, model_dir
-from serving.tls import TlsConfig
 
 _DEFAULT_SERVER = "localhost:8500"
 _LOG_KEY = "TANDEM_LOG_KEY"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from limits import RateLimitItem, parse
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
+from serving.client.tls import TlsConfig
 from serving.pushed_model import MODEL_NAME
-from serving.tls import TlsConfig
 from serving.web.request_log import Pseudonyms
 
 # Of one key, or of one address without: a person who types, twice over.

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from serving.errors import ServingError
+from serving.client.errors import ServingError
 from serving.web.request_log import record_of
 
 _BUSY = "The model server cannot answer at the moment; try again shortly."

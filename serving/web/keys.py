@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 
 _PREFIX = "tandem_"
 _NUM_BYTES = 32

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.errors import DataError
-from serving.catalogue import CATALOGUE_FILE, Catalogue
+from dataset.errors import DataError
 from serving.pushed_model import newest_version_dir
+from serving.servable.catalogue import CATALOGUE_FILE, Catalogue
 from serving.web.schemas import Examples
 
 _EXTRA = "assets.extra"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.web.app import create_app
 from serving.web.config import GatewayConfig
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.serving import main
-from benchmarks.serving_inside import shares
-from benchmarks.serving_load import Ask, Clients, Measured
-from benchmarks.serving_tables import (
+from benchmarks.serving.__main__ import main
+from benchmarks.serving.inside import shares
+from benchmarks.serving.load import Ask, Clients, Measured
+from benchmarks.serving.tables import (
     ENCODER,
     IDLE,
     PEER_ENCODER,

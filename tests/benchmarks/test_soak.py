@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 
-from benchmarks.serving_load import Ask
-from benchmarks.soak import Soak
-from benchmarks.soak_answers import is_same, make_questions
-from benchmarks.soak_fuzz import fuzzed_requests
-from benchmarks.soak_load import Journal, Versions
-from benchmarks.soak_report import Lives, Report
-from serving import messages
-from serving.results import Result
+from benchmarks.serving.load import Ask
+from benchmarks.soak.__main__ import Soak
+from benchmarks.soak.answers import is_same, make_questions
+from benchmarks.soak.fuzz import fuzzed_requests
+from benchmarks.soak.load import Journal, Versions
+from benchmarks.soak.report import Lives, Report
+from serving.client import messages
+from serving.client.results import Result
 from tests.serving import tiny_model
 
 ASKS = [

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from benchmarks.stock_loader import StockModel
-from serving.compatibility import check_compatibility
+from serving.compatibility.check import check_compatibility
 from tests.serving import graphs
 
 INSTALLED = Path(tf.__file__).parent.parent

@@ -16,10 +16,10 @@ from components.interaction_builder.executor import Executor as InteractionExecu
 from components.table_example_gen.component import TableExampleGen
 from components.table_example_gen.executor import Executor as TableExecutor
 from components.table_example_gen.executor import read_examples
-from pipeline import features
+from dataset import features
+from dataset.manifest import Manifest
+from dataset.tables import expand_paths
 from pipeline.beam import BeamConfig
-from pipeline.manifest import Manifest
-from pipeline.tables import expand_paths
 
 _IN_PROCESS = BeamConfig()
 

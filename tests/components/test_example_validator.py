@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils, json_utils
 
 from components.example_validator import Executor
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from tests.components.in_memory import artifact
 
 TABLE = pd.DataFrame({"room": ["hall", "hall", "attic"], "price": [1.0, 2.0, 3.0]})

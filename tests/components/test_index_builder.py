@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from components.index_builder import on_catalogue, save_catalogue
-from pipeline.manifest import load_manifest
-from serving.catalogue import CATALOGUE_FILE, Catalogue
+from dataset.manifest import load_manifest
+from serving.servable.catalogue import CATALOGUE_FILE, Catalogue
 from tests.components.in_memory import write_tables
 from tests.models.contexts import make_contexts
 

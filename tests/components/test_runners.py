@@ -13,10 +13,10 @@ from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import DockerEnvironment
 from tfx.utils.dependency_utils import make_beam_dependency_flags
 
-from benchmarks.data import Nodes
-from pipeline import features
+from benchmarks.data_nodes import Nodes
+from dataset import features
+from dataset.manifest import Manifest, load_manifest
 from pipeline.beam import BeamConfig
-from pipeline.manifest import Manifest, load_manifest
 from tests.components import in_memory
 from tests.components.in_memory import build_interactions, read_table, records, rows
 

@@ -8,7 +8,7 @@ import yaml
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.pushed_model import MODEL_NAME
-from serving.server.batching_parameters import read_batching_parameters
+from serving.server.batching.parameters import read_batching_parameters
 from serving.server.config_protos import MonitoringConfig, parse_text
 from serving.server.flags import parse_flags
 from tests.deploy.files import SERVER, container_of, instructions, manifest

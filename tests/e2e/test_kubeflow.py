@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from kfp import local
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from serving.client import Client
 from serving.process import ServerProcess
 from tests.deploy.image import Image

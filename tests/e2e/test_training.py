@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from dataset import features
+from dataset.manifest import load_manifest
 from models.interactions import InteractionSource
-from pipeline import features
 from pipeline.config import ModelConfig, TrainConfig
-from pipeline.manifest import load_manifest
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dataset.errors import DataError
 from models import pretrained
 from models.pretrained import resolve_encoder
-from pipeline.errors import DataError
 
 HUGGING_FACE = ("config.json", "vocab.txt", "model.safetensors")
 KERAS_HUB = ("config.json", "assets/tokenizer/vocabulary.txt", "model.weights.h5")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from dataset.errors import DataError
 from models import retrieval_training
 from models.retrieval_training import RetrievalTrainer, phases
-from pipeline.errors import DataError
 from tests.models.distributed import configured, make_trainer
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dataset.errors import DataError
 from models.item_table import ItemTable
 from models.trained import TrainedModel
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies
 from models.warm_start import Origin, WarmStart
-from pipeline.errors import DataError
 from tests import tiny
 from tests.models.test_vocabularies import take_items
 

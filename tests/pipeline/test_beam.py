@@ -6,9 +6,9 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import create_runner
 
+from dataset.errors import DataError
 from pipeline.beam import BeamConfig
-from pipeline.cli import main
-from pipeline.errors import DataError
+from pipeline.cli.main import main
 
 IMAGE = "--environment_config=eu.gcr.io/shop/tandem:1"
 DATAFLOW = (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dataset.errors import DataError
 from pipeline.config import Config, ModelConfig, TrainConfig, load_config
-from pipeline.errors import DataError
 
 
 def _file(folder: Path, text: str) -> str:

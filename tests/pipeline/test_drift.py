@@ -14,9 +14,9 @@ from tfx.utils import json_utils
 
 from components.drift_validator import Executor
 from components.last_span import LastSpan
-from pipeline import features
+from dataset import features
+from dataset.manifest import Manifest, load_manifest
 from pipeline.drift import _comparators, compared_columns, is_compared, read_drift, skew_nodes
-from pipeline.manifest import Manifest, load_manifest
 from tests.components.in_memory import artifact, build_interactions, context
 from tests.pipeline.conftest import Write
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
+from dataset.errors import DataError
+from dataset.manifest import load_manifest
 from pipeline import local
-from pipeline.errors import DataError
-from pipeline.manifest import load_manifest
 from tests.pipeline.conftest import EVENTS, Write
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # The command, which at its end tells what heavy packages it imported.
 COMMAND = """
 import atexit, sys
-from pipeline.cli import command
+from pipeline.cli.main import command
 heavy = {"tfx", "tensorflow", "keras", "apache_beam"}
 atexit.register(lambda: print("imported:", *heavy & set(sys.modules), flush=True))
 command()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from dataset.manifest import load_manifest
 from pipeline.config import Config, TrainConfig
-from pipeline.manifest import load_manifest
 from pipeline.pipeline import Locations, create_pipeline
 from tests.pipeline.conftest import MANIFEST, Write
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from dataset.contract import Range
+from dataset.errors import DataError
+from dataset.manifest import Manifest, load_manifest
 from pipeline.config import Config
-from pipeline.contract import Range
-from pipeline.errors import DataError
 from pipeline.local import locations_in
-from pipeline.manifest import Manifest, load_manifest
 from pipeline.refresh import _require_same_columns, create_refresh_pipeline, refresh
 from tests.pipeline.conftest import Write
 

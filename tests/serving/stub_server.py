@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import grpc
 
-from serving import messages
+from serving.client import messages
 
 
 class StubServer:

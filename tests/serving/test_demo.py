@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.demo import demo
 from tests.serving.conftest import Publish
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.engines import choose_engine, server_command
 
 

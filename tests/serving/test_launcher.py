@@ -23,12 +23,12 @@ import psutil
 import pytest
 import trustme
 
-from pipeline.errors import DataError
-from serving.cli import add_commands
+from dataset.errors import DataError
+from pipeline.cli.serving import add_commands
 from serving.client import Client
+from serving.client.tls import TlsConfig
 from serving.launcher import BATCHING_PARAMETERS
-from serving.server.batching_parameters import BatchingParameters, read_batching_parameters
-from serving.tls import TlsConfig
+from serving.server.batching.parameters import BatchingParameters, read_batching_parameters
 
 Launch = Callable[..., "subprocess.Popen[str]"]
 _ROOT = Path(__file__).resolve().parents[2]

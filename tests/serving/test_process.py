@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving.errors import ServingError
+from serving.client.errors import ServingError
 from serving.process import ServerProcess
 
 

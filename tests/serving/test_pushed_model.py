@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.pushed_model import model_dir, newest_version_dir
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.interaction_builder.contexts import Context, Events, contexts
-from pipeline import features
+from dataset import features
 
 Event = tuple[int, int, bytes, bytes]  # time, item row, kind, query
 

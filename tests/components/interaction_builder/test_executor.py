@@ -14,10 +14,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.interaction_builder.executor import interaction_schema
-from pipeline import features
-from pipeline.errors import DataError
-from pipeline.findings import Findings
-from pipeline.manifest import Manifest, load_manifest
+from dataset import features
+from dataset.errors import DataError
+from dataset.findings import Findings
+from dataset.manifest import Manifest, load_manifest
 from tests.components.in_memory import Row, build_interactions, records, rows
 
 MANIFEST = """\

@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 from components.table_example_gen.component import TableExampleGen
 from components.table_example_gen.driver import Driver
 from components.table_example_gen.executor import Executor
-from pipeline.manifest import Manifest, load_manifest
+from dataset.manifest import Manifest, load_manifest
 from tests.components.in_memory import artifact, context, rows
 
 MANIFEST = """

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.manifest import Manifest, load_manifest
+from dataset.errors import DataError
+from dataset.manifest import Manifest, load_manifest
 from tests.components.in_memory import read_table, rows
 
 ITEMS = """\

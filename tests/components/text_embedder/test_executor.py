@@ -14,9 +14,9 @@ from tfx.types import standard_artifacts
 import models.encoding
 from components.artifacts import TextEmbeddings
 from components.text_embedder.executor import EMBEDDINGS_FILE, Executor
+from dataset import features
 from models.item_table import read_item_features
 from models.text_encoder import TextEncoder
-from pipeline import features
 from tests.components.in_memory import artifact, context, write_records
 
 LENGTH, DIM, VOCABULARY = 6, 8, 20

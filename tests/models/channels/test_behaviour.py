@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from dataset.errors import DataError
 from models.channels.base import Array, Interactions, Queries
 from models.channels.ease import Ease
 from models.channels.item_knn import ItemKnn
 from models.channels.popular import RecentPopularity
 from models.channels.repeat import Repeat
-from pipeline.errors import DataError
 
 WEEK_S = 7 * 24 * 3600
 

@@ -13,7 +13,7 @@ import yaml
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import _retrieve_class_path
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.pipeline.conftest import Write
 
 SAMPLES = Path(__file__).parents[3] / "samples"

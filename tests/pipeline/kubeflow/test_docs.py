@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pipeline.cli import _parser
+from pipeline.cli.main import _parser
 from pipeline.config import Config, KubeflowConfig
 from pipeline.kubeflow.compiling import _check_root
 

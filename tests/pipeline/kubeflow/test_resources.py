@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from dataset.errors import DataError
 from pipeline.config import Config, KubeflowConfig, ResourceConfig, load_config
-from pipeline.errors import DataError
 
 
 def test_node_takes_from_the_default_what_it_does_not_set() -> None:

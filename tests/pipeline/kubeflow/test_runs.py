@@ -8,8 +8,8 @@ import kfp
 import pytest
 import yaml
 
-from pipeline.cli import main
-from pipeline.errors import DataError
+from dataset.errors import DataError
+from pipeline.cli.main import main
 from pipeline.kubeflow import runs
 from tests.pipeline.kubeflow.kfp_server import KfpServer
 

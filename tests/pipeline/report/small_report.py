@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
-from pipeline.findings import Example as WrongValue
-from pipeline.findings import Finding, Findings
-from pipeline.report.data import (
+from dataset.findings import Example as WrongValue
+from dataset.findings import Finding, Findings
+from pipeline.report.report import (
     Calibration,
     CalibrationBin,
     Curve,

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.report.data import Gate, ReportData
 from pipeline.report.html import render
+from pipeline.report.report import Gate, ReportData
 from tests.pipeline.report.small_report import OURS, small_report
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}

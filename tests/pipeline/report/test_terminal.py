@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from pipeline.report.terminal import print_report
 from tests.pipeline.report.small_report import small_report
 

@@ -11,7 +11,7 @@ import pytest
 from models.item_table import ItemTable
 from models.trained import TrainedModel
 from models.validation import item_matrix
-from serving.servable import MAX_REQUEST_HISTORY, MAX_RESULTS
+from serving.servable.servable import MAX_REQUEST_HISTORY, MAX_RESULTS
 from tests import tiny
 from tests.serving.servable.asking import ALL, LISTS, NOTHING_KNOWN, Ask, name, shown
 

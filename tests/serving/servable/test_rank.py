@@ -10,8 +10,8 @@ import pytest
 from models.item_table import ItemTable
 from models.trained import TrainedModel
 from models.validation import item_matrix
-from serving.arguments import MAX_CANDIDATES
-from serving.servable import LOWEST
+from serving.client.arguments import MAX_CANDIDATES
+from serving.servable.servable import LOWEST
 from tests import tiny
 from tests.serving.servable.asking import ALL, Ask, name, shown
 

@@ -14,9 +14,9 @@ from models.item_table import ItemTable
 from models.ranker import Heads
 from models.trained import TrainedModel
 from models.validation import item_matrix
-from serving.compatibility import check_compatibility
-from serving.server.loaded_model import LoadedModel
+from serving.compatibility.check import check_compatibility
 from serving.server.status_error import StatusError
+from serving.server.versions.loaded_model import LoadedModel
 from tests import tiny
 from tests.serving.servable.asking import ALL, Ask, name
 

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from serving.server.config import ServerConfig
 from serving.server.model_server import ModelServer
-from tests.serving.server.rest import PREDICT, Ask, free_port
+from tests.serving.server.rest.asking import PREDICT, Ask, free_port
 
 
 @pytest.fixture(scope="session")

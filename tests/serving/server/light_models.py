@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import grpc
 
-from serving.server.loaded_model import LoadedModel
-from serving.server.states import State, StateMonitor, VersionState
 from serving.server.status_error import StatusError
+from serving.server.versions.loaded_model import LoadedModel
+from serving.server.versions.states import State, StateMonitor, VersionState
 
 
 class LightModel:

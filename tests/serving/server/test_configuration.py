@@ -14,10 +14,10 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.configuration import ConfigFile, Configuration
-from serving.server.model_paths import ModelPaths
-from serving.server.served import ServedModels
 from serving.server.status_error import StatusError
-from serving.server.versions import VersionManager
+from serving.server.versions.available import ServedModels
+from serving.server.versions.manager import VersionManager
+from serving.server.versions.paths import ModelPaths
 from tests.serving.server.light_models import History, LightLoader, wait_until
 
 _UNAVAILABLE = (

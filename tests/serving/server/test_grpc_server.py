@@ -20,8 +20,8 @@ from serving.server.config import ServerConfig
 from serving.server.grpc_server import GrpcServer, parse_channel_arguments, read_credentials
 from serving.server.metrics import Metrics
 from serving.server.model_service import ModelService
-from serving.server.states import StateMonitor
 from serving.server.status_error import StatusError
+from serving.server.versions.states import StateMonitor
 from tests.serving.server.requests import failure, predict_request, status_request
 
 _ANSWERED = ("NOT_FOUND", "Could not find any versions of model tandem")

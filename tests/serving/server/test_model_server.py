@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from serving.client import Client
-from serving.errors import ServerUnavailableError, ServingError
+from serving.client.errors import ServerUnavailableError, ServingError
 from serving.process import ServerProcess
 from serving.server.__main__ import main
 from serving.server.config import ServerConfig

@@ -20,13 +20,13 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import tensors
-from serving.server.batching import BatchScheduler
-from serving.server.batching_parameters import BatchingParameters
-from serving.server.loaded_model import LoadedModel
+from serving.client import tensors
+from serving.server.batching.parameters import BatchingParameters
+from serving.server.batching.scheduler import BatchScheduler
 from serving.server.metrics import Metrics
 from serving.server.prediction_service import PredictionService
-from serving.server.served import ServedModels
+from serving.server.versions.available import ServedModels
+from serving.server.versions.loaded_model import LoadedModel
 from tests.serving.server.requests import failure, predict_request
 
 _WRAPPED_RUN_COUNT = "/tensorflow/serving/batching_session/wrapped_run_count"

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from starlette.testclient import TestClient
 
-from serving.catalogue import CATALOGUE_FILE, write_catalogue
+from serving.servable.catalogue import CATALOGUE_FILE, write_catalogue
 from serving.server.config import ServerConfig
 from serving.server.model_server import ModelServer
 from serving.web.app import create_app

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from serving.web import cli
 
 
@@ -99,7 +99,7 @@ def test_models_files_are_those_of_the_latest_run_unless_the_server_is_named(
 
 def test_help_imports_nothing_slow() -> None:
     program = (
-        "import json, sys; from pipeline import cli; cli._parser(); "
+        "import json, sys; from pipeline.cli import main; main._parser(); "
         "print(json.dumps([m for m in ('fastapi', 'uvicorn', 'limits', 'tensorflow') if m in sys.modules]))"
     )
     root = Path(__file__).parents[3]

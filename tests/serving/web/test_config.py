@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.web.config import DEFAULT_RATE, GatewayConfig, is_loopback
 
 KEYS = Path("keys")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DataError
+from dataset.errors import DataError
 from serving.web.keys import KeyFile, add_key, read_keys, remove_key
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.catalogue import CATALOGUE_FILE, write_catalogue
+from serving.servable.catalogue import CATALOGUE_FILE, write_catalogue
 from serving.web.model_files import ModelFiles
 from serving.web.schemas import Examples
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from serving.server.batching import BatchingSession, BatchScheduler
-from serving.server.batching_parameters import BatchingParameters
+from serving.server.batching.parameters import BatchingParameters
+from serving.server.batching.scheduler import BatchingSession, BatchScheduler
 from serving.server.metrics import Metrics
 from tests.serving.server.batching.recording import (
     Callers,

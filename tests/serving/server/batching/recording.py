@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.server.batching import BatchingSession
+from serving.server.batching.scheduler import BatchingSession
 from serving.server.status_error import StatusError
 
 Array = np.ndarray[Any, Any]

@@ -1,0 +1,166 @@
+"""What an evaluation needs, read from the artifacts and held in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from components.frames import BYTES, INT, read_frame
+from dataset import features
+from dataset.manifest import Manifest
+from models.channels.base import Interactions
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Items:
+    """The catalogue in row order.
+
+    Attributes:
+        ids: One a row.
+        texts: The text columns of each, the first one first.
+        text_vectors: float32 `[num_items, text_dim]`, by the encoder as it came.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+    text_vectors: Array
+
+    def rows(self, ids: Array) -> Array:
+        """int64 rows of an array of bytes ids, -1 for unknown ones, in its shape."""
+        table = getattr(self, "_rows", None)
+        if table is None:
+            table = {item.encode(): row for row, item in enumerate(self.ids)}
+            object.__setattr__(self, "_rows", table)
+        flat = [table.get(item, -1) for item in ids.ravel().tolist()]
+        return np.array(flat, np.int64).reshape(ids.shape)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Log:
+    """The events.
+
+    Attributes:
+        past: Before the test window.
+        future: In it.
+        user_ids: One a user row.
+        groups: The value of each categorical users column, `[num_users]`, by its name.
+        test_start: Epoch seconds.
+    """
+
+    past: Interactions
+    future: Interactions
+    user_ids: tuple[str, ...]
+    groups: dict[str, list[str]]
+    test_start: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The test queries, and their gains as CSR `[num_queries, num_items]`."""
+
+    queries: tuple[str, ...]
+    gains: sparse.csr_matrix
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationData:
+    """Everything measured on; parts the dataset does not have are ``None``."""
+
+    items: Items
+    log: Log | None
+    judged: Judged | None
+
+
+def load_evaluation_data(manifest: Manifest, *, uris: dict[str, str], text_vectors: Array) -> EvaluationData:
+    """Reads the raw tables and the test queries.
+
+    Args:
+        manifest: The dataset.
+        uris: Artifact folders by input name.
+        text_vectors: From TextEmbedder.
+    """
+    table = read_frame(_split(uris["items"]), dict.fromkeys((features.ITEM_ID, *manifest.items.text), BYTES))
+    table = table.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
+    columns = [_texts(table[name]) for name in manifest.items.text]
+    items = Items(
+        ids=tuple(_texts(table[features.ITEM_ID])),
+        texts=tuple(zip(*columns, strict=True)),
+        text_vectors=text_vectors,
+    )
+    with tf.io.gfile.GFile(os.path.join(uris["summary"], "summary.json")) as file:
+        test_start = json.load(file)["starts"][1]
+    return EvaluationData(
+        items=items,
+        log=_log(manifest, uris, items, test_start) if manifest.events else None,
+        judged=_judged(uris["interactions"], len(items.ids)) if manifest.judgments else None,
+    )
+
+
+def _split(uri: str, name: str = features.ALL) -> str:
+    return os.path.join(uri, f"Split-{name}", "*")
+
+
+def _texts(values: Any) -> list[str]:
+    return [value.decode() if isinstance(value, bytes) else "" for value in values]
+
+
+def _log(manifest: Manifest, uris: dict[str, str], items: Items, test_start: int) -> Log:
+    columns = {features.USER_ID: BYTES, features.ITEM_ID: BYTES, features.TIME: INT}
+    events = read_frame(_split(uris["events"]), columns)
+    item_rows = items.rows(events[features.ITEM_ID].to_numpy())
+    events, item_rows = events[item_rows >= 0], item_rows[item_rows >= 0]
+    user_ids, user_rows = np.unique(events[features.USER_ID].to_numpy(), return_inverse=True)
+    everything = Interactions(
+        user_rows=user_rows.astype(np.int32),
+        item_rows=item_rows.astype(np.int32),
+        times=events[features.TIME].to_numpy(np.int64),
+        num_users=len(user_ids),
+        num_items=len(items.ids),
+    )
+    groups = {}
+    if manifest.users and "users" in uris:
+        users = read_frame(
+            _split(uris["users"]), dict.fromkeys((features.USER_ID, *manifest.users.categorical), BYTES)
+        )
+        users = users.drop_duplicates(features.USER_ID).set_index(features.USER_ID)
+        groups = {c: _texts(users[c].reindex(user_ids)) for c in manifest.users.categorical}
+    return Log(
+        past=everything.between(None, test_start),
+        future=everything.between(test_start, None),
+        user_ids=tuple(user.decode() for user in user_ids),
+        groups=groups,
+        test_start=test_start,
+    )
+
+
+def _judged(uri: str, num_items: int) -> Judged:
+    spec = {
+        features.QUERY: tf.io.FixedLenFeature([], tf.string),
+        features.TARGET_ROWS: tf.io.RaggedFeature(tf.int64),
+        features.TARGET_WEIGHTS: tf.io.RaggedFeature(tf.float32),
+    }
+    files = sorted(tf.io.gfile.glob(_split(uri, features.JUDGED_TEST)))
+    queries: list[str] = []
+    rows, columns, values = [], [], []
+    for record in tf.data.TFRecordDataset(files, "GZIP"):
+        parsed = tf.io.parse_single_example(record, spec)
+        targets = parsed[features.TARGET_ROWS].numpy()
+        rows.append(np.full(len(targets), len(queries)))
+        columns.append(targets)
+        values.append(parsed[features.TARGET_WEIGHTS].numpy())
+        queries.append(parsed[features.QUERY].numpy().decode())
+    none = np.zeros(0, np.int64)
+    gains = sparse.csr_matrix(
+        (np.concatenate([none, *values]), (np.concatenate([none, *rows]), np.concatenate([none, *columns]))),
+        shape=(len(queries), num_items),
+    )
+    order = np.argsort(np.array(queries, object), kind="stable")
+    return Judged(queries=tuple(queries[i] for i in order), gains=gains[order])

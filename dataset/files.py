@@ -1,0 +1,132 @@
+"""Files of a dataset: local, or on any filesystem Beam opens when the path has a scheme."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dataset.errors import DataError
+
+OnBytes = Callable[[int], None]
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path has a scheme (``gs://…``) and is opened through Beam."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
+
+
+def shown(path: str) -> str:
+    """The path as a person would type it: relative when it is below the current folder."""
+    if is_remote(path):
+        return path
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def join(folder: str, path: str) -> str:
+    """The path, relative to the folder unless it is absolute or has a scheme."""
+    return path if is_remote(path) or path.startswith("/") else f"{folder.rstrip('/')}/{path}"
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if is_remote(path) and not match_files(path):
+        raise FileNotFoundError(path)
+    with open_file(path) as stream:
+        return bytes(stream.read())
+
+
+def match_files(path: str) -> list[str]:
+    """The files a path or a glob stands for, by name."""
+    if is_remote(path):
+        # Beam takes seconds to import, and most datasets are local.
+        from apache_beam.io.filesystem import BeamIOError
+        from apache_beam.io.filesystems import FileSystems
+
+        try:
+            (matched,) = FileSystems.match([path])
+        except (BeamIOError, ValueError) as error:
+            raise DataError(f"{path} must be on a filesystem Beam can open. Got: {error}") from error
+        return sorted(found.path for found in matched.metadata_list)
+    # A name may itself hold brackets.
+    if Path(path).is_file():
+        return [path]
+    # Path.glob cannot take an absolute pattern.
+    return sorted(found for found in glob.glob(path, recursive=True) if Path(found).is_file())
+
+
+def open_file(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
+    """The raw bytes of a file, able to seek.
+
+    Args:
+        path: The file.
+        on_bytes: Told the number of bytes of each read, as they are in the file.
+    """
+    if is_remote(path):
+        from apache_beam.io.filesystem import CompressionTypes
+        from apache_beam.io.filesystems import FileSystems
+
+        stream = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    else:
+        stream = pa.OSFile(path, "rb")
+    if on_bytes is not None:
+        stream = _Counted(stream, on_bytes)
+    return stream if isinstance(stream, pa.NativeFile) else pa.PythonFile(stream, mode="r")
+
+
+def num_bytes(path: str) -> int:
+    """The size of a file; 0 where it cannot be known cheaply."""
+    return 0 if is_remote(path) else Path(path).stat().st_size
+
+
+def open_text(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
+    """The bytes of a plain or gzip file, unpacked."""
+    stream = open_file(path, on_bytes)
+    return pa.CompressedInputStream(stream, "gzip") if path.endswith(".gz") else stream
+
+
+def damaged(path: str, error: Exception) -> DataError:
+    """The error for a file whose format breaks off or was never right."""
+    return DataError(f"{shown(path)} must be whole and what its name says. Got: {str(error).rstrip('.')}.")
+
+
+def open_lines(path: str, on_bytes: OnBytes | None = None) -> io.BufferedReader:
+    """The same, with the lines that Python iterates over."""
+    return io.BufferedReader(open_text(path, on_bytes))
+
+
+class _Counted:
+    """A file that tells how much of it is read."""
+
+    def __init__(self, stream: Any, on_bytes: OnBytes):
+        self._stream, self._on_bytes = stream, on_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        content = bytes(self._stream.read(size))
+        self._on_bytes(len(content))
+        return content
+
+    # Named one by one: Arrow would prefer the stream's own `read_buffer`, which nobody counts.
+    def seek(self, position: int, whence: int = 0) -> int:
+        return int(self._stream.seek(position, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)

@@ -1,0 +1,262 @@
+"""A manifest proposed by looking at the files: which table is which, and what its columns mean."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from dataset.errors import DataError
+from dataset.files import shown
+from dataset.manifest import FILE_NAME, load_manifest
+from dataset.profile import ColumnProfile, TableProfile, profile_table
+from dataset.roles import (
+    QUERY_WORDS,
+    EventRoles,
+    categorical_columns,
+    find_roles,
+    gains_of,
+    grade_column,
+    link,
+    query_text,
+    text_columns,
+)
+from dataset.tables import column_names, read_batches, table_format
+from dataset.times import parse_times
+from dataset.values import as_labels
+
+_KIND = ("eventtype", "action", "event", "kind", "behavior", "behaviour", "type")
+_KIND_WEIGHTS = {"cart": 2.0, "basket": 2.0, "purchase": 3.0, "buy": 3.0, "order": 3.0, "transaction": 3.0}
+_PURCHASE = ("purchase", "order", "transaction", "invoice", "sale", "basket")
+
+
+def write_manifest(folder: str) -> Path:
+    """Writes ``dataset.toml`` into a folder of tables, whole or not at all.
+
+    Raises:
+        DataError: The folder has a manifest already, or no tables that make a dataset.
+    """
+    target = Path(folder) / FILE_NAME
+    if not Path(folder).is_dir():
+        raise DataError(f"`tandem init` must be given a folder with tables. Got {shown(folder)}.")
+    if target.exists():
+        raise DataError(
+            f"A manifest must not be overwritten. Got {shown(str(target))}; edit it, or remove it first."
+        )
+    text = propose_manifest(folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".init-") as scratch:
+        draft = Path(scratch) / FILE_NAME
+        draft.write_text(text, encoding="utf-8")
+        # What we write must be what we read.
+        load_manifest(draft)
+        draft.replace(target)
+    return target
+
+
+def propose_manifest(folder: str) -> str:
+    """The text of a manifest for the tables in a folder.
+
+    Raises:
+        DataError: No table looks like items, or none like events or judgments.
+    """
+    tables = [profile_table(files) for files in _grouped_files(folder)]
+    roles = find_roles(tables)
+    if roles.items is None:
+        raise DataError(
+            "A dataset must have a table of items: a column of unique ids and one of text. Got "
+            f"{_listed(tables)} in {shown(folder)}."
+        )
+    if roles.judgments is None and roles.events is None:
+        raise DataError(
+            "A dataset must have events (user, item and time) or judgments (query, item and grade). Got "
+            f"{_listed(tables)} in {shown(folder)}."
+        )
+    name = (
+        re.sub(r"[^A-Za-z0-9._-]+", "-", Path(folder).resolve().name.replace("_", "-")).strip("-.")
+        or "dataset"
+    )
+    sections = [
+        "# Proposed by `tandem init` from the files beside it: read it over, then `tandem check` it.\n"
+        f"name = {_quoted(name)}\n",
+        _items_section(roles.items),
+    ]
+    if roles.events is not None and roles.events.users is not None:
+        sections.append(_users_section(roles.events.users))
+    if roles.events is not None:
+        sections.append(_events_section(roles.events))
+    if roles.judgments is not None:
+        sections.append(_judgments_section(roles.judgments, roles.items, roles.queries))
+    sections.append(_split_section(roles.events, roles.judgments is not None))
+    return "\n".join(sections)
+
+
+def _grouped_files(folder: str) -> list[list[str]]:
+    """The data files of a folder; those with the same columns are parts of one table."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for path in sorted(Path(folder).iterdir()):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        file = str(path)
+        try:
+            format_ = table_format(file)
+        except DataError:
+            continue  # Licences, notes, pictures.
+        groups.setdefault((format_, *sorted(column_names(file))), []).append(file)
+    return list(groups.values())
+
+
+def _listed(tables: list[TableProfile]) -> str:
+    names = [Path(table.files[0]).name for table in tables]
+    return ", ".join(names) if names else "no table"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _quoted_list(names: list[str]) -> str:
+    return f"[{', '.join(map(_quoted, names))}]"
+
+
+def _path(table: TableProfile) -> str:
+    names = [Path(file).name for file in table.files]
+    return f"path = {_quoted(names[0]) if len(names) == 1 else _quoted_list(names)}\n"
+
+
+def _numeric(table: TableProfile) -> list[str]:
+    return [
+        c.name
+        for c in table.columns
+        if c.is_number and c is not table.key and not re.search(r"(?i)\bid$|_id$|Id$", c.name)
+    ]
+
+
+def _features(table: TableProfile, *, without: ColumnProfile | None = None) -> str:
+    lines = ""
+    if numeric := [name for name in _numeric(table) if without is None or name != without.name]:
+        lines += f"numeric = {_quoted_list(numeric)}\n"
+    if categorical := [c.name for c in categorical_columns(table) if c is not table.key and c is not without]:
+        lines += f"categorical = {_quoted_list(categorical)}\n"
+    return lines
+
+
+def _items_section(table: TableProfile) -> str:
+    title, *rest = text_columns(table)
+    available = next((c for c in table.columns if c.is_flag and c.says("avail", "stock", "active")), None)
+    words = [c for c in categorical_columns(table) if not c.is_flag and c is not table.key and c is not title]
+    text = [title.name, *(c.name for c in words), *(c.name for c in rest)]
+    return (
+        f"[items]\n{_path(table)}id = {_quoted(_key_name(table))}\n"
+        f"text = {_quoted_list(text)}   # the first column weighs most\n"
+        f"{_features(table, without=available)}"
+        + (f"availability = {_quoted(available.name)}\n" if available is not None else "")
+    )
+
+
+def _users_section(table: TableProfile) -> str:
+    return f"[users]\n{_path(table)}id = {_quoted(_key_name(table))}\n{_features(table)}"
+
+
+def _key_name(table: TableProfile) -> str:
+    return table.key.name if table.key is not None else ""
+
+
+def _events_section(events: EventRoles) -> str:
+    table = events.table
+    lines = [
+        f"[events]\n{_path(table)}user = {_quoted(events.user)}",
+        f"item = {_quoted(events.item)}",
+        f"time = {_quoted(events.time)}   # ISO 8601 or epoch seconds",
+        _kind(events),
+    ]
+    for key, words in (("value", ("rating", "stars")), ("query", QUERY_WORDS), ("session", ("session",))):
+        column = table.find(*words)
+        if column is not None and column.name not in (events.user, events.item, events.time):
+            lines.append(f"{key} = {_quoted(column.name)}")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(events: EventRoles) -> str:
+    table, used = events.table, (events.user, events.item, events.time)
+    column = table.find(*_KIND)
+    if (
+        column is not None
+        and column.name not in used
+        and not column.is_number
+        and 0 < len(column.distinct) <= 20
+    ):
+        kinds = ", ".join(f"{_quoted(name)} = {_weight(name)}" for name in _all_kinds(table, column.name))
+        return f"kind = {{ column = {_quoted(column.name)}, kinds = {{ {kinds} }} }}   # with their weights"
+    if table.find("rating", "stars"):
+        return 'kind = "rating"   # every row is one'
+    is_purchase = table.says(*_PURCHASE) or table.find(*_PURCHASE) is not None
+    return f'kind = "{"purchase" if is_purchase else "event"}"   # every row is one'
+
+
+def _weight(kind: str) -> float:
+    return next((weight for word, weight in _KIND_WEIGHTS.items() if word in kind.lower()), 1.0)
+
+
+def _all_kinds(table: TableProfile, column: str) -> list[str]:
+    counts = Counter[str]()
+    for file in table.files:
+        for _, batch in read_batches(file, columns=[column]):
+            for entry in as_labels(batch.column(column)).drop_null().value_counts().to_pylist():
+                counts[entry["values"]] += entry["counts"]
+    return [name for name, _ in counts.most_common()]
+
+
+def _judgments_section(table: TableProfile, items: TableProfile, queries: TableProfile | None) -> str:
+    item = link(table, items)
+    text = query_text(table)
+    lines = [f"[judgments]\n{_path(table)}".rstrip()]
+    if text is None and queries is not None:
+        names = [Path(file).name for file in queries.files]
+        lines.append(f"queries = {_quoted(names[0]) if len(names) == 1 else _quoted_list(names)}")
+        lines.append(f"query_id = {_quoted(_key_name(queries))}")
+        text = query_text(queries)
+    if item is None or text is None:
+        raise ValueError("a table of judgments has items and queries")
+    lines += [f"query = {_quoted(text.name)}", f"item = {_quoted(item.name)}"]
+    grade = grade_column(table, item)
+    if grade is not None and grade.is_number:
+        lines.append(f"grade = {_quoted(grade.name)}")
+    elif grade is not None:
+        gains = gains_of(grade)
+        note = "" if gains else "   # set the gain of each label"
+        gains = gains or dict.fromkeys(grade.distinct.to_pylist(), 1.0)
+        entries = ", ".join(f"{_quoted(label)} = {gain}" for label, gain in gains.items())
+        lines.append(f"grade = {{ column = {_quoted(grade.name)}, gains = {{ {entries} }} }}{note}")
+    split = table.find("split")
+    if split is not None:
+        lines.append(f"split = {_quoted(split.name)}")
+    return "\n".join(lines) + "\n"
+
+
+def _split_section(events: EventRoles | None, has_judgments: bool) -> str:
+    lines = ["[split]"]
+    if events is not None:
+        lines.append(f"events = {_event_split(events)}")
+    if has_judgments:
+        lines.append("judgments = { validation = 0.15, test = 0.15 }   # by query")
+    return "\n".join(lines) + "\n"
+
+
+def _event_split(events: EventRoles) -> str:
+    """The last whole-looking months if the log is long enough to see them, else shares of its time."""
+    first, last = 2**62, -(2**62)
+    for file in events.table.files:
+        for _, batch in read_batches(file, columns=[events.time]):
+            seconds, valid = parse_times(batch.column(events.time))
+            if valid.any():
+                first, last = min(first, int(seconds[valid].min())), max(last, int(seconds[valid].max()))
+    begin, end = (datetime.datetime.fromtimestamp(s, datetime.UTC).date() for s in (first, last))
+    if (end - begin).days < 180:
+        return "{ validation = 0.1, test = 0.1 }   # shares of the time the events cover"
+    # A month that has only begun is too short to test on.
+    test = (end if end.day > 20 else end - datetime.timedelta(days=end.day)).replace(day=1)
+    validation = (test - datetime.timedelta(days=1)).replace(day=1)
+    return f'{{ validation = "{validation}", test = "{test}" }}   # each begins at its date'

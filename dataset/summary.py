@@ -1,0 +1,92 @@
+"""What a checked dataset holds, and its summary for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import TextIO
+
+from dataset.findings import Findings
+from dataset.manifest import Manifest
+from dataset.spans import spans_in_words
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EventSummary:
+    """Of the events that can be used: times in epoch seconds, counts by kind and by split."""
+
+    num_users: int
+    num_items: int
+    first_time: int
+    last_time: int
+    starts: tuple[int, int]
+    kinds: dict[str, int]
+    splits: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgmentSummary:
+    """Of the judgments that can be used: queries by split."""
+
+    num_queries: int
+    num_items: int
+    splits: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a dataset holds, and what is wrong with it."""
+
+    name: str
+    num_items: int
+    num_users: int | None
+    events: EventSummary | None
+    judgments: JudgmentSummary | None
+    findings: Findings
+    seconds: float
+
+
+def day(seconds: int) -> str:
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+    return moment.strftime("%Y-%m-%d %H:%M" if seconds % 86400 else "%Y-%m-%d")
+
+
+def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
+    lines = [("items", report.num_items, _noted(f"text {', '.join(manifest.items.text)}", manifest, "items"))]
+    if report.num_users is not None:
+        lines.append(("users", report.num_users, _noted("", manifest, "users")))
+    if report.events is not None:
+        events, starts = report.events, report.events.starts
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(events.kinds.items())[:6])
+        covered = f"{events.num_users:,} users, {events.num_items:,} items; {kinds}"
+        lines.append(("events", sum(events.splits.values()), _noted(covered, manifest, "events")))
+        spans = (
+            f"{day(events.first_time)} to {day(starts[0])}",
+            f"{day(starts[0])} to {day(starts[1])}",
+            f"{day(starts[1])} to {day(events.last_time)}",
+        )
+        for (name, size), span in zip(events.splits.items(), spans, strict=True):
+            lines.append((f"  {name}", size, span))
+    if report.judgments is not None:
+        judgments = report.judgments
+        lines.append(("judgments", report.findings.rows["judgments"], f"{judgments.num_items:,} items"))
+        lines.append(("queries", judgments.num_queries, ""))
+        lines.extend((f"  {name}", size, "") for name, size in judgments.splits.items())
+    print(f"{report.name}: read in {report.seconds:.1f} s", file=stream)
+    for name, count, note in lines:
+        print(f"  {name:<14}{count:>12,}  {note}".rstrip(), file=stream)
+    past = report.findings.past_limits(manifest.limits)
+    for finding in report.findings.findings:
+        share, limit = report.findings.share(finding), getattr(manifest.limits, finding.rule)
+        verdict = "past its limit" if finding in past else "within its limit"
+        print(
+            f"  {finding.rule:<18}{finding.count:>8,} of {finding.table}, {share:.2%}, {verdict} of "
+            f"{limit:.2%}: {finding.sentence()}",
+            file=stream,
+        )
+    if not report.findings.findings:
+        print("  no findings", file=stream)
+
+
+def _noted(note: str, manifest: Manifest, table: str) -> str:
+    return "; ".join(filter(None, (note, spans_in_words(manifest, table))))

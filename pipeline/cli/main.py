@@ -1,0 +1,238 @@
+"""The command ``tandem``: everything a person does with the project, from files to answers.
+
+Building the parser imports neither pyarrow nor TensorFlow nor TFX, so that every ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from dataset.errors import DataError
+from pipeline.cli import kubeflow as kubeflow_commands
+from pipeline.cli.commands import add_command, add_debug
+from pipeline.cli.serving import add_commands
+from serving.compatibility import doctor
+from serving.pushed_model import RUNS
+from serving.web import cli as web
+
+_INTERRUPTED = 130
+_DISK_FULL = ("No space left on device", "database or disk is full")
+
+
+def command() -> NoReturn:
+    """The process that the command is: runs `main` and ends.
+
+    Where a mistake ends the reading of a file early, Arrow's threads may still be reading ahead and call back
+    into Python. Its regular shutdown turns that into an abort, so the process ends right after the exit
+    handlers.
+    """
+    code = main()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    atexit._run_exitfuncs()
+    os._exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The arguments after the program's name; those of the process when ``None``.
+
+    Returns:
+        The exit code: 0 done, 1 a bug of ours, 2 a mistake the sentence on stderr names, 3 a model that did
+        not pass its gates, 130 interrupted.
+    """
+    # TensorFlow Recommenders needs Keras 2 as tf.keras, and TensorFlow looks once, when it is first asked.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    arguments = _parser().parse_args(argv)
+    try:
+        code = int(arguments.func(arguments))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has seen enough (`tandem check … | head`); Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # Whatever happens, a person sees one sentence.
+        if getattr(arguments, "debug", False):
+            traceback.print_exc()
+        code, sentence = _explain(error, arguments)
+        print(f"tandem: {sentence}", file=sys.stderr)
+        return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tandem",
+        description="Train and serve search and recommendation from a catalogue, an event log and judgments.",
+    )
+    add_debug(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    init = add_command(commands, "init", _init, "write a manifest by looking at the files")
+    init.add_argument("folder", metavar="DIR", help="the folder with the tables")
+
+    check = add_command(
+        commands, "check", _check, "validate the data only: counts, orphans, duplicates, splits"
+    )
+    _add_dataset(check)
+
+    run = add_command(commands, "run", _run, "train, evaluate and push a model")
+    _add_dataset(run)
+    run.add_argument("--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)")
+    _add_settings(run)
+
+    kubeflow = commands.add_parser(
+        "kubeflow",
+        help="run the pipeline on a Kubeflow cluster: compile, submit, status",
+        description="Run the pipeline on a Kubeflow cluster.",
+    )
+    kubeflow_commands.add_commands(kubeflow, to_compile=(_add_dataset, _add_settings))
+
+    refresh = add_command(
+        commands, "refresh", _refresh, "put the catalogue as it is now under the last model; trains nothing"
+    )
+    _add_dataset(refresh)
+    refresh.add_argument(
+        "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)"
+    )
+
+    report = add_command(commands, "report", _report, "where the HTML report is, and its main table")
+    report.add_argument(
+        "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: the latest under {RUNS}/)"
+    )
+
+    doctor.add_arguments(
+        add_command(commands, "doctor", doctor.run, "tell which stock TF Serving can load a model, op by op")
+    )
+
+    add_commands(commands)
+    web.add_arguments(
+        add_command(commands, "web", web.run, "serve a JSON API and a page where people try a model")
+    )
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="one setting, such as model.encoder=minilm; may be repeated",
+    )
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", help="the dataset's folder, or its dataset.toml")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from dataset.propose import write_manifest
+
+    path = write_manifest(arguments.folder)
+    print(path.read_text(encoding="utf-8"), end="")
+    print(f"\nWrote {path}. Read it over, then: tandem check {arguments.folder}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dataset.check import check_dataset
+    from dataset.manifest import load_manifest
+
+    check_dataset(load_manifest(arguments.dataset), stream=sys.stdout)
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from dataset.manifest import load_manifest
+
+    manifest = load_manifest(arguments.dataset)
+    arguments.workdir = arguments.workdir or RUNS / manifest.name
+    # Only after the manifest is known to be right, as this imports TFX.
+    from pipeline import local
+
+    return local.run(
+        manifest,
+        workdir=arguments.workdir,
+        config_path=arguments.config,
+        overrides=arguments.overrides,
+    )
+
+
+def _refresh(arguments: argparse.Namespace) -> int:
+    from dataset.manifest import load_manifest
+
+    manifest = load_manifest(arguments.dataset)
+    arguments.workdir = arguments.workdir or RUNS / manifest.name
+    from pipeline.refresh import refresh
+
+    return refresh(manifest, workdir=arguments.workdir)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    workdir = arguments.workdir or _latest_report()
+    from pipeline.report.terminal import print_report
+
+    print_report(workdir)
+    return 0
+
+
+def _latest_report() -> Path:
+    reports = sorted(RUNS.glob("*/report.html"), key=lambda path: path.stat().st_mtime)
+    if not reports:
+        raise DataError(
+            f"There must be a finished run under {RUNS.resolve()}. Got none; train a model with "
+            "`tandem run DATASET`, or name its folder with --workdir."
+        )
+    return reports[-1].parent
+
+
+def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, str]:
+    """The exit code and the one sentence for an error, which may be wrapped in others by what we build on."""
+    workdir = getattr(arguments, "workdir", None)
+    for cause in _chain(error):
+        if isinstance(cause, DataError):
+            return 2, str(cause)
+        is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        # TensorFlow and ML Metadata report it in errors of their own.
+        if is_full or any(words in str(cause) for words in _DISK_FULL):
+            place = getattr(cause, "filename", None) or workdir or Path.cwd()
+            return 2, f"The disk that holds {place} is full; free some space and run the command again."
+        if isinstance(cause, PermissionError):
+            place = cause.filename or workdir or Path.cwd()
+            return 2, f"The command must be allowed to read and write {place}. Got: permission denied."
+    name = type(error).__name__
+    first_line = (str(error).strip().splitlines() or [name])[0]
+    hint = (
+        "the traceback is above"
+        if getattr(arguments, "debug", False)
+        else "run again with --debug for the traceback"
+    )
+    return 1, f"This is a bug in tandem ({name}: {first_line[:200]}); {hint}."
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those it came from, each once."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop(0)
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            pending += [current.__cause__, current.__context__]

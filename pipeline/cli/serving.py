@@ -1,0 +1,189 @@
+"""The commands that serve a model (``serve``, ``demo``) and that ask one (``search``, ``recommend``, …).
+
+None imports TensorFlow: servers are processes of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dataset.errors import DataError
+from pipeline.cli.commands import add_command
+from pipeline.cli.printing import as_json, as_table
+from serving import launcher
+from serving.client import Client, Result
+from serving.client.errors import ServingError
+from serving.client.tls import TlsConfig
+from serving.pushed_model import RUNS, model_dir
+
+_Value = TypeVar("_Value")
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the commands; each sets ``func``, which takes the arguments and returns the exit code.
+
+    A function raises ``DataError`` for a person's mistake, an unreachable server included.
+    """
+    serve = add_command(
+        subparsers, "serve", launcher.run, "serve the model a run has pushed, over gRPC and REST"
+    )
+    launcher.add_arguments(serve)
+
+    search = add_command(subparsers, "search", _search, "find items for a text")
+    search.add_argument("text", help="what to search for")
+    _add_context(search)
+    search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
+    _add_list_options(search)
+
+    recommend = add_command(subparsers, "recommend", _recommend, "recommend items to a user or for a history")
+    _add_context(recommend)
+    recommend.add_argument("--include-seen", action="store_true", help="keep the items of the history")
+    _add_list_options(recommend)
+
+    similar = add_command(subparsers, "similar", _similar, "find items that resemble one")
+    similar.add_argument("item", help="an item id")
+    _add_list_options(similar)
+
+    rank = add_command(subparsers, "rank", _rank, "order your own candidates")
+    rank.add_argument("--candidates", type=_ids, required=True, metavar="A,B", help="item ids to order")
+    rank.add_argument("--query", metavar="TEXT", help="what was searched for")
+    _add_context(rank)
+    _add_server_options(rank)
+
+    demo = add_command(subparsers, "demo", _demo, "start a server, show what it answers, stop it")
+    demo.add_argument("dataset", type=Path, help="the dataset's folder")
+    demo.add_argument("--workdir", type=Path, help=f"the run's folder (default: {RUNS}/NAME)")
+
+
+def _add_context(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--user", metavar="U", help="the id of who asks")
+    parser.add_argument("--history", type=_ids, metavar="A,B", help="item ids, the most recent first")
+
+
+def _add_list_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-k", type=int, default=10, help="how many results at most (default: 10)")
+    parser.add_argument("--exclude", type=_ids, metavar="A,B", help="item ids that must not be in the answer")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        metavar="COLUMN=VALUE",
+        help="only such items; values of one column are alternatives, columns must all hold",
+    )
+    _add_server_options(parser)
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server", default="localhost:8500", metavar="HOST:PORT", help="default: localhost:8500"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait (default: 10)"
+    )
+    parser.add_argument("--version", type=int, metavar="N", help="ask this version (default: the newest)")
+    parser.add_argument("--label", metavar="NAME", help="ask the version with this label")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    tls = parser.add_argument_group("TLS", "any of these encrypts")
+    tls.add_argument("--tls", action="store_true", help="the server's certificate is of a public authority")
+    tls.add_argument("--tls-ca", metavar="FILE", help="PEM file of the authority of the server's certificate")
+    tls.add_argument("--tls-certificate", metavar="FILE", help="PEM file of your own certificate")
+    tls.add_argument("--tls-key", metavar="FILE", help="PEM file of its private key")
+    tls.add_argument("--tls-server-name", metavar="NAME", help="the name in the server's certificate")
+
+
+def _ids(text: str) -> list[str]:
+    return [item_id.strip() for item_id in text.split(",") if item_id.strip()]
+
+
+def _search(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.search(
+            [args.text],
+            user_ids=_row(args.user),
+            histories=_row(args.history),
+            k=args.k,
+            exclude=_row(args.exclude),
+            exclude_seen=args.exclude_seen,
+            filters=_row(args.filter),
+        )
+    return _show(results[0], args)
+
+
+def _recommend(args: argparse.Namespace) -> int:
+    if args.user is None and args.history is None:
+        raise DataError("recommend must have --user or --history. Got neither.")
+    with _asking(args) as client:
+        results = client.recommend(
+            user_ids=_row(args.user),
+            histories=_row(args.history),
+            exclude_seen=not args.include_seen,
+            k=args.k,
+            exclude=_row(args.exclude),
+            filters=_row(args.filter),
+        )
+    return _show(results[0], args)
+
+
+def _similar(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.similar([args.item], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter))
+    return _show(results[0], args)
+
+
+def _rank(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.rank(
+            [args.candidates],
+            queries=_row(args.query),
+            user_ids=_row(args.user),
+            histories=_row(args.history),
+        )
+    return _show(results[0], args)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from dataset.manifest import load_manifest
+    from serving.demo import demo
+
+    workdir = args.workdir or RUNS / load_manifest(args.dataset).name
+    try:
+        demo(model_dir(workdir))
+    except ServingError as error:
+        raise DataError(str(error)) from error
+    return 0
+
+
+def _row(value: _Value | None) -> list[_Value] | None:
+    """A batch of one row."""
+    return None if value is None else [value]
+
+
+@contextlib.contextmanager
+def _asking(args: argparse.Namespace) -> Iterator[Client]:
+    """A client on the server that ``args`` names, whose errors are a person's to mend."""
+    try:
+        with Client(
+            args.server,
+            version=args.version,
+            version_label=args.label,
+            timeout_s=args.timeout,
+            tls=_tls(args),
+        ) as client:
+            yield client
+    except (ServingError, ValueError) as error:
+        raise DataError(str(error)) from error
+
+
+def _tls(args: argparse.Namespace) -> TlsConfig | None:
+    files = {"ca": args.tls_ca, "certificate": args.tls_certificate, "key": args.tls_key}
+    if not (args.tls or args.tls_server_name or any(files.values())):
+        return None
+    return TlsConfig(**files, server_name=args.tls_server_name)
+
+
+def _show(results: Sequence[Result], args: argparse.Namespace) -> int:
+    print(as_json(results) if args.json else as_table(results))
+    return 0

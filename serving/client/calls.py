@@ -1,0 +1,319 @@
+"""The calls a client can make: how arguments become a request, and how its response is read.
+
+`Client` and `AsyncClient` make methods of these functions; only how they wait for the response differs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from serving.client import messages, results, tensors
+from serving.client.arguments import (
+    Rows,
+    Tensors,
+    batch_size,
+    candidates_tensor,
+    context_tensors,
+    result_tensors,
+    text_tensor,
+)
+from serving.client.results import ModelMetadata, Result, VersionStatus
+
+Answer = TypeVar("Answer")
+
+
+class Method(NamedTuple):
+    """A method of TF Serving's services: its path and how its messages become bytes and back."""
+
+    path: str
+    serialize: Callable[[Any], bytes]
+    parse: Callable[[bytes], Any]
+
+
+def _method(name: str, request: Any, response: Any) -> Method:
+    return Method(f"/tensorflow.serving.{name}", request.SerializeToString, response.FromString)
+
+
+PREDICT = _method("PredictionService/Predict", messages.PredictRequest, messages.PredictResponse)
+GET_MODEL_STATUS = _method(
+    "ModelService/GetModelStatus", messages.GetModelStatusRequest, messages.GetModelStatusResponse
+)
+GET_MODEL_METADATA = _method(
+    "PredictionService/GetModelMetadata", messages.GetModelMetadataRequest, messages.GetModelMetadataResponse
+)
+RELOAD_CONFIG = _method(
+    "ModelService/HandleReloadConfigRequest", messages.ReloadConfigRequest, messages.ReloadConfigResponse
+)
+METHODS = (PREDICT, GET_MODEL_STATUS, GET_MODEL_METADATA, RELOAD_CONFIG)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Call(Generic[Answer]):
+    """One call to be made.
+
+    Attributes:
+        method: What is called.
+        request: Its message; ``None`` when there is nothing to ask, and ``read`` needs no response.
+        read: Makes the answer of the response.
+        timeout_s: How long to wait; ``None`` leaves it to the client.
+    """
+
+    method: Method
+    request: Any
+    read: Callable[[Any], Answer]
+    timeout_s: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model:
+    """Which model, and which of its versions.
+
+    Attributes:
+        name: The name the server serves it under.
+        version: Its version; by default the newest that is available.
+        version_label: The label of its version.
+
+    Raises:
+        ValueError: When both a version and a label are given.
+    """
+
+    name: str
+    version: int | None = None
+    version_label: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.version is not None and self.version_label is not None:
+            raise ValueError(
+                "At most one of version and version_label must be given. "
+                f"Got {self.version} and {self.version_label!r}."
+            )
+
+    def write_to(self, spec: Any) -> None:
+        """Fills in an empty ModelSpec."""
+        spec.name = self.name
+        if self.version is not None:
+            spec.version.value = self.version
+        if self.version_label is not None:
+            spec.version_label = self.version_label
+
+
+def describe(method: Callable[..., Any], build: Callable[..., Call[Any]]) -> None:
+    """Has a client's ``method`` shown with the name, text and arguments of ``build``, and what it answers."""
+    functools.update_wrapper(method, build)
+    own = inspect.signature(build)
+    model, *others = own.parameters.values()
+    answer = own.return_annotation.removeprefix("Call[").removesuffix("]")
+    shown = own.replace(parameters=[model.replace(name="self", annotation=own.empty), *others])
+    vars(method)["__signature__"] = shown.replace(return_annotation=answer)
+
+
+def search(
+    model: Model,
+    queries: Sequence[str],
+    user_ids: Sequence[str] | None = None,
+    histories: Rows | None = None,
+    k: int = 10,
+    exclude: Rows | None = None,
+    exclude_seen: bool = False,
+    filters: Rows | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[list[list[Result]]]:
+    """Finds items for each query text, for the user and the history of the row if they are known.
+
+    Args:
+        model: Which model to ask; a client gives its own.
+        queries: One text per row.
+        user_ids: One id per row; ``""`` and unknown ids are answered without a user.
+        histories: One list of item ids per row, the most recent first; a history wins over the one the
+            model remembers for the user.
+        k: At most this many results per row.
+        exclude: One list of item ids per row that must not be in the answer.
+        exclude_seen: Leaves out the items of the row's history.
+        filters: One list of ``"column=value"`` per row; values of one column are alternatives, columns
+            must all hold.
+        timeout_s: How long to wait for the answer; by default as long as the client says.
+
+    Returns:
+        For each row its results, best first; fewer than ``k`` when no more items are allowed.
+    """
+    batch = batch_size(
+        queries=queries, user_ids=user_ids, histories=histories, exclude=exclude, filters=filters
+    )
+    inputs = {"query": text_tensor("queries", queries, batch)}
+    inputs |= context_tensors(batch, user_ids, histories)
+    inputs |= result_tensors(batch, k, exclude, filters)
+    inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
+    return _listing(model, "search", batch, inputs, timeout_s)
+
+
+def recommend(
+    model: Model,
+    user_ids: Sequence[str] | None = None,
+    histories: Rows | None = None,
+    exclude_seen: bool = True,
+    k: int = 10,
+    exclude: Rows | None = None,
+    filters: Rows | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[list[list[Result]]]:
+    """Recommends items to each user, or for each history; arguments as in ``search``."""
+    if user_ids is None and histories is None:
+        raise ValueError("recommend must have user_ids or histories. Got neither.")
+    batch = batch_size(user_ids=user_ids, histories=histories, exclude=exclude, filters=filters)
+    inputs = context_tensors(batch, user_ids, histories) | result_tensors(batch, k, exclude, filters)
+    inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
+    return _listing(model, "recommend", batch, inputs, timeout_s)
+
+
+def similar(
+    model: Model,
+    item_ids: Sequence[str],
+    k: int = 10,
+    exclude: Rows | None = None,
+    filters: Rows | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[list[list[Result]]]:
+    """Finds items that resemble each item; arguments as in ``search``."""
+    batch = batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
+    inputs = {"item_id": text_tensor("item_ids", item_ids, batch)}
+    inputs |= result_tensors(batch, k, exclude, filters)
+    return _listing(model, "similar", batch, inputs, timeout_s)
+
+
+def rank(
+    model: Model,
+    candidates: Rows,
+    queries: Sequence[str] | None = None,
+    user_ids: Sequence[str] | None = None,
+    histories: Rows | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[list[list[Result]]]:
+    """Orders the caller's own candidates, one list of item ids per row; other arguments as in ``search``.
+
+    Returns:
+        For each row all of its candidates, best first; those the catalogue does not have come last.
+
+    Raises:
+        ValueError: As in ``search``, or when a row has more than 1,000 candidates.
+    """
+    batch = batch_size(candidates=candidates, queries=queries, user_ids=user_ids, histories=histories)
+    inputs = {
+        "query": text_tensor("queries", queries, batch),
+        "candidates": candidates_tensor(candidates, batch),
+    }
+    inputs |= context_tensors(batch, user_ids, histories)
+    return _listing(model, "rank", batch, inputs, timeout_s)
+
+
+def embed_query(
+    model: Model,
+    queries: Sequence[str] | None = None,
+    user_ids: Sequence[str] | None = None,
+    histories: Rows | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[np.ndarray[Any, Any]]:
+    """Gives the query tower's vectors, float32 ``[batch, dim]``."""
+    batch = batch_size(queries=queries, user_ids=user_ids, histories=histories)
+    inputs = {"query": text_tensor("queries", queries, batch)}
+    inputs |= context_tensors(batch, user_ids, histories)
+    return _embedding(model, "embed_query", inputs, timeout_s)
+
+
+def embed_item(
+    model: Model,
+    item_ids: Sequence[str] | None = None,
+    texts: Sequence[str] | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[np.ndarray[Any, Any]]:
+    """Gives the item tower's vectors, float32 ``[batch, dim]``, of known items or of new texts."""
+    batch = batch_size(item_ids=item_ids, texts=texts)
+    inputs = {
+        "item_id": text_tensor("item_ids", item_ids, batch),
+        "text": text_tensor("texts", texts, batch),
+    }
+    return _embedding(model, "embed_item", inputs, timeout_s)
+
+
+def predict(
+    model: Model,
+    signature: str,
+    inputs: Mapping[str, np.ndarray[Any, Any]],
+    outputs: Sequence[str] = (),
+    *,
+    timeout_s: float | None = None,
+) -> Call[Tensors]:
+    """Calls any signature of the model: arrays in, arrays out; strings are object arrays of ``bytes``.
+
+    Args:
+        model: Which model to ask; a client gives its own.
+        signature: The name of the signature.
+        inputs: An array for each input.
+        outputs: The names of the outputs to compute and send; by default all.
+        timeout_s: How long to wait for the answer; by default as long as the client says.
+    """
+    request = _predict_request(model, signature, inputs, outputs)
+    return Call(method=PREDICT, request=request, read=results.read_arrays, timeout_s=timeout_s)
+
+
+def status(model: Model, *, timeout_s: float | None = None) -> Call[list[VersionStatus]]:
+    """Gives the versions of the model that the server knows, the newest first."""
+    request = messages.GetModelStatusRequest()
+    model.write_to(request.model_spec)
+    return Call(method=GET_MODEL_STATUS, request=request, read=results.read_status, timeout_s=timeout_s)
+
+
+def metadata(model: Model, *, timeout_s: float | None = None) -> Call[ModelMetadata]:
+    """Gives the version that answers and its signatures: types and shapes of what goes in and out."""
+    request = messages.GetModelMetadataRequest(metadata_field=["signature_def"])
+    model.write_to(request.model_spec)
+    return Call(method=GET_MODEL_METADATA, request=request, read=results.read_metadata, timeout_s=timeout_s)
+
+
+def unload_models(model: Model, *, timeout_s: float | None = None) -> Call[None]:
+    """Has the server let go of all its models, for a server that is about to be stopped.
+
+    The server finishes the requests it is working on; `status` says ``"END"`` once it has.
+    """
+    request = messages.ReloadConfigRequest()
+    # A list without a model, which is not the same as no list.
+    request.config.model_config_list.SetInParent()
+    return Call(method=RELOAD_CONFIG, request=request, read=lambda _: None, timeout_s=timeout_s)
+
+
+def _listing(
+    model: Model, signature: str, batch: int, inputs: Tensors, timeout_s: float | None
+) -> Call[list[list[Result]]]:
+    if batch == 0:
+        return Call(method=PREDICT, request=None, read=lambda _: [], timeout_s=timeout_s)
+    request = _predict_request(model, signature, inputs)
+    return Call(method=PREDICT, request=request, read=results.read_results, timeout_s=timeout_s)
+
+
+def _embedding(
+    model: Model, signature: str, inputs: Tensors, timeout_s: float | None
+) -> Call[np.ndarray[Any, Any]]:
+    request = _predict_request(model, signature, inputs)
+    return Call(method=PREDICT, request=request, read=results.read_embedding, timeout_s=timeout_s)
+
+
+def _predict_request(
+    model: Model, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: Sequence[str] = ()
+) -> Any:
+    request = messages.PredictRequest(output_filter=outputs)
+    model.write_to(request.model_spec)
+    request.model_spec.signature_name = signature
+    for name, array in inputs.items():
+        tensors.fill(request.inputs[name], array)
+    return request

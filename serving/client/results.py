@@ -1,0 +1,139 @@
+"""What the server answers, typed, and how its messages are read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from serving.client import messages, tensors
+from serving.client.arguments import Tensors
+from serving.client.errors import ServingError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One item of an answer.
+
+    Attributes:
+        item_id: The catalogue's own id.
+        score: Higher is better; comparable within one answer. The lowest finite float32 marks a candidate of
+            ``rank`` that the catalogue does not have.
+        title: The item's first text column; empty when the catalogue does not have the item.
+        channel_scores: What each candidate channel gave the item, in the model's order of channels.
+    """
+
+    item_id: str
+    score: float
+    title: str
+    channel_scores: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VersionStatus:
+    """One version of a model that the server knows: its number, its state and, after a failed load, why."""
+
+    version: int
+    state: str
+    error: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TensorType:
+    """What an input or output holds.
+
+    Attributes:
+        dtype: TensorFlow's name of the type, for example ``"DT_STRING"``.
+        shape: One size per dimension, -1 where any will do; ``None`` when even their number is open.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What a signature takes and gives, by name."""
+
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelMetadata:
+    """The version of a model that answers, and its signatures by name."""
+
+    version: int
+    signatures: Mapping[str, Signature]
+
+
+def read_arrays(response: Any) -> Tensors:
+    """The outputs of a PredictResponse."""
+    return {name: tensors.to_array(proto) for name, proto in response.outputs.items()}
+
+
+def read_embedding(response: Any) -> np.ndarray[Any, Any]:
+    """The output ``embedding`` of a PredictResponse."""
+    return _outputs(response, "embedding")[0]
+
+
+def read_results(response: Any) -> list[list[Result]]:
+    """The rows of a PredictResponse that lists items."""
+    ids, scores, titles, channel_scores = (
+        array.tolist() for array in _outputs(response, "item_ids", "scores", "titles", "channel_scores")
+    )
+    return [
+        [
+            Result(item_id=item_id.decode(), score=score, title=title.decode(), channel_scores=tuple(parts))
+            for item_id, score, title, parts in zip(*row, strict=True)
+            # Rows are padded with empty ids; num_results would also cut rank's unknown candidates.
+            if item_id
+        ]
+        for row in zip(ids, scores, titles, channel_scores, strict=True)
+    ]
+
+
+def read_status(response: Any) -> list[VersionStatus]:
+    """The versions of a GetModelStatusResponse."""
+    return [
+        VersionStatus(
+            version=entry.version, state=messages.STATES[entry.state], error=entry.status.error_message
+        )
+        for entry in response.model_version_status
+    ]
+
+
+def read_metadata(response: Any) -> ModelMetadata:
+    """The signatures of a GetModelMetadataResponse."""
+    packed = response.metadata["signature_def"].value
+    definitions = messages.SignatureDefMap.FromString(packed).signature_def
+    return ModelMetadata(
+        version=response.model_spec.version.value,
+        signatures={
+            name: Signature(inputs=_types(definition.inputs), outputs=_types(definition.outputs))
+            for name, definition in sorted(definitions.items())
+        },
+    )
+
+
+def _outputs(response: Any, *names: str) -> list[np.ndarray[Any, Any]]:
+    if missing := [name for name in names if name not in response.outputs]:
+        raise ServingError(
+            f"The model must answer with {', '.join(names)}. Got none named {', '.join(missing)}; "
+            f"is {response.model_spec.name} one of tandem's?"
+        )
+    return [tensors.to_array(response.outputs[name]) for name in names]
+
+
+def _types(infos: Mapping[str, Any]) -> dict[str, TensorType]:
+    return {
+        name: TensorType(
+            dtype=messages.DATA_TYPES[info.dtype],
+            shape=None
+            if info.tensor_shape.unknown_rank
+            else tuple(dim.size for dim in info.tensor_shape.dim),
+        )
+        for name, info in sorted(infos.items())
+    }

@@ -1,0 +1,114 @@
+"""NumPy arrays to and from ``TensorProto``.
+
+Works on any message with TensorProto's fields: the ones of ``serving.client.messages`` and TensorFlow's own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from serving.client.messages import DATA_TYPES
+
+# Name of the type -> NumPy's type and the typed field that holds its values.
+_TYPES: dict[str, tuple[type[np.generic], str]] = {
+    "DT_FLOAT": (np.float32, "float_val"),
+    "DT_DOUBLE": (np.float64, "double_val"),
+    "DT_HALF": (np.float16, "half_val"),
+    "DT_INT8": (np.int8, "int_val"),
+    "DT_INT16": (np.int16, "int_val"),
+    "DT_INT32": (np.int32, "int_val"),
+    "DT_INT64": (np.int64, "int64_val"),
+    "DT_UINT8": (np.uint8, "int_val"),
+    "DT_UINT16": (np.uint16, "int_val"),
+    "DT_UINT32": (np.uint32, "uint32_val"),
+    "DT_UINT64": (np.uint64, "uint64_val"),
+    "DT_BOOL": (np.bool_, "bool_val"),
+    "DT_STRING": (np.object_, "string_val"),
+}
+_BY_NUMBER = {number: _TYPES[name] for number, name in DATA_TYPES.items() if name in _TYPES}
+_NUMBERS = {np.dtype(_TYPES[name][0]): number for number, name in DATA_TYPES.items() if name in _TYPES}
+
+# A few bytes may stand for a whole tensor by repeating a value; this many values at most, so that a message
+# cannot ask for all memory.
+_MAX_REPEATED = 2**24
+
+
+def fill(proto: Any, array: np.ndarray[Any, Any]) -> None:
+    """Writes ``array`` into the empty TensorProto ``proto``, into its typed field, as the real server does.
+
+    Args:
+        proto: The message to fill.
+        array: Any shape; strings are an object array of utf-8 ``bytes``.
+
+    Raises:
+        ValueError: When TensorProto has no typed field for the array's type.
+    """
+    number = _NUMBERS.get(array.dtype)
+    if number is None:
+        raise ValueError(
+            f"A tensor must hold numbers, booleans or bytes objects. Got an array of {array.dtype}."
+        )
+    field = _BY_NUMBER[number][1]
+    proto.dtype = number
+    # An empty message still says "known rank 0" only if the field is present.
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    flat = array.reshape(-1)
+    if field in ("float_val", "double_val"):
+        # Written as they stand in the message: a hundred times faster than one value at a time.
+        proto.MergeFromString(_packed(proto.DESCRIPTOR.fields_by_name[field].number, flat.tobytes()))
+    else:
+        getattr(proto, field).extend((flat.view(np.uint16) if field == "half_val" else flat).tolist())
+
+
+def _packed(field_number: int, values: bytes) -> bytes:
+    """A packed repeated field on the wire: tag, length, values."""
+    length = bytearray()
+    rest = len(values)
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    length.append(rest)
+    return bytes([field_number << 3 | 2]) + bytes(length) + values
+
+
+def to_array(proto: Any) -> np.ndarray[Any, Any]:
+    """Reads a TensorProto, from ``tensor_content`` or from its typed field.
+
+    A typed field with fewer values than the shape repeats its last value, one with none stands for zeros: the
+    compressed forms that TensorFlow writes.
+
+    Raises:
+        ValueError: When the type is unknown, the rank is unknown, or content and shape do not fit.
+    """
+    if proto.dtype not in _BY_NUMBER:
+        name = DATA_TYPES.get(proto.dtype, proto.dtype)
+        raise ValueError(f"A tensor's type must be one of {', '.join(_TYPES)}. Got {name}.")
+    dtype, field = _BY_NUMBER[proto.dtype]
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise ValueError(f"A tensor's shape must be known. Got {shape}.")
+    if proto.tensor_content:
+        if dtype is np.object_:
+            raise ValueError("A string tensor must be in string_val. Got tensor_content.")
+        # frombuffer is read-only and bound to the message's memory.
+        return np.frombuffer(proto.tensor_content, dtype=dtype).reshape(shape).copy()
+
+    count = math.prod(shape)
+    values = getattr(proto, field)[:count]
+    if field == "half_val":
+        given = np.array(values, dtype=np.uint16).view(np.float16)
+    else:
+        given = np.array(values, dtype=dtype)
+    if len(given) == count:
+        return given.reshape(shape)
+    if count > _MAX_REPEATED:
+        raise ValueError(f"A tensor of shape {shape} must be sent whole. Got {len(given)} of its values.")
+    padding = given[-1] if len(given) else (b"" if dtype is np.object_ else dtype(0))
+    array = np.full(count, padding, dtype=dtype)
+    array[: len(given)] = given
+    return array.reshape(shape)

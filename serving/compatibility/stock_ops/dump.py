@@ -1,0 +1,44 @@
+"""Writes down which ops and kernels TensorFlow's C++ library registers, and which TF-Text's add.
+
+    python -m serving.compatibility.stock_ops.dump WHEELS OUTPUT
+
+A process of its own, because a process can hold one TensorFlow; and without TensorFlow's Python package,
+which also registers ops that a server does not have: those of Python functions and of its own tests.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+from typing import Any
+
+from serving.compatibility.stock_ops.wheels import Buffer, Library
+
+CORE_OPS = "core_ops.pb"
+ALL_OPS = "all_ops.pb"
+KERNELS = "kernels.pb"
+
+
+def dump(wheels: Path, output: Path) -> None:
+    """Writes two ``OpList``, TensorFlow's own and all, and one ``KernelList``.
+
+    Args:
+        wheels: Where tensorflow-cpu and perhaps tensorflow-text are unpacked.
+        output: An existing folder.
+    """
+    library = Library(wheels)
+    library.declare("TF_GetAllOpList", ctypes.POINTER(Buffer))
+    library.declare("TF_GetAllRegisteredKernels", ctypes.POINTER(Buffer), ctypes.c_void_p)
+
+    def write(name: str, buffer: Any) -> None:
+        (output / name).write_bytes(ctypes.string_at(buffer.contents.data, buffer.contents.length))
+
+    write(CORE_OPS, library.functions.TF_GetAllOpList())
+    library.load_text(wheels)
+    write(ALL_OPS, library.functions.TF_GetAllOpList())
+    write(KERNELS, library.functions.TF_GetAllRegisteredKernels(library.status))
+
+
+if __name__ == "__main__":
+    dump(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,349 @@
+"""The servable: one SavedModel that tokenises, encodes, retrieves, ranks and applies the caller's rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from models.candidate_features import CandidateFeatures
+from models.item_table import ItemTable
+from models.ranker import RELEVANCE, Ranker
+from models.serving_encoder import ServingEncoder
+from models.trained import TrainedModel, build_retriever
+from models.two_tower import TwoTower
+from serving.client.arguments import MAX_CANDIDATES
+from serving.servable.histories import RequestHistory, UserTable
+from serving.servable.rules import Rules
+
+# A request's history may be longer than the model looks at; beyond this it is cut.
+MAX_REQUEST_HISTORY = 1024
+# Nor does an answer list more than this: a request of a few bytes must not ask for all memory.
+MAX_RESULTS = 1000
+LOWEST = float(np.finfo(np.float32).min)
+
+_STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Who asks, as the model takes it.
+
+    Attributes:
+        history_rows: int32 ``[batch, max_history]``, -1 is padding.
+        history_counts: float32 ``[batch, max_history]``.
+        user_row: int32 ``[batch]``.
+        categories: int32 ``[batch, num_categorical]``.
+        numbers: float32 ``[batch, num_numbers]``.
+        seen: int32 ``[batch, n]``, rows of everything chosen before; -1 is padding.
+    """
+
+    history_rows: tf.Tensor
+    history_counts: tf.Tensor
+    user_row: tf.Tensor
+    categories: tf.Tensor
+    numbers: tf.Tensor
+    seen: tf.Tensor
+
+
+class Servable(tf.Module):
+    """The signatures over one model, one catalogue and the latest histories.
+
+    Inputs and outputs are batch-major, so that a server may batch requests of several callers. Ops are
+    TensorFlow's and TF-Text's own.
+
+    Args:
+        model: The trained model.
+        items: The catalogue.
+        users: What is known of users.
+        max_history: Distinct items of a history the model looks at.
+        max_query_tokens: Length of a tokenised query.
+        max_text_tokens: Length of a tokenised item text.
+        num_candidates: Items retrieved for the ranker.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        items: ItemTable,
+        users: UserTable,
+        *,
+        max_history: int,
+        max_query_tokens: int,
+        max_text_tokens: int,
+        num_candidates: int,
+    ):
+        super().__init__(name="tandem")
+        # A plain object, which SavedModel does not look into: Keras would add signatures of its own.
+        self._model = model
+        self._tokenizer = model.tokenizer
+        self._encoder = ServingEncoder(model.two_tower.encoder)
+        self._retriever = build_retriever(model.two_tower)
+        self._features = CandidateFeatures(
+            self._retriever, item_numbers=items.numbers, item_shares=model.item_shares
+        )
+        self._num_items = len(items)
+        # Whatever grows with the catalogue is a variable: TensorFlow's graph optimiser copies constants many
+        # times, which takes the first call of each signature two minutes at a million items.
+        self._ids, self._titles = (
+            tf.Variable(texts.tolist(), trainable=False) for texts in (items.ids, items.titles)
+        )
+        self._item_rows = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(tf.constant(items.ids.tolist()), tf.range(self._num_items)),
+            -1,
+        )
+        rows = tf.range(self._num_items)
+        # One more row, zeros: what padding contributes.
+        self._history_values = tf.Variable(
+            tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False
+        )
+        self._users = users
+        self._histories = RequestHistory(self._item_rows, max_history=max_history)
+        self._rules = Rules(items)
+        self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
+        self._num_candidates = num_candidates
+
+    @property
+    def _towers(self) -> TwoTower:
+        return self._model.two_tower
+
+    @property
+    def _ranker(self) -> Ranker:
+        return self._model.ranker
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The signatures by name, ready for `tf.saved_model.save`."""
+
+        def text(name: str) -> tf.TensorSpec:
+            return tf.TensorSpec([None], _STRING, name=name)
+
+        def texts(name: str) -> tf.TensorSpec:
+            return tf.TensorSpec([None, None], _STRING, name=name)
+
+        asker = [text("user_id"), texts("history")]
+        listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
+        seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
+        specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
+            "search": (self._search, [text("query"), *asker, *listed, seen]),
+            "recommend": (self._recommend, [*asker, *listed, seen]),
+            "similar": (self._similar, [text("item_id"), *listed]),
+            "rank": (self._rank, [text("query"), *asker, texts("candidates")]),
+            "embed_query": (self._embed_query, [text("query"), *asker]),
+            "embed_item": (self._embed_item, [text("item_id"), text("text")]),
+        }
+        made = {
+            name: tf.function(_shaped(function, inputs), autograph=False).get_concrete_function(*inputs)
+            for name, (function, inputs) in specs.items()
+        }
+        # Only what the signatures read: training's tables of ids, say, are as long as the catalogue.
+        self._weights = list({id(w): w for made_of in made.values() for w in made_of.variables}.values())
+        return made | {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: made["search"]}
+
+    # Each of the following is one signature; `signatures` says what goes in.
+
+    def _search(self, query, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
+        asker = self._asker(user_id, history)
+        vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
+        return self._answer(vectors, asker, filters, self._excluded(exclude, asker, exclude_seen), k)
+
+    def _recommend(self, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
+        asker = self._asker(user_id, history)
+        vectors = self._query_vectors(self._no_query(user_id), asker)
+        return self._answer(vectors, asker, filters, self._excluded(exclude, asker, exclude_seen), k)
+
+    def _similar(self, item_id, exclude, filters, k):  # type: ignore[no-untyped-def]
+        rows = self._item_rows.lookup(item_id)
+        known = rows >= 0
+        vectors = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
+        # Likeness is of what an item is, not of how popular: the last column is left out.
+        vectors = vectors * tf.concat([tf.ones([tf.shape(vectors)[1] - 1]), [0.0]], axis=0)
+        excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
+        k = tf.minimum(k, MAX_RESULTS)
+        most = tf.reduce_max(tf.pad(k, [[0, 1]]))
+        found, scores, is_valid = self._retrieve(vectors, filters, excluded, most)
+        is_valid &= known[:, None]
+        return self._outputs(found, scores, is_valid, self._retriever.parts(vectors, found), k)
+
+    def _rank(self, query, user_id, history, candidates):  # type: ignore[no-untyped-def]
+        asker = self._asker(user_id, history)
+        vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
+        # The client puts an empty text first, which counts for nothing.
+        beyond = tf.maximum(tf.shape(candidates)[1] - (1 + MAX_CANDIDATES), 0)
+        rows = self._item_rows.lookup(candidates[:, : 1 + MAX_CANDIDATES])
+        safe = tf.maximum(rows, 0)
+        scores, parts = self._score(vectors, safe, rows >= 0, asker)
+        rows = tf.pad(rows, [[0, 0], [0, beyond]], constant_values=-1)
+        scores, parts = tf.pad(scores, [[0, 0], [0, beyond]]), tf.pad(parts, [[0, 0], [0, beyond], [0, 0]])
+        is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
+        scores = tf.where(is_known, scores, LOWEST)
+        # Known first, then unknown, then padding; equal ones stay in the caller's order.
+        group = tf.where(is_known, 2, tf.where(is_given, 1, 0))
+        order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
+        group = tf.gather(group, order, batch_dims=1)
+        order = tf.gather(order, tf.argsort(group, axis=1, direction="DESCENDING", stable=True), batch_dims=1)
+
+        def ordered(values: tf.Tensor) -> tf.Tensor:
+            return tf.gather(values, order, batch_dims=1)
+
+        parts = tf.where(is_known[..., None], parts, 0.0)
+        titles = tf.where(is_known, tf.gather(self._titles, tf.maximum(rows, 0)), "")
+        return {
+            "item_ids": ordered(candidates),
+            "scores": ordered(tf.where(is_given, scores, 0.0)),
+            "titles": ordered(titles),
+            "num_results": tf.reduce_sum(tf.cast(is_known, tf.int32), axis=1),
+            "channel_scores": ordered(parts),
+        }
+
+    def _embed_query(self, query, user_id, history):  # type: ignore[no-untyped-def]
+        return {
+            "embedding": self._query_vectors(
+                self._encode_text(query, self._max_query_tokens), self._asker(user_id, history)
+            )
+        }
+
+    def _embed_item(self, item_id, text):  # type: ignore[no-untyped-def]
+        rows = self._item_rows.lookup(item_id)
+        known = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
+        tower = self._towers.item_tower
+        batch = tf.shape(text)[0]
+        # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary,
+        # and its numbers are missing.
+        categories = [tf.fill([batch], e.input_dim - 1) for e in tower.category_embeddings]
+        numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
+        new = tower(
+            None,
+            self._encode_text(text, self._max_text_tokens),
+            tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
+            tf.broadcast_to(numbers, [batch, len(numbers)]),
+        )
+        is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
+        return {"embedding": tf.where(is_stored[:, None], known, new)}
+
+    def _encode_text(self, text: tf.Tensor, length: int) -> tf.Tensor:
+        """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``."""
+        with tf.name_scope("tokenise"):
+            stripped = tf.strings.strip(text)
+            tokens = self._tokenizer(stripped, length=length)
+        has_text = tf.strings.length(stripped) > 0
+        # Only as long as the longest text of the batch: padding costs as much as words.
+        longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
+
+        def encode() -> tf.Tensor:
+            with tf.name_scope("encode"):
+                return self._encoder(tokens[:, :longest]) * tf.cast(has_text, tf.float32)[:, None]
+
+        return tf.cond(tf.reduce_any(has_text), encode, lambda: self._no_query(text))
+
+    def _no_query(self, like: tf.Tensor) -> tf.Tensor:
+        return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
+
+    def _asker(self, user_id: tf.Tensor, history: tf.Tensor) -> Asker:
+        with tf.name_scope("history"):
+            known = self._users.lookup(user_id)
+            sent_rows, sent_counts = self._histories(history[:, :MAX_REQUEST_HISTORY])
+            sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
+            # What is too long ago for the model is still seen.
+            seen = self._item_rows.lookup(history)
+            stored = tf.where(sent[:, None], -1, self._users.seen(known.position))
+            return Asker(
+                history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),
+                history_counts=tf.where(sent[:, None], sent_counts, known.history_counts),
+                user_row=known.user_row,
+                categories=known.categories,
+                numbers=known.numbers,
+                seen=tf.concat([seen, stored], axis=1),
+            )
+
+    def _query_vectors(self, text: tf.Tensor, asker: Asker) -> tf.Tensor:
+        with tf.name_scope("history"):
+            rows = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
+            return self._towers.query_tower(
+                text,
+                tf.gather(self._history_values, rows),
+                asker.history_counts,
+                asker.user_row,
+                asker.categories,
+                asker.numbers,
+            )
+
+    def _excluded(self, exclude: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor) -> tf.Tensor:
+        """Rows that must not be returned, int32 ``[batch, n]``, -1 for none."""
+        seen = tf.where(exclude_seen[:, None], asker.seen, -1)
+        return tf.concat([self._item_rows.lookup(exclude), seen], axis=1)
+
+    def _retrieve(
+        self, vectors: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        with tf.name_scope("rules"):
+            allowed = self._rules.allowed(filters)
+        with tf.name_scope("retrieve"):
+            return self._retriever.top(vectors, k, allowed=allowed, excluded=excluded)
+
+    def _answer(
+        self, vectors: tf.Tensor, asker: Asker, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        k = tf.minimum(k, MAX_RESULTS)
+        most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
+        rows, _, is_valid = self._retrieve(vectors, filters, excluded, most)
+        # A row that asks for few is not ranked among more because another row of the batch asks for many.
+        is_valid &= tf.range(tf.shape(rows)[1])[None] < tf.maximum(self._num_candidates, k)[:, None]
+        scores, parts = self._score(vectors, rows, is_valid, asker)
+        order = tf.argsort(tf.where(is_valid, scores, LOWEST), axis=1, direction="DESCENDING", stable=True)
+        rows, scores, is_valid, parts = (
+            tf.gather(values, order, batch_dims=1) for values in (rows, scores, is_valid, parts)
+        )
+        return self._outputs(rows, scores, is_valid, parts, k)
+
+    def _score(
+        self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The score of candidates: the probability of relevance for a query, of a choice without.
+
+        Where there are no judgments to learn relevance from, the score for a query is retrieval's own.
+        """
+        with tf.name_scope("rank"):
+            inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
+            heads = self._ranker(inputs)
+            parts = self._retriever.parts(vectors, rows)
+            # Without a head to say it, what retrieval says, on the scale of a cosine.
+            by_retrieval = tf.reduce_sum(parts, axis=-1) / tf.exp(
+                self._towers.query_tower.log_text_scale.value
+            )
+            relevance = heads.get(RELEVANCE, by_retrieval)
+            choice = heads[self._ranker.heads.behaviour] if self._ranker.heads.behaviour else by_retrieval
+            asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
+            return tf.where(asked, relevance, choice), parts
+
+    def _outputs(
+        self, rows: tf.Tensor, scores: tf.Tensor, is_valid: tf.Tensor, parts: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        with tf.name_scope("answer"):
+            width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(rows)[1])
+            shown = (is_valid & (tf.range(tf.shape(rows)[1])[None] < k[:, None]))[:, :width]
+            rows = rows[:, :width]
+            missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
+            return {
+                "item_ids": tf.pad(tf.where(shown, tf.gather(self._ids, rows), ""), missing),
+                "scores": tf.pad(tf.where(shown, scores[:, :width], 0.0), missing),
+                "titles": tf.pad(tf.where(shown, tf.gather(self._titles, rows), ""), missing),
+                "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
+                "channel_scores": tf.pad(
+                    tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]
+                ),
+            }
+
+
+def _shaped(
+    function: Callable[..., dict[str, tf.Tensor]], inputs: Sequence[tf.TensorSpec]
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function with a check of its inputs' ranks: a server feeds what it gets, and an op may abort."""
+
+    def shaped(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(
+            *(tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, inputs, strict=True))
+        )
+
+    return shaped

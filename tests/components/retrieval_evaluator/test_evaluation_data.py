@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.retrieval_evaluator.evaluation_data import EvaluationData, load_evaluation_data
+from dataset import features
+from dataset.manifest import load_manifest
+from tests.components.in_memory import write_records, write_tables
+
+MANIFEST = """\
+name = "shop"
+[items]
+path = "items.csv"
+id = "sku"
+text = ["title", "brand"]
+[users]
+path = "users.csv"
+id = "user"
+categorical = ["country"]
+[events]
+path = "events.csv"
+user = "user"
+item = "sku"
+time = "at"
+[judgments]
+path = "qrels.csv"
+query = "text"
+item = "sku"
+grade = "grade"
+"""
+TABLES = {
+    "items.csv": "sku,title,brand\né,Lamp,Lumo\n9,Chair,\n10,Table,Wood\n",
+    "users.csv": "user,country\nb,Norway\nz,Peru\n",
+    "events.csv": "user,sku,at\nb,9,5\na,é,10\nb,gone,12\nb,10,20\na,10,30\n",
+    "qrels.csv": "text,sku,grade\nlamp,é,1\nlamp,9,0.1\n",
+}
+
+
+def _judged(query: str, rows: list[int], gains: list[float]) -> bytes:
+    feature = {
+        features.QUERY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[query.encode()])),
+        features.TARGET_ROWS: tf.train.Feature(int64_list=tf.train.Int64List(value=rows)),
+        features.TARGET_WEIGHTS: tf.train.Feature(float_list=tf.train.FloatList(value=gains)),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> EvaluationData:
+    folder = tmp_path_factory.mktemp("shop")
+    for name, content in {"dataset.toml": MANIFEST, **TABLES}.items():
+        folder.joinpath(name).write_text(content)
+    manifest = load_manifest(folder)
+    uris = {table: examples.uri for table, examples in write_tables(manifest, folder / "out").items()}
+    judged = [_judged("lamp", [2, 1], [1.0, 0.5]), _judged("chair", [], []), _judged("a lamp", [0], [1.0])]
+    write_records(folder / "interactions", judged, features.JUDGED_TEST)
+    (folder / "summary").mkdir()
+    (folder / "summary" / "summary.json").write_text(json.dumps({"starts": [10, 20]}))
+    uris |= {"interactions": str(folder / "interactions"), "summary": str(folder / "summary")}
+    return load_evaluation_data(manifest, uris=uris, text_vectors=np.eye(3, dtype=np.float32))
+
+
+def test_items_are_in_row_order(data: EvaluationData) -> None:
+    assert data.items.ids == ("10", "9", "é")
+    assert data.items.texts == (("Table", "Wood"), ("Chair", ""), ("Lamp", "Lumo"))
+
+
+def test_rows_keep_the_shape_of_ids_and_say_which_are_unknown(data: EvaluationData) -> None:
+    ids = np.array([["é".encode(), b""], [b"10", b"gone"]], object)
+
+    assert data.items.rows(ids).tolist() == [[2, -1], [0, -1]]
+
+
+def test_log_is_cut_where_the_test_window_begins(data: EvaluationData) -> None:
+    log = data.log
+    assert log is not None
+    assert log.test_start == 20
+    assert log.user_ids == ("a", "b")
+
+    def events(part: str) -> list[tuple[str, str, int]]:
+        found = getattr(log, part)
+        rows = zip(found.user_rows, found.item_rows, found.times, strict=True)
+        return sorted((log.user_ids[user], data.items.ids[item], int(time)) for user, item, time in rows)
+
+    assert events("past") == [("a", "é", 10), ("b", "9", 5)]
+    assert events("future") == [("a", "10", 30), ("b", "10", 20)]
+
+
+def test_groups_are_of_the_users_of_the_log(data: EvaluationData) -> None:
+    assert data.log is not None
+    assert data.log.groups == {"country": ["", "Norway"]}
+
+
+def test_judged_queries_are_ordered_by_text(data: EvaluationData) -> None:
+    assert data.judged is not None
+    assert data.judged.queries == ("a lamp", "chair", "lamp")
+    assert data.judged.gains.toarray().tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 1.0]]

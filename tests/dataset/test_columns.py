@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dataset.columns import (
+    Normalised,
+    QueryTexts,
+    Where,
+    normalise_events,
+    normalise_items,
+    normalise_judgments,
+    normalise_users,
+)
+from dataset.contract import (
+    EventsTable,
+    Grade,
+    ItemsTable,
+    JudgmentsTable,
+    Kind,
+    KindRule,
+    Range,
+    UsersTable,
+)
+from dataset.errors import DataError
+
+WHERE = Where(file="t.csv", first_row=101)
+ITEMS = ItemsTable(path=("t.csv",), id="id", text=("title", "body"), numeric={"price": Range(min=0.0)})
+PURCHASE = KindRule(column=None, kinds={"purchase": Kind(label="purchase", weight=2.0)})
+EVENTS = EventsTable(path=("t.csv",), user="u", item="i", time="t", kind=PURCHASE)
+JUDGMENTS = JudgmentsTable(
+    path=("t.csv",), query_id="q", query="text", item="i", grade=Grade(column="g", gains={"E": 1.0, "I": 0.0})
+)
+
+
+def _batch(**columns: Any) -> pa.RecordBatch:
+    return pa.record_batch(
+        [c if isinstance(c, pa.Array) else pa.array(c) for c in columns.values()], list(columns)
+    )
+
+
+def _events(**columns: Any) -> pa.RecordBatch:
+    return _batch(**({"u": ["u1", "u2"], "i": ["1", "2"], "t": ["2024-01-01", "2024-01-02"]} | columns))
+
+
+def _items(**columns: Any) -> pa.RecordBatch:
+    return _batch(
+        **({"id": ["1", "2"], "title": ["a", "b"], "body": ["", "c"], "price": ["1", "2"]} | columns)
+    )
+
+
+def _found(normal: Normalised) -> dict[str, tuple[int, list[int], list[str]]]:
+    return {
+        f.rule: (f.count, [e.row for e in f.examples], [e.value for e in f.examples])
+        for f in normal.findings.findings
+    }
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["00123", " a "], ["00123", "a"]),
+        (["12471.0", "1.50"], ["12471", "1.50"]),
+        ([12471.0, 1.5], ["12471", "1.5"]),
+        ([7, 2**60], ["7", str(2**60)]),
+        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+        (pa.array(["x", "y"], pa.large_string()), ["x", "y"]),
+        (pa.array([b"x", b"y"]), ["x", "y"]),
+    ],
+)
+def test_ids_become_their_shortest_text(ids: Any, expected: list[str]) -> None:
+    assert normalise_items(_items(id=ids), ITEMS, WHERE).batch["item_id"].to_pylist() == expected
+
+
+def test_items_have_canonical_columns() -> None:
+    table = ItemsTable(
+        path=("t",),
+        id="id",
+        text=("title", "brand"),
+        numeric={"n": Range()},
+        categorical=("brand",),
+        availability="ok",
+    )
+    batch = _batch(
+        id=[1, 2, 3],
+        title=[["a", "b"], None, ["c"]],
+        brand=["x ", None, "1"],
+        n=["1e3", "", " 2 "],
+        ok=[True, False, None],
+    )
+
+    normal = normalise_items(batch, table, WHERE)
+
+    assert normal.batch.schema.types == [pa.string()] * 3 + [pa.float32(), pa.int64()]
+    assert normal.batch.to_pydict() == {
+        "item_id": ["1", "2", "3"],
+        "title": ["a b", "", "c"],
+        "brand": ["x", "", "1"],
+        "n": [1000.0, None, 2.0],
+        "available": [1, 0, 1],
+    }
+    assert normal.rows.tolist() == [101, 102, 103]
+
+
+def test_item_without_id_is_left_out_and_counted() -> None:
+    normal = normalise_items(_items(id=[None, "2"]), ITEMS, WHERE)
+
+    assert normal.batch["item_id"].to_pylist() == ["2"]
+    assert normal.rows.tolist() == [102]
+    assert _found(normal) == {"missing_ids": (1, [101], [""])}
+
+
+def test_item_whose_every_text_is_empty_is_counted_and_kept() -> None:
+    normal = normalise_items(_items(title=["", " "], body=["x", None]), ITEMS, WHERE)
+
+    assert normal.batch.num_rows == 2
+    assert _found(normal) == {"empty_text": (1, [102], [" "])}
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected", "rule"),
+    [
+        (["-1", "2"], [None, 2.0], "out_of_range"),
+        ([-1.0, 2.0], [None, 2.0], "out_of_range"),
+        (["nan", "2"], [None, 2.0], "bad_numbers"),
+        (["1e99", "2"], [None, 2.0], "bad_numbers"),
+        (["1,5", "2"], [None, 2.0], "bad_numbers"),
+        ([float("inf"), 2.0], [None, 2.0], "bad_numbers"),
+    ],
+)
+def test_wrong_number_is_counted_and_becomes_null(prices: Any, expected: list[Any], rule: str) -> None:
+    normal = normalise_items(_items(price=prices), ITEMS, WHERE)
+
+    assert normal.batch["price"].to_pylist() == expected
+    assert list(_found(normal)) == [rule]
+
+
+@pytest.mark.parametrize(
+    "prices", [["", "NA"], [None, None], pa.nulls(2), [True, False], pa.array([1, 2], pa.int8())]
+)
+def test_missing_number_is_null_and_no_finding(prices: Any) -> None:
+    assert _found(normalise_items(_items(price=prices), ITEMS, WHERE)) == {}
+
+
+def test_column_of_objects_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match=r't\.csv: column "title" must hold text'):
+        normalise_items(_items(title=[{"a": 1}, {"a": 2}]), ITEMS, WHERE)
+
+
+def test_users_have_canonical_columns() -> None:
+    table = UsersTable(path=("t",), id="id", numeric={"age": Range(max=150)}, categorical=("land",))
+
+    normal = normalise_users(_batch(id=[1.0, 2.0], age=[30, 200], land=["NO", None]), table, WHERE)
+
+    assert normal.batch.to_pydict() == {"user_id": ["1", "2"], "land": ["NO", ""], "age": [30.0, None]}
+    assert _found(normal) == {"out_of_range": (1, [102], ["200"])}
+
+
+def test_events_have_canonical_columns() -> None:
+    table = EventsTable(
+        path=("t",), user="u", item="i", time="t", kind=PURCHASE, value="v", query="q", session="s"
+    )
+
+    batch = normalise_events(_events(v=["5", ""], q=["lamp", None], s=[1.0, None]), table, WHERE).batch
+
+    assert batch.schema.field("time").type == pa.int64()
+    assert batch.to_pydict() == {
+        "user_id": ["u1", "u2"],
+        "item_id": ["1", "2"],
+        "time": [1704067200, 1704153600],
+        "kind": ["purchase", "purchase"],
+        "weight": [2.0, 2.0],
+        "value": [5.0, None],
+        "query": ["lamp", ""],
+        "session": ["1", ""],
+    }
+
+
+def test_event_without_user_item_or_time_is_left_out_and_counted() -> None:
+    batch = _events(u=["", "b", "c", "d"], i=["1", None, "3", "4"], t=["0", "0", "yesterday", "0"])
+
+    normal = normalise_events(batch, EVENTS, WHERE)
+
+    assert normal.batch["user_id"].to_pylist() == ["d"]
+    assert normal.rows.tolist() == [104]
+    assert normal.findings.rows == {"events": 4}
+    assert [(f.rule, f.column, f.count) for f in normal.findings.findings] == [
+        ("missing_ids", "u", 1),
+        ("missing_ids", "i", 1),
+        ("bad_times", "t", 1),
+    ]
+
+
+def test_unparsable_times_are_named_by_the_first_three() -> None:
+    times = ["0", "yesterday", "0", "today", "?", "!", "0"]
+
+    normal = normalise_events(_events(u=["u"] * 7, i=["i"] * 7, t=times), EVENTS, WHERE)
+
+    (finding,) = normal.findings.findings
+    assert finding.sentence() == (
+        't.csv, rows 102, 104, 105: column "t" must be ISO 8601 or epoch seconds. '
+        'Got "yesterday", "today", "?", …'
+    )
+
+
+def test_kind_column_gives_label_and_weight() -> None:
+    kinds = {"view": Kind(label="view"), "buy": Kind(label="purchase", weight=3.0)}
+    table = EventsTable(path=("t",), user="u", item="i", time="t", kind=KindRule(column="k", kinds=kinds))
+    batch = _events(u=["a", "b", "c"], i=["1", "2", "3"], t=[0, 0, 0], k=["buy", "view", "hover"])
+
+    normal = normalise_events(batch, table, WHERE)
+
+    assert normal.batch["kind"].to_pylist() == ["purchase", "view"]
+    assert normal.batch["weight"].to_pylist() == [3.0, 1.0]
+    assert _found(normal) == {"unknown_kinds": (1, [103], ["hover"])}
+
+
+def test_kind_column_without_kinds_takes_any() -> None:
+    table = EventsTable(path=("t",), user="u", item="i", time="t", kind=KindRule(column="k", kinds={}))
+
+    batch = normalise_events(_events(k=["a", "b"]), table, WHERE).batch
+
+    assert batch["kind"].to_pylist() == ["a", "b"]
+    assert batch["weight"].to_pylist() == [1.0, 1.0]
+
+
+def test_judgments_take_the_text_of_their_query() -> None:
+    queries = QueryTexts(ids=pa.array(["1", "2"]), texts=pa.array(["red lamp", "chair"]))
+    batch = _batch(q=[2, 1, 3], i=["x", "y", "z"], g=["E", "I", "E"])
+
+    normal = normalise_judgments(batch, JUDGMENTS, WHERE, queries)
+
+    assert normal.batch.to_pydict() == {
+        "query_id": ["2", "1"],
+        "query": ["chair", "red lamp"],
+        "item_id": ["x", "y"],
+        "grade": [1.0, 0.0],
+    }
+    assert _found(normal) == {"unknown_queries": (1, [103], ["3"])}
+
+
+def test_unknown_grade_is_left_out_and_counted() -> None:
+    normal = normalise_judgments(
+        _batch(q=["1", "1"], text=["a", "a"], i=["x", "y"], g=["E", "Z"]), JUDGMENTS, WHERE
+    )
+
+    assert normal.batch["item_id"].to_pylist() == ["x"]
+    assert _found(normal) == {"unknown_grades": (1, [102], ["Z"])}
+
+
+def test_numeric_grades_and_splits_are_taken_as_they_are() -> None:
+    table = JudgmentsTable(path=("t",), query="q", item="i", grade=Grade(column="g", gains={}), split="s")
+
+    normal = normalise_judgments(
+        _batch(q=["a", "b"], i=["x", "y"], g=["3", "0.5"], s=["dev", "test"]), table, WHERE
+    )
+
+    assert normal.batch["query_id"].to_pylist() == ["a", "b"]
+    assert normal.batch["grade"].to_pylist() == [3.0, 0.5]
+    assert normal.batch["split"].to_pylist() == ["validation", "test"]
+
+
+def test_findings_do_not_depend_on_how_rows_are_batched() -> None:
+    rng = np.random.default_rng(0)
+    times = rng.choice(["0", "never", ""], 100).tolist()
+    whole = normalise_events(_events(u=["u"] * 100, i=["i"] * 100, t=times), EVENTS, WHERE).findings
+
+    parts = [
+        normalise_events(
+            _events(u=["u"] * 10, i=["i"] * 10, t=times[start : start + 10]),
+            EVENTS,
+            Where(file="t.csv", first_row=101 + start),
+        ).findings
+        for start in range(0, 100, 10)
+    ]
+    forwards, backwards = parts[0], parts[-1]
+    for part in parts[1:]:
+        forwards += part
+    for part in parts[-2::-1]:
+        backwards += part
+
+    assert forwards == backwards == whole
+
+
+def test_what_workers_exchange_can_be_pickled() -> None:
+    normal = normalise_items(_items(id=[None, "2"]), ITEMS, WHERE)
+
+    copy = pickle.loads(pickle.dumps(normal))
+
+    assert copy.batch.equals(normal.batch)
+    assert copy.findings == normal.findings

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dataset.contract import EventSplit, Kind, Range
+from dataset.errors import DataError
+from dataset.manifest import Manifest, load_manifest
+from tests.pipeline.conftest import MANIFEST, Write
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+FULL = """
+name = "full"
+[items]
+path = ["a.csv", "b/*.csv.gz"]
+format = "csv"
+id = "id"
+text = ["title", "body"]
+numeric = { price = {}, stars = { min = 1, max = 5 } }
+categorical = ["brand"]
+availability = "in_stock"
+[events]
+path = "gs://bucket/events-*.parquet"
+user = "u"
+item = "i"
+time = "t"
+kind = { column = "event_type", kinds = { view = 1.0, buy = { weight = 3, label = "purchase" } } }
+value = "v"
+query = "q"
+session = "s"
+[judgments]
+path = "qrels.tsv"
+query_id = "qid"
+query = "query"
+item = "i"
+grade = { column = "label", gains = { E = 1, I = 0 } }
+split = "split"
+[split]
+events = { validation = 0.2, test = 0.1 }
+judgments = { validation = 0.1, test = 0.2 }
+[limits]
+orphan_events = 0.5
+"""
+
+
+@pytest.mark.parametrize("sample", ["online_retail", "shopping_queries"])
+def test_sample_is_read_from_its_folder_or_its_file(sample: str) -> None:
+    assert load_manifest(SAMPLES / sample) == load_manifest(SAMPLES / sample / "dataset.toml")
+
+
+def test_every_key_is_read(dataset: Write) -> None:
+    manifest = load_manifest(dataset(FULL))
+
+    assert manifest.items.path == ("a.csv", "b/*.csv.gz")
+    assert manifest.items.numeric == {"price": Range(), "stars": Range(min=1, max=5)}
+    assert manifest.items.availability == "in_stock"
+    assert manifest.events is not None
+    assert manifest.judgments is not None
+    assert manifest.events.kind.kinds == {"view": Kind(label="view"), "buy": Kind(weight=3, label="purchase")}
+    assert manifest.events.columns == ["u", "i", "t", "event_type", "v", "q", "s"]
+    assert manifest.judgments.grade.gains == {"E": 1.0, "I": 0.0}
+    assert manifest.split.events == EventSplit(validation=0.2, test=0.1)
+    assert manifest.limits.orphan_events == 0.5
+
+
+SPANS = MANIFEST.replace('"events.csv"', '"days/{YYYY}-{MM}-{DD}.csv"\nspans = 90').replace(
+    '{ validation = "2024-01-03", test = "2024-01-04" }', "{ validation_days = 7, test_days = 3.5 }"
+)
+
+
+def test_window_of_spans_and_days_of_splits_are_read(dataset: Write) -> None:
+    manifest = load_manifest(dataset(SPANS))
+
+    assert manifest.events is not None
+    assert manifest.events.spans == 90
+    assert manifest.split.events == EventSplit(validation_days=7, test_days=3.5)
+
+
+@pytest.mark.parametrize("text", [MANIFEST, FULL, SPANS])
+def test_json_round_trip_is_the_identity(dataset: Write, text: str) -> None:
+    manifest = load_manifest(dataset(text))
+
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_column_named_price_must_not_be_negative_by_default(dataset: Write) -> None:
+    assert load_manifest(dataset()).items.numeric == {"price": Range(min=0.0)}
+
+
+def test_dates_may_be_toml_dates(dataset: Write) -> None:
+    bare = load_manifest(dataset(MANIFEST.replace('"2024-01-03"', "2024-01-03")))
+
+    assert bare == load_manifest(dataset())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("text =", "txt =", 'unknown key "items.txt"; did you mean "text"?'),
+        ("[users]", "[user]", 'unknown key "user"; did you mean "users"?'),
+        ("[split]", "[limits]\norphan_event = 1\n[split]", 'did you mean "orphan_events"?'),
+        (
+            'kind = "purchase"',
+            "kind = { colum = 1 }",
+            'unknown key "events.kind.colum"; did you mean "column"?',
+        ),
+        ("test =", "tests =", 'unknown key "split.events.tests"; did you mean "test"?'),
+        ('id = "sku"', "", "items.id must be a string. Got nothing."),
+        ('["title"]', "[]", "items.text must name at least one. Got []."),
+        ('["title"]', "3", "items.text must be a string or a list of strings. Got 3."),
+        ('["price"]', '["title"]', 'must not name "title", which is text or categorical already'),
+        ('"2024-01-04"', '"2024-01-01"', "must be later than split.events.validation"),
+        ('"2024-01-04"', '"soon"', "must be an ISO 8601 date or a share of the time. Got 'soon'."),
+        ('"2024-01-04"', "0.1", "split.events.validation must be a number"),
+        ('name = "tiny"', 'name = "a/b"', "as it names a folder"),
+        ('name = "tiny"', "name", "must be TOML in UTF-8"),
+        ('"items.csv"', '["items/{SPAN}.csv", "more.csv"]', "must have spans of one kind in every path"),
+        ('kind = "purchase"', "spans = 3", "events.spans must be at least 1, of a path that has {SPAN}"),
+        ("validation =", "validation_days = 7, validation =", "split.events.test_days must be a number"),
+        (
+            'test = "2024-01-04"',
+            "validation_days = 7, test_days = 7",
+            "split.events.validation must be left out beside",
+        ),
+        (
+            "[split]",
+            '[judgments]\npath="q"\nqueries="r"\nquery="q"\nitem="i"\ngrade="g"\n[split]',
+            "query_id must",
+        ),
+    ],
+)
+def test_mistake_is_named_with_file_and_key(dataset: Write, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(DataError) as error:
+        load_manifest(dataset(MANIFEST.replace(old, new)))
+
+    assert "dataset.toml" in str(error.value)
+    assert sentence in str(error.value)
+
+
+def test_manifest_without_events_or_judgments_is_refused(dataset: Write) -> None:
+    with pytest.raises(DataError, match=r"must have \[events\] or \[judgments\]"):
+        load_manifest(dataset(MANIFEST[: MANIFEST.index("[users]")]))
+
+
+def test_missing_manifest_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="tandem init"):
+        load_manifest(tmp_path)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from dataset.errors import DataError
+from pipeline.cli.serving import add_commands
+
+
+def _run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser(prog="tandem")
+    add_commands(parser.add_subparsers(required=True))
+    args = parser.parse_args(arguments)
+    code: int = args.func(args)
+    return code
+
+
+def test_search_prints_a_table(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = _run("search", "hello", "-k", "2", "--server", address)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert lines[0].split() == ["score", "item", "title"]
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2"]
+
+
+def test_search_sends_every_option(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--user", "7", "--history", "fork, dish", "--exclude-seen", "--exclude", "apron,easel"]
+    filters = ["--filter", "room=kitchen", "--filter", "room=hall"]
+
+    _run("search", "hello", *options, *filters, "--server", address, "--json")
+
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {result["item_id"] for result in results} == {"basket", "candle"}
+
+
+@pytest.mark.parametrize(("option", "count"), [([], 5), (["--include-seen"], 6)])
+def test_recommend_leaves_out_the_history_unless_told(
+    address: str, capsys: pytest.CaptureFixture[str], option: list[str], count: int
+) -> None:
+    _run("recommend", "--history", "fork", *option, "--server", address, "--json")
+
+    assert len(json.loads(capsys.readouterr().out)["results"]) == count
+
+
+def test_similar_leaves_out_the_item(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _run("similar", "fork", "--server", address, "--json")
+
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert "fork" not in {result["item_id"] for result in results}
+
+
+def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _run("rank", "--query", "hello", "--candidates", "fork,new,apron", "--server", address)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[2] for line in lines[1:3]} == {"fork", "apron"}
+    assert "not known" in lines[3]
+
+
+def test_version_and_label_are_those_asked_for(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("search", "hello", "--version", "1", "--timeout", "20", "--server", address) == 0
+    with pytest.raises(DataError, match=r"Specific\(tandem, 9\)"):
+        _run("search", "hello", "--version", "9", "--server", address)
+    with pytest.raises(DataError, match="Unrecognized servable version label: new"):
+        _run("search", "hello", "--label", "new", "--server", address)
+
+
+def test_interrupted_question_ends_without_a_word() -> None:
+    """Somebody listens and says nothing, so that the command waits until it is interrupted."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "search", "x", "--server", server],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+
+            assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["search", "x", "--server", "localhost:1"],
+            "No server answers at localhost:1; start one with `tandem serve`.",
+        ),
+        (["search", "x", "-k", "0"], "k must be a whole number of at least 1. Got 0."),
+        (["search", "x", "--filter", "kitchen"], "A filter must be \"column=value\". Got 'kitchen'."),
+        (
+            ["similar", "x", "--server", "here"],
+            "address must be HOST:PORT, for example localhost:8500. Got 'here'.",
+        ),
+        (["recommend"], "recommend must have --user or --history. Got neither."),
+        (["search", "x", "--timeout", "0"], "timeout_s must be a number of seconds above 0. Got 0.0."),
+        (
+            ["search", "x", "--version", "1", "--label", "new"],
+            "At most one of version and version_label must be given. Got 1 and 'new'.",
+        ),
+        (
+            ["search", "x", "--tls-ca", "nothing.pem"],
+            "A PEM file must exist and be readable. Got nothing.pem.",
+        ),
+    ],
+)
+def test_mistake_is_one_sentence_for_the_person(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(DataError) as error:
+        _run(*arguments)
+
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("command", ["serve", "search", "recommend", "similar", "rank", "demo"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        _run(command, "--help")
+
+    assert error.value.code == 0
+    assert f"usage: tandem {command}" in capsys.readouterr().out
+
+
+def test_asking_imports_no_tensorflow() -> None:
+    code = (
+        "import argparse, sys\n"
+        "from pipeline.cli.serving import add_commands\n"
+        "parser = argparse.ArgumentParser()\n"
+        "add_commands(parser.add_subparsers())\n"
+        "args = parser.parse_args(['search', 'x', '--server', 'localhost:1'])\n"
+        "try:\n"
+        "    args.func(args)\n"
+        "except ValueError:\n"
+        "    print([name for name in sys.modules if name.startswith('tensorflow')])"
+    )
+
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    assert output.strip() == "[]"

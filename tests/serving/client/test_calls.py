@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from serving.client import Client, calls, tensors
+from serving.client.calls import Call, Model
+
+_MODEL = Model(name="tandem")
+
+
+def _listed(call: Call[Any], name: str) -> list[list[bytes]]:
+    values: list[list[bytes]] = tensors.to_array(call.request.inputs[name]).tolist()
+    return values
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda model: calls.search(model, ["a"]),
+        lambda model: calls.similar(model, ["a"]),
+        lambda model: calls.status(model),
+        lambda model: calls.metadata(model),
+    ],
+    ids=["search", "similar", "status", "metadata"],
+)
+def test_every_request_names_the_version_or_the_label(build: Callable[[Model], Call[Any]]) -> None:
+    newest = build(Model(name="shop")).request.model_spec
+    numbered = build(Model(name="shop", version=7)).request.model_spec
+    labelled = build(Model(name="shop", version_label="canary")).request.model_spec
+
+    assert (newest.name, newest.WhichOneof("version_choice")) == ("shop", None)
+    assert (numbered.name, numbered.version.value) == ("shop", 7)
+    assert (labelled.name, labelled.version_label) == ("shop", "canary")
+
+
+def test_every_list_begins_with_an_empty_text() -> None:
+    """What a server fills a request up with, to batch it with wider ones, is its first element."""
+    search = calls.search(_MODEL, ["a", "b"], histories=[["x", "y"], []], filters=[["c=d"], []])
+    rank = calls.rank(_MODEL, [["x"], ["y", "z"]])
+
+    assert _listed(search, "history") == [[b"", b"x", b"y"], [b"", b"", b""]]
+    assert _listed(search, "exclude") == [[b""], [b""]]
+    assert _listed(search, "filters") == [[b"", b"c=d"], [b"", b""]]
+    assert _listed(rank, "candidates") == [[b"", b"x", b""], [b"", b"y", b"z"]]
+    assert _listed(rank, "history") == [[b""], [b""]]
+
+
+def test_rank_takes_a_thousand_candidates_a_row() -> None:
+    assert len(_listed(calls.rank(_MODEL, [["x"] * 1000]), "candidates")[0]) == 1001
+    with pytest.raises(ValueError, match=r"at most 1,000 items a row\. Got 1,001\."):
+        calls.rank(_MODEL, [["x"], ["x"] * 1001])
+
+
+def test_predict_asks_for_the_outputs_it_is_told() -> None:
+    assert list(calls.predict(_MODEL, "search", {}).request.output_filter) == []
+    assert list(calls.predict(_MODEL, "search", {}, ["scores"]).request.output_filter) == ["scores"]
+
+
+def test_client_shows_the_arguments_of_its_methods() -> None:
+    similar = inspect.signature(Client("localhost:1").similar)
+
+    assert str(similar).startswith("(item_ids: 'Sequence[str]', k: 'int' = 10, exclude:")
+    assert similar.return_annotation == "list[list[Result]]"
+    assert Client.search.__doc__ is not None
+    assert "One text per row" in Client.search.__doc__
