@@ -53,7 +53,6 @@ class ServerConfig:
     max_num_load_retries: Annotated[int, "how often a failed load is tried again"] = 5
     load_retry_interval_micros: Annotated[int, "time between two attempts"] = 60_000_000
 
-    saved_model_tags: Annotated[tuple[str, ...], "tags of the graph to load, with commas"] = ("serve",)
     enable_model_warmup: Annotated[bool, "replay a version's warm-up requests before it is available"] = True
     num_request_iterations_for_warmup: Annotated[int, "how often each is replayed; 0 means once"] = 0
     enable_batching: Annotated[bool, "run requests of different callers together"] = False
@@ -65,9 +64,6 @@ class ServerConfig:
     tensorflow_intra_op_parallelism: Annotated[int, "threads within an operation, likewise"] = 0
     tensorflow_inter_op_parallelism: Annotated[int, "threads between operations, likewise"] = 0
     tensorflow_session_config_file: Annotated[Path | None, "text proto ConfigProto of the sessions"] = None
-    enable_signature_method_name_check: Annotated[
-        bool, "refuse a request whose kind is not the signature's method name"
-    ] = False
     enable_serialization_as_tensor_content: Annotated[
         bool, "answer with tensors as bytes, not as typed fields"
     ] = False

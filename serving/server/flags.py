@@ -14,8 +14,10 @@ USAGE = "usage: python -m serving.server --model_base_path=DIR | --model_config_
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-# Flags that change nothing here: there are no caches of remote files, no copies of graphs, and no TPU.
+# Flags that change nothing here: every signature that is answered is Predict's, and there are no caches of
+# remote files, no copies of graphs, and no TPU.
 _WITHOUT_EFFECT = {
+    "enable_signature_method_name_check",
     "flush_filesystem_caches",
     "remove_unused_fields_from_bundle_metagraph",
     "skip_initialize_tpu",
@@ -30,6 +32,7 @@ _UNSUPPORTED: dict[str, set[str]] = {
     "per_process_gpu_memory_fraction": {"0", "0.0"},
     "platform_config_file": {""},
     "prefer_tflite_model": {"false", "0"},
+    "saved_model_tags": {"serve"},
     "thread_pool_factory_config_file": {""},
     "use_alts_credentials": {"false", "0"},
     "xla_cpu_compilation_enabled": {"false", "0"},
@@ -110,9 +113,7 @@ def _readers() -> dict[str, Callable[[str], Any]]:
 def _shown(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
-    return (
-        ",".join(default) if isinstance(default, tuple) else ('""' if default in (None, "") else str(default))
-    )
+    return '""' if default in (None, "") else str(default)
 
 
 def _boolean(text: str) -> bool:
@@ -128,5 +129,4 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     str: str,
     str | Path | None: lambda text: text or None,
     Path | None: lambda text: Path(text) if text else None,
-    tuple[str, ...]: lambda text: tuple(text.split(",")),
 }

@@ -16,7 +16,6 @@ def _exponential(first: float, factor: float, count: int) -> tuple[float, ...]:
 
 
 _LATENCY_BOUNDS_US = _exponential(10, 1.8, 33)
-_EXAMPLE_COUNT_BOUNDS = _exponential(1, 2, 15)
 _QUEUING_BOUNDS_US = _exponential(100, 1.2, 52)
 # Clients choose some label values, such as the model's name; they must not fill the memory with them.
 _MAX_CELLS = 1000
@@ -119,11 +118,6 @@ class Metrics:
         self.runtime_latency = Histogram(
             f"{_PREFIX}/runtime_latency", "model_name", "API", "runtime", bounds=_LATENCY_BOUNDS_US
         )
-        self.request_example_counts = Histogram(
-            f"{_PREFIX}/request_example_counts", "model", bounds=_EXAMPLE_COUNT_BOUNDS
-        )
-        self.request_example_count_total = Counter(f"{_PREFIX}/request_example_count_total", "model")
-        self.request_log_count = Counter(f"{_PREFIX}/request_log_count", "model_name", "status_code")
         self.model_warmup_latency = Histogram(
             f"{_PREFIX}/model_warmup_latency", "model_path", "status", bounds=_LATENCY_BOUNDS_US
         )

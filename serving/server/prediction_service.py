@@ -17,11 +17,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.server.methods.classify import classify
 from serving.server.methods.metadata import get_model_metadata
-from serving.server.methods.multi_inference import multi_inference
 from serving.server.methods.predict import predict
-from serving.server.methods.regress import regress
+from serving.server.methods.refusals import refuse_examples, refuse_tasks
 from serving.server.metrics import Metrics
 from serving.server.status_error import StatusError
 from serving.server.versions.available import ServedModels
@@ -53,31 +51,28 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Classify(
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
-        """Gives classes and scores of examples."""
-        return self._infer("Classify", classify, request, context)
+        """Refuses the examples."""
+        return self._infer("Classify", refuse_examples, request, context)
 
     def Regress(
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
-        """Gives a value for each example."""
-        return self._infer("Regress", regress, request, context)
+        """Refuses the examples."""
+        return self._infer("Regress", refuse_examples, request, context)
 
     def MultiInference(
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
     ) -> inference_pb2.MultiInferenceResponse:
-        """Classifies and regresses the same examples; as the real server does, without counting."""
-        # The first task says which model and version answers all of them.
+        """Refuses the examples; as the real server does, without counting."""
+        # The first task says which model and version is asked.
         task = request.tasks[0] if request.tasks else inference_pb2.InferenceTask()
         task.model_spec.SetInParent()
         try:
-            with self._served.use(task) as (version, model):
-                response = multi_inference(model, request, **_limits(context))
+            with self._served.use(task) as (_, model):
+                refuse_tasks(model, request)
         except StatusError as error:
             context.abort(error.code, error.message)
             raise  # abort always raises; its stub does not say so in every version.
-        for result in response.results:
-            result.model_spec.version.value = version
-        return response
 
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext

@@ -1,4 +1,4 @@
-"""Tensors in requests and answers: every type TensorFlow has, in every form the real server reads."""
+"""Tensors in requests and answers, in every form the real server reads."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from serving.client import tensors
 
 Array = np.ndarray[Any, Any]
 
-_MAX_REPEATED = 2**24
-
 
 def read(proto: tensor_pb2.TensorProto) -> Array:
     """Reads a tensor; strings become an object array of ``bytes``.
@@ -25,14 +23,7 @@ def read(proto: tensor_pb2.TensorProto) -> Array:
     if proto.dtype == types_pb2.DT_STRING and proto.tensor_content:
         shape = tuple(dim.size for dim in proto.tensor_shape.dim)
         return _decode_strings(proto.tensor_content, math.prod(shape)).reshape(shape)
-    try:
-        return tensors.to_array(proto)
-    except ValueError:
-        if proto.dtype not in _RARE_TYPES:
-            raise
-    if math.prod(dim.size for dim in proto.tensor_shape.dim) > _MAX_REPEATED and not proto.tensor_content:
-        raise ValueError("A tensor of a rare type must be sent whole. Got a large one without its content.")
-    return tf.make_ndarray(proto)
+    return tensors.to_array(proto)
 
 
 def write(proto: tensor_pb2.TensorProto, array: Array, *, as_content: bool = False) -> None:
@@ -43,28 +34,15 @@ def write(proto: tensor_pb2.TensorProto, array: Array, *, as_content: bool = Fal
         array: Any shape; strings are an object array of ``bytes``.
         as_content: Whether to write bytes into ``tensor_content`` instead of values into the typed field.
     """
-    data_type = tf.as_dtype(array.dtype).as_datatype_enum
-    if as_content:
-        proto.dtype = data_type
-        proto.tensor_shape.SetInParent()
-        for size in array.shape:
-            proto.tensor_shape.dim.add(size=size)
-        is_text = data_type == types_pb2.DT_STRING
-        proto.tensor_content = _encode_strings(array.reshape(-1)) if is_text else array.tobytes()
-    elif data_type in _RARE_TYPES:
-        proto.CopyFrom(tf.make_tensor_proto(array))
-    else:
+    if not as_content:
         tensors.fill(proto, array)
-
-
-_RARE_TYPES = {
-    types_pb2.DT_BFLOAT16,
-    types_pb2.DT_COMPLEX64,
-    types_pb2.DT_COMPLEX128,
-    types_pb2.DT_QINT8,
-    types_pb2.DT_QUINT8,
-    types_pb2.DT_QINT32,
-}
+        return
+    proto.dtype = tf.as_dtype(array.dtype).as_datatype_enum
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    is_text = proto.dtype == types_pb2.DT_STRING
+    proto.tensor_content = _encode_strings(array.reshape(-1)) if is_text else array.tobytes()
 
 
 def _encode_strings(texts: Array) -> bytes:

@@ -44,8 +44,6 @@ INPUTS = {
     "wait": {"seconds": tf.TensorSpec([None], tf.float64)},
     "measure": {"text": _strings()},
     "to_number": {"text": _strings()},
-    "examples": {"inputs": _strings()},
-    "score": {"inputs": _strings()},
 }
 
 
@@ -148,29 +146,11 @@ class TinyModel(tf.Module):
         """Fails on most texts."""
         return {"number": tf.strings.to_number(text)}
 
-    def examples(self, inputs: Any) -> dict[str, Any]:
-        """Takes ``tf.train.Example`` with ``text`` and ``bonus``; ``write`` makes two signatures of it."""
-        features = {
-            "text": tf.io.FixedLenFeature([], tf.string, ""),
-            "bonus": tf.io.FixedLenFeature([], tf.float32, 0.0),
-        }
-        example = tf.io.parse_example(inputs, features)
-        length = tf.cast(tf.strings.length(example["text"]), tf.float32)
-        return {
-            "classes": tf.tile([["long", "liked"]], [tf.size(inputs), 1]),
-            "scores": tf.stack([length, example["bonus"]], axis=1),
-            "outputs": length + example["bonus"],
-        }
-
-    def score(self, inputs: Any) -> dict[str, Any]:
-        return {"outputs": self.examples(inputs)["outputs"]}
-
 
 def write(path: Path) -> None:
-    """Writes the model into ``path``, with a warm-up file, and a default for ``text`` of ``embed_item``.
+    """Writes the model into ``path``, with a warm-up file.
 
-    As in exports of TensorFlow 1, ``classify`` and ``regress`` share the tensors of ``examples``, and
-    ``both`` is ``measure`` and ``to_number`` side by side.
+    As in exports of TensorFlow 1, signatures share tensors: ``both`` is ``measure`` and ``to_number``.
     """
     model = TinyModel()
     signatures = {
@@ -182,24 +162,19 @@ def write(path: Path) -> None:
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     signature_defs = saved_model.meta_graphs[0].signature_def
-    signature_defs["embed_item"].defaults["text"].CopyFrom(tf.make_tensor_proto([""]))
-    for name, aliases in {"classify": ["classes", "scores"], "regress": ["outputs"]}.items():
-        signature_defs[name].inputs["inputs"].CopyFrom(signature_defs["examples"].inputs["inputs"])
-        for alias in aliases:
-            signature_defs[name].outputs[alias].CopyFrom(signature_defs["examples"].outputs[alias])
-        signature_defs[name].method_name = f"tensorflow/serving/{name}"
     both = signature_defs["both"]
     both.inputs["text"].CopyFrom(signature_defs["measure"].inputs["text"])
     both.outputs["length"].CopyFrom(signature_defs["measure"].outputs["length"])
     both.inputs["number_text"].CopyFrom(signature_defs["to_number"].inputs["text"])
     both.outputs["number"].CopyFrom(signature_defs["to_number"].outputs["number"])
-    both.method_name = "own/method"
+    both.method_name = tf.saved_model.PREDICT_METHOD_NAME
     file.write_bytes(saved_model.SerializeToString())
 
     log = prediction_log_pb2.PredictionLog()
     request = log.predict_log.request
     request.model_spec.signature_name = "embed_item"
     request.inputs["item_id"].CopyFrom(tf.make_tensor_proto(["apron"]))
+    request.inputs["text"].CopyFrom(tf.make_tensor_proto([""]))
     (path / "assets.extra").mkdir()
     with tf.io.TFRecordWriter(str(path / "assets.extra" / "tf_serving_warmup_requests")) as writer:
         writer.write(log.SerializeToString())

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc
 import numpy as np
-import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
@@ -17,12 +16,6 @@ from serving.server.batching.scheduler import OnDisconnect
 from serving.server.methods.signatures import resolved_spec, signature_name
 from serving.server.status_error import StatusError, invalid_argument
 from serving.server.versions.loaded_model import LoadedModel
-
-_METHOD_NAMES = [
-    tf.saved_model.PREDICT_METHOD_NAME,
-    tf.saved_model.CLASSIFY_METHOD_NAME,
-    tf.saved_model.REGRESS_METHOD_NAME,
-]
 
 
 def predict(
@@ -49,12 +42,6 @@ def predict(
     signature = model.signatures.get(name)
     if signature is None:
         raise StatusError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-    if model.checks_method_names and signature.method_name not in _METHOD_NAMES:
-        raise StatusError(
-            grpc.StatusCode.INTERNAL,
-            "Expected prediction signature method_name to be one of "
-            f"{{{', '.join(_METHOD_NAMES)}}}. Was: {signature.method_name}",
-        )
     inputs = _read_inputs(signature, request.inputs)
     aliases = _select_outputs(signature, request.output_filter)
     fetches = [signature.outputs[alias].name for alias in aliases]
@@ -79,7 +66,7 @@ def _read_inputs(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of the request by the name of the tensor to feed; the graph itself checks their types."""
     expected, sent = set(signature.inputs), set(protos)
-    if len(sent) > len(expected) or (len(sent) < len(expected) and not signature.defaults):
+    if len(sent) != len(expected):
         raise invalid_argument(
             f"input size does not match signature: {len(sent)}!={len(expected)} "
             f"len({{{_joined(sent)}}}) != len({{{_joined(expected)}}}). "
@@ -88,22 +75,16 @@ def _read_inputs(
         )
     inputs = {}
     for alias in sorted(expected):
-        if alias not in sent and alias not in signature.defaults:
+        if alias not in sent:
             raise invalid_argument(
                 f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in "
                 f"request and no default value provided. Inputs expected to be in the request "
-                f"{{{_joined(sent)}}}, or default input alias set: {_joined(signature.defaults)}"
+                f"{{{_joined(sent)}}}, or default input alias set: "
             )
         try:
-            proto = protos[alias] if alias in sent else signature.defaults[alias]
-            inputs[signature.inputs[alias].name] = tensor_protos.read(proto)
+            inputs[signature.inputs[alias].name] = tensor_protos.read(protos[alias])
         except (ValueError, MemoryError) as error:
             raise invalid_argument(f"tensor parsing error: {alias}") from error
-    if not sent <= expected:
-        raise invalid_argument(
-            f"Inputs contains invalid name. Used request inputs: {_joined(sent & expected)}, "
-            f"request input: {_joined(sent)}"
-        )
     return inputs
 
 

@@ -12,23 +12,14 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_pb2,
-    predict_pb2,
-    regression_pb2,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
 from serving.client import tensors
-from serving.server.methods.classify import classify
 from serving.server.methods.metadata import get_model_metadata
 from serving.server.methods.predict import predict
-from serving.server.methods.regress import regress
+from serving.server.methods.refusals import refuse_examples
 from serving.server.methods.signatures import signature_name
 from serving.server.methods.status import get_model_status
-from serving.server.rest.examples import fill_input, write_classifications, write_regressions
 from serving.server.rest.inputs import read_inputs
 from serving.server.rest.json import parse, quote
 from serving.server.rest.outputs import write_outputs
@@ -93,7 +84,7 @@ class RestCalls:
         if verb == "GET":
             run: _Run | None = self._show_metadata if method == "metadata" else self._show_status
         else:
-            run = {"predict": self._predict, "classify": self._classify, "regress": self._regress}.get(method)
+            run = {"predict": self._predict, "classify": self._refuse, "regress": self._refuse}.get(method)
         if run is None:
             raise malformed
         if match["name"] is None:
@@ -102,9 +93,8 @@ class RestCalls:
         return Call(model_name=spec.name, api=method if verb == "POST" else "", run=partial(run, spec))
 
     def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> str:
-        request = predict_pb2.PredictRequest(model_spec=spec)
         document = parse(body)
-        request.model_spec.signature_name = _read_signature_name(document)
+        request = _read_request(spec, document)
         with self._served.use(request) as (_, model):
             name = signature_name(request.model_spec)
             if name not in model.signatures:
@@ -119,23 +109,10 @@ class RestCalls:
             response = predict(model, request, timeout_s=self._timeout_s)
         return write_outputs(response.outputs, by_row=by_row)
 
-    def _classify(self, spec: model_pb2.ModelSpec, body: bytes) -> str:
-        request = classification_pb2.ClassificationRequest(model_spec=spec)
-        document = parse(body)
-        request.model_spec.signature_name = _read_signature_name(document)
-        fill_input(document, request.input)
+    def _refuse(self, spec: model_pb2.ModelSpec, body: bytes) -> str:
+        request = _read_request(spec, parse(body))
         with self._served.use(request) as (_, model):
-            response = classify(model, request, timeout_s=self._timeout_s)
-        return write_classifications(response.result)
-
-    def _regress(self, spec: model_pb2.ModelSpec, body: bytes) -> str:
-        request = regression_pb2.RegressionRequest(model_spec=spec)
-        document = parse(body)
-        request.model_spec.signature_name = _read_signature_name(document)
-        fill_input(document, request.input)
-        with self._served.use(request) as (_, model):
-            response = regress(model, request, timeout_s=self._timeout_s)
-        return write_regressions(response.result)
+            refuse_examples(model, request)
 
     def _show_status(self, spec: model_pb2.ModelSpec, body: bytes) -> str:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
@@ -173,14 +150,16 @@ def _read_spec(groups: Mapping[str, str | None]) -> model_pb2.ModelSpec:
     return spec
 
 
-def _read_signature_name(document: Mapping[str, Any]) -> str:
+def _read_request(spec: model_pb2.ModelSpec, document: Mapping[str, Any]) -> predict_pb2.PredictRequest:
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid_argument(
             f"JSON Value: {quote(document)} not formatted correctly. "
             "'signature_name' key must be a string value."
         )
-    return name
+    request = predict_pb2.PredictRequest(model_spec=spec)
+    request.model_spec.signature_name = name
+    return request
 
 
 def _write_message(message: Message) -> str:

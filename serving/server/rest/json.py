@@ -16,7 +16,7 @@ INDENT = " " * 4
 # Longer values would fill the message and hide what is wrong with them.
 _MAX_QUOTED = 256
 # NumPy's own number would round a double that it is compared with.
-MAX_FLOAT = float(np.finfo(np.float32).max)
+_MAX_FLOAT = float(np.finfo(np.float32).max)
 
 # What Python's parser says -> what the real server's says.
 _SENTENCES = {
@@ -124,7 +124,7 @@ def _sentence(error: json.JSONDecodeError) -> str:
 def quote(value: Any) -> str:
     """A JSON value as it stands in a message: indented by four, at most its first 256 characters."""
     if isinstance(value, float):
-        single = abs(value) <= MAX_FLOAT
+        single = abs(value) <= _MAX_FLOAT
         return write_decimals(np.array([value], dtype=np.float32 if single else np.float64))[0]
     quoted = ""
     # In pieces, because writing out a large body would take longer than answering it.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tensorflow.core.framework import tensor_pb2, types_pb2
+from tensorflow.core.framework import tensor_pb2
 
 from serving.client import tensors
 from serving.server.rest.json import (
@@ -19,21 +18,6 @@ from serving.server.rest.json import (
 from serving.server.status_error import invalid_argument
 
 Array = np.ndarray[Any, Any]
-_TYPES = {
-    types_pb2.DT_FLOAT,
-    types_pb2.DT_DOUBLE,
-    types_pb2.DT_INT8,
-    types_pb2.DT_INT16,
-    types_pb2.DT_INT32,
-    types_pb2.DT_INT64,
-    types_pb2.DT_UINT8,
-    types_pb2.DT_UINT32,
-    types_pb2.DT_UINT64,
-    types_pb2.DT_STRING,
-    types_pb2.DT_BOOL,
-}
-# Outputs that are called so hold bytes, not text.
-_BYTES_SUFFIX = "_bytes"
 
 
 def write_outputs(outputs: Mapping[str, tensor_pb2.TensorProto], *, by_row: bool) -> str:
@@ -44,27 +28,17 @@ def write_outputs(outputs: Mapping[str, tensor_pb2.TensorProto], *, by_row: bool
         by_row: Whether to write ``predictions``, one entry a row, or ``outputs``, one entry an output.
 
     Raises:
-        StatusError: When there is none, one has a type JSON cannot show, or, by row, they do not have the
-            same number of rows.
+        StatusError: If by row they do not have the same number of rows.
     """
-    if not outputs:
-        raise invalid_argument("Cannot convert empty tensor map to JSON")
-    arrays = {alias: _read(outputs[alias]) for alias in sorted(outputs)}
+    arrays = {alias: tensors.to_array(outputs[alias]) for alias in sorted(outputs)}
     if by_row:
         return write_object([("predictions", _write_rows(arrays))], depth=0)
     if len(arrays) == 1:
-        (written,) = (_write_column(alias, array, 1) for alias, array in arrays.items())
+        (written,) = (_write_column(array, depth=1) for array in arrays.values())
     else:
-        columns = [(alias, _write_column(alias, array, 2)) for alias, array in arrays.items()]
+        columns = [(alias, _write_column(array, depth=2)) for alias, array in arrays.items()]
         written = write_object(columns, depth=1)
     return write_object([("outputs", written)], depth=0)
-
-
-def _read(proto: tensor_pb2.TensorProto) -> Array:
-    if proto.dtype not in _TYPES:
-        name = types_pb2.DataType.Name(proto.dtype).removeprefix("DT_").lower()
-        raise invalid_argument(f"Failed to write JSON value for tensor type: {name}")
-    return tensors.to_array(proto)
 
 
 def _write_rows(arrays: Mapping[str, Array]) -> str:
@@ -79,8 +53,7 @@ def _write_rows(arrays: Mapping[str, Array]) -> str:
         num_rows = array.shape[0]
     if not num_rows:
         return "[]"
-    depth = 2 if len(arrays) == 1 else 3
-    columns = {alias: _write_entries(alias, array, depth) for alias, array in arrays.items()}
+    columns = {alias: _write_entries(array) for alias, array in arrays.items()}
     if len(columns) == 1:
         # The rows stand in one line, and only the bracket that ends them begins another.
         (rows,) = columns.values()
@@ -91,18 +64,18 @@ def _write_rows(arrays: Mapping[str, Array]) -> str:
     return write_array(rows, depth=1)
 
 
-def _write_entries(alias: str, array: Array, depth: int) -> list[str]:
+def _write_entries(array: Array) -> list[str]:
     """The entries of the first dimension, each in one line."""
-    texts = _write_values(alias, array, depth + array.ndim - 1)
+    texts = _write_values(array)
     for axis in range(array.ndim - 1, 0, -1):
         count, size = _count(array.shape[:axis]), array.shape[axis]
         texts = [write_array(texts[size * i : size * (i + 1)]) for i in range(count)]
     return texts
 
 
-def _write_column(alias: str, array: Array, depth: int) -> str:
+def _write_column(array: Array, *, depth: int) -> str:
     """The whole tensor, one value a line."""
-    texts = _write_values(alias, array, depth + array.ndim)
+    texts = _write_values(array)
     for axis in range(array.ndim - 1, -1, -1):
         count, size = _count(array.shape[:axis]), array.shape[axis]
         texts = [write_array(texts[size * i : size * (i + 1)], depth=depth + axis) for i in range(count)]
@@ -113,13 +86,10 @@ def _count(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=np.int64))
 
 
-def _write_values(alias: str, array: Array, depth: int) -> list[str]:
+def _write_values(array: Array) -> list[str]:
     values = array.reshape(-1)
     if values.dtype == np.object_:
-        if not alias.endswith(_BYTES_SUFFIX):
-            return [write_string(value) for value in values]
-        encoded = (base64.b64encode(value).decode() for value in values)
-        return [write_object([("b64", f'"{text}"')], depth=depth) for text in encoded]
+        return [write_string(value) for value in values]
     if values.dtype == np.bool_:
         return ["true" if value else "false" for value in values]
     if values.dtype in (np.float32, np.float64):

@@ -11,7 +11,6 @@ import binascii
 from itertools import chain
 from typing import Any
 
-import grpc
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
@@ -151,12 +150,6 @@ def _find_value_fault(value: Any, data_type: types_pb2.DataType) -> StatusError 
         except StatusError as error:
             return error
         return None
-    known = data_type in _INTEGERS or data_type in _FLOATS
-    if not known and data_type not in (types_pb2.DT_STRING, types_pb2.DT_BOOL):
-        return StatusError(
-            grpc.StatusCode.UNIMPLEMENTED,
-            f"Conversion of JSON Value: {quote(value)} to type: {_name(data_type)}",
-        )
     if _convert([value], data_type) is not None:
         return None
     if data_type in _FLOATS and type_name(value) == "Number":

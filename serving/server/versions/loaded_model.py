@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,9 @@ class LoadedModel:
 
     Args:
         path: The version's directory.
-        tags: The tags of the graph to load.
         session_config: Settings of TensorFlow's runtime.
         scheduler: Where requests are batched across callers, as ``batching`` says; None runs each by itself.
         batching: How to batch; only with a scheduler.
-        checks_method_names: Whether a signature's method name must fit the request's kind.
         metrics: Where requests are counted.
 
     Attributes:
@@ -39,17 +37,14 @@ class LoadedModel:
         self,
         path: Path,
         *,
-        tags: Collection[str] = ("serve",),
         session_config: tf.compat.v1.ConfigProto | None = None,
         scheduler: BatchScheduler | None = None,
         batching: BatchingParameters | None = None,
-        checks_method_names: bool = False,
         metrics: Metrics | None = None,
     ) -> None:
         self.path = path
-        self.checks_method_names = checks_method_names
         self.metrics = metrics or Metrics()
-        self._session = SavedModelSession(path, tags=tags, config=session_config)
+        self._session = SavedModelSession(path, config=session_config)
         self.signatures = self._session.signatures
         self._batching = None
         if scheduler is not None and batching is not None:

@@ -77,11 +77,9 @@ class ModelLoader:
         try:
             model = LoadedModel(
                 path,
-                tags=self._config.saved_model_tags,
                 session_config=self._session_config,
                 scheduler=self._scheduler,
                 batching=self._batching_of(path),
-                checks_method_names=self._config.enable_signature_method_name_check,
                 metrics=self._metrics,
             )
             status = "success"

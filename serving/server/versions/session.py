@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from serving.server.status_error import StatusError, code_of, invalid_argument
 
 Array = np.ndarray[Any, Any]
 
+_TAGS = {tf.saved_model.SERVING}
+
 
 class SavedModelSession:
     """A loaded graph whose tensors are fed and fetched by name.
@@ -28,27 +30,24 @@ class SavedModelSession:
 
     Args:
         path: The directory of the SavedModel.
-        tags: The tags of the graph to load.
         config: Settings of the runtime.
 
     Attributes:
         signatures: Every signature of the graph by its name.
 
     Raises:
-        StatusError: When no graph has these tags, or the runtime refuses the graph.
+        StatusError: When no graph is tagged ``serve``, or the runtime refuses the graph.
         OSError: When there is no SavedModel.
     """
 
-    def __init__(
-        self, path: Path, *, tags: Collection[str], config: tf.compat.v1.ConfigProto | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, config: tf.compat.v1.ConfigProto | None = None) -> None:
         loader = SavedModelLoader(str(path))
         try:
-            meta_graph = loader.get_meta_graph_def_from_tags(set(tags))
+            meta_graph = loader.get_meta_graph_def_from_tags(_TAGS)
         except RuntimeError as error:
             raise StatusError(
                 grpc.StatusCode.NOT_FOUND,
-                f"Could not find meta graph def matching supplied tags: {{ {' '.join(sorted(tags))} }}. "
+                f"Could not find meta graph def matching supplied tags: {{ {tf.saved_model.SERVING} }}. "
                 "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: "
                 "`saved_model_cli`",
             ) from error
@@ -61,7 +60,7 @@ class SavedModelSession:
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
             with self._graph.as_default():
-                loader.load(self._session, set(tags))
+                loader.load(self._session, _TAGS)
         except tf.errors.OpError as error:
             self._session.close()
             raise StatusError(code_of(error.error_code), error.message) from error

@@ -10,10 +10,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.server.methods.classify import classify
-from serving.server.methods.multi_inference import multi_inference
 from serving.server.methods.predict import predict
-from serving.server.methods.regress import regress
 from serving.server.status_error import StatusError, invalid_argument
 from serving.server.versions.loaded_model import LoadedModel
 
@@ -74,12 +71,6 @@ def _replay(model: LoadedModel, log: prediction_log_pb2.PredictionLog) -> None:
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
         predict(model, log.predict_log.request)
-    elif kind == "classify_log":
-        classify(model, log.classify_log.request)
-    elif kind == "regress_log":
-        regress(model, log.regress_log.request)
-    elif kind == "multi_inference_log":
-        multi_inference(model, log.multi_inference_log.request)
     elif kind is not None:
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}")

@@ -22,7 +22,6 @@ def test_flags_set_the_fields_of_the_configuration() -> None:
             "--enable_model_warmup=false",
             "--file_system_poll_wait_seconds=-1",
             "--ssl_config_file=/etc/tls.pbtxt",
-            "--saved_model_tags=tpu,serve",
         ]
     ).config
 
@@ -34,7 +33,6 @@ def test_flags_set_the_fields_of_the_configuration() -> None:
         enable_model_warmup=False,
         file_system_poll_wait_seconds=-1,
         ssl_config_file=Path("/etc/tls.pbtxt"),
-        saved_model_tags=("tpu", "serve"),
     )
 
 
@@ -53,7 +51,6 @@ def test_defaults_are_those_of_the_real_server() -> None:
     assert (config.port, config.model_name, config.file_system_poll_wait_seconds) == (8500, "default", 1)
     assert (config.max_num_load_retries, config.load_retry_interval_micros) == (5, 60_000_000)
     assert (config.rest_api_port, config.rest_api_timeout_in_ms) == (0, 30_000)
-    assert config.saved_model_tags == ("serve",)
     assert config.enable_model_warmup
     assert not config.enable_batching
 
@@ -104,6 +101,7 @@ def test_value_that_cannot_be_used_is_named(argument: str, sentence: str) -> Non
         "--per_process_gpu_memory_fraction=0.5",
         "--xla_cpu_compilation_enabled=true",
         "--mixed_precision=bfloat16",
+        "--saved_model_tags=tpu,serve",
         "--thread_pool_factory_config_file=/threads",
     ],
 )
@@ -124,6 +122,8 @@ def test_flag_for_what_only_the_real_server_does_is_refused_by_name(argument: st
         "--use_alts_credentials=false",
         "--platform_config_file=",
         "--per_process_gpu_memory_fraction=0",
+        "--saved_model_tags=serve",
+        "--enable_signature_method_name_check",
         "--flush_filesystem_caches=false",
         "--remove_unused_fields_from_bundle_metagraph",
         "--skip_initialize_tpu=true",

@@ -65,10 +65,7 @@ def test_a_fresh_server_declares_the_real_servers_metrics_sorted_by_name() -> No
         "# TYPE :tensorflow:serving:model_warmup_latency histogram\n"
         "# TYPE :tensorflow:serving:model_warmup_records_read counter\n"
         "# TYPE :tensorflow:serving:request_count counter\n"
-        "# TYPE :tensorflow:serving:request_example_count_total counter\n"
-        "# TYPE :tensorflow:serving:request_example_counts histogram\n"
         "# TYPE :tensorflow:serving:request_latency histogram\n"
-        "# TYPE :tensorflow:serving:request_log_count counter\n"
         "# TYPE :tensorflow:serving:runtime_latency histogram\n"
     )
 
@@ -79,7 +76,6 @@ def test_a_fresh_server_declares_the_real_servers_metrics_sorted_by_name() -> No
         ("request_latency", ("m", "Predict", "GRPC"), ["10", "18", "32.4"], "1.47476e+09", 33),
         ("runtime_latency", ("m", "Predict", "TF1"), ["10", "18", "32.4"], "1.47476e+09", 33),
         ("model_warmup_latency", ("/m/1", "OK"), ["10", "18", "32.4"], "1.47476e+09", 33),
-        ("request_example_counts", ("m",), ["1", "2", "4"], "16384", 15),
         ("queuing_latency", ("batch_threads",), ["100", "120", "144"], "1.09205e+06", 52),
     ],
 )
@@ -100,7 +96,7 @@ def test_value_is_the_first_cell_of_a_counter_and_0_for_what_is_unknown() -> Non
     metrics.request_count.increment("a", "OK", by=2)
     metrics.request_latency.observe(7, "a", "Predict", "GRPC")
     assert metrics.value("/tensorflow/serving/request_count") == 2
-    assert metrics.value("/tensorflow/serving/request_log_count") == 0
+    assert metrics.value("/tensorflow/serving/batching_session/wrapped_run_count") == 0
     assert metrics.value("/tensorflow/serving/request_latency") == 0
     assert metrics.value("/tensorflow/serving/unheard_of") == 0
 

@@ -57,13 +57,6 @@ def _no_type(request: Any) -> None:
     request.inputs["query"].ClearField("dtype")
 
 
-def _default_hides_a_wrong_name(request: Any) -> None:
-    request.model_spec.signature_name = "embed_item"
-    request.inputs.clear()
-    request.inputs["item_id"].CopyFrom(tf.make_tensor_proto(["apron"]))
-    request.inputs["more"].CopyFrom(tf.make_tensor_proto([""]))
-
-
 def _unknown_output(request: Any) -> None:
     request.output_filter.extend(["embedding", "embeddings"])
 
@@ -116,12 +109,6 @@ def _unknown_output_and_wrong_type(request: Any) -> None:
         ),
         pytest.param(_content_does_not_fit, "INVALID_ARGUMENT", "tensor parsing error: query", id="P5 size"),
         pytest.param(_no_type, "INVALID_ARGUMENT", "tensor parsing error: query", id="P5 type"),
-        pytest.param(
-            _default_hides_a_wrong_name,
-            "INVALID_ARGUMENT",
-            "Inputs contains invalid name. Used request inputs: item_id, request input: item_id,more",
-            id="P6",
-        ),
         pytest.param(
             _unknown_output,
             "INVALID_ARGUMENT",
@@ -198,16 +185,6 @@ def test_empty_signature_name_is_serving_default(prediction: Any) -> None:
     request.model_spec.name = "tandem"
 
     assert "len({}) != len({exclude,exclude_seen," in failure(lambda: prediction.Predict(request))[1]
-
-
-def test_missing_input_takes_the_default_of_the_signature(prediction: Any) -> None:
-    request = predict_request("embed_item")
-    request.inputs.clear()
-    request.inputs["item_id"].CopyFrom(tf.make_tensor_proto(["apron"]))
-
-    response = prediction.Predict(request)
-
-    np.testing.assert_allclose(response.outputs["embedding"].float_val, tiny_model.VECTORS[0], rtol=1e-6)
 
 
 def test_output_filter_limits_the_answer(prediction: Any) -> None:

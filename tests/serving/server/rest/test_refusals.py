@@ -185,24 +185,6 @@ BAD_PREDICTIONS: dict[str, tuple[str, Any, int, str]] = {
         "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: "
         "Cannot convert JSON value: 9007199254740993 to double without loss of precision.",
     ),
-    "no examples": (
-        "/v1/models/tandem:classify",
-        {},
-        400,
-        "JSON Value: {} When method is classify, key 'examples' is expected and was not found",
-    ),
-    "no classify signature": (
-        "/v1/models/tandem:classify",
-        {"signature_name": "nothing", "examples": [{}]},
-        400,
-        "No signature was found with the name: nothing",
-    ),
-    "no regress signature": (
-        "/v1/models/tandem:regress",
-        {"signature_name": "nothing", "examples": [{}]},
-        400,
-        "No signature was found with the name: nothing",
-    ),
 }
 
 

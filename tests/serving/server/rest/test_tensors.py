@@ -87,13 +87,6 @@ def test_what_is_not_of_the_type_or_not_regular_is_refused(type_name: str, value
     assert raised.value.error_code == 3
 
 
-def test_types_that_json_has_no_form_for_are_unimplemented() -> None:
-    with pytest.raises(StatusError) as raised:
-        to_array([1.5], types_pb2.DT_HALF)
-    assert raised.value.error_code == 12
-    assert raised.value.message == "Conversion of JSON Value: 1.5 to type: half"
-
-
 def test_lists_nested_deeper_than_a_tensor_can_be_are_refused() -> None:
     deep = json.loads("[" * 900 + "1" + "]" * 900)
     with pytest.raises(StatusError, match="at most 64 dimensions"):

@@ -131,13 +131,13 @@ def test_warm_up_can_be_left_out(load: Load, metrics: Metrics) -> None:
 
 def test_failing_warm_up_fails_the_load(load: Load, metrics: Metrics, own_path: Path) -> None:
     log = prediction_log_pb2.PredictionLog()
-    log.regress_log.request.model_spec.signature_name = "nothing"
+    log.predict_log.request.model_spec.signature_name = "nothing"
     with tf.io.TFRecordWriter(str(own_path / FILE)) as writer:
         writer.write(log.SerializeToString())
 
-    with pytest.raises(StatusError, match="No signature was found with the name: nothing"):
+    with pytest.raises(StatusError, match='Serving signature key "nothing" not found'):
         load(own_path)
-    assert f'model_warmup_latency_count{{model_path="{own_path}",status="INVALID_ARGUMENT"}} 1' in (
+    assert f'model_warmup_latency_count{{model_path="{own_path}",status="FAILED_PRECONDITION"}} 1' in (
         metrics.render()
     )
 
@@ -157,11 +157,6 @@ def test_truncated_variables_fail_the_load(load: Load, own_path: Path) -> None:
 
     with pytest.raises(StatusError):
         load(own_path)
-
-
-def test_other_tags_find_no_graph(load: Load) -> None:
-    with pytest.raises(StatusError, match=r"matching supplied tags: \{ train \}"):
-        load(saved_model_tags=("train",))
 
 
 @pytest.mark.parametrize(

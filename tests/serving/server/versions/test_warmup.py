@@ -42,66 +42,18 @@ def test_every_record_is_replayed(model: LoadedModel) -> None:
     assert warm_up(model) == 1
 
 
-def _examples_log() -> prediction_log_pb2.PredictionLog:
-    log = prediction_log_pb2.PredictionLog()
-    log.multi_inference_log.request.input.example_list.examples.add()
-    for name in ("classify", "regress"):
-        task = log.multi_inference_log.request.tasks.add(method_name=f"tensorflow/serving/{name}")
-        task.model_spec.name = "whatever the writer called it"
-        task.model_spec.signature_name = name
-    return log
-
-
-def _classify_log() -> prediction_log_pb2.PredictionLog:
-    log = prediction_log_pb2.PredictionLog()
-    log.classify_log.request.input.CopyFrom(_examples_log().multi_inference_log.request.input)
-    log.classify_log.request.model_spec.signature_name = "classify"
-    return log
-
-
-def _regress_log() -> prediction_log_pb2.PredictionLog:
-    log = prediction_log_pb2.PredictionLog()
-    log.regress_log.request.input.CopyFrom(_examples_log().multi_inference_log.request.input)
-    log.regress_log.request.model_spec.signature_name = "score"
-    return log
-
-
-@pytest.mark.parametrize(
-    ("log", "api"),
-    [
-        (_classify_log(), "Classify"),
-        (_regress_log(), "Regress"),
-        (_examples_log(), "MultiInference"),
-        (prediction_log_pb2.PredictionLog.FromString(_record("embed_item")), "Predict"),
-    ],
-    ids=["classify", "regress", "multi inference", "predict"],
-)
-def test_every_kind_of_request_is_replayed_as_often_as_asked_for(
-    model: LoadedModel,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    log: prediction_log_pb2.PredictionLog,
-    api: str,
+def test_every_record_is_replayed_as_often_as_asked_for(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write(tmp_path, [log.SerializeToString()] * 2)
+    _write(tmp_path, [_record("embed_item")] * 2)
     monkeypatch.setattr(model, "path", tmp_path)
     monkeypatch.setattr(model, "metrics", Metrics())
 
     assert warm_up(model, num_iterations=3) == 2
 
     (line,) = [line for line in model.metrics.render().splitlines() if ":runtime_latency_count{" in line]
-    assert f'API="{api}"' in line
+    assert 'API="Predict"' in line
     assert line.endswith(" 6")
-
-
-def test_multi_inference_without_tasks_fails_the_load(
-    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _write(tmp_path, [prediction_log_pb2.PredictionLog(multi_inference_log={}).SerializeToString()])
-    monkeypatch.setattr(model, "path", tmp_path)
-
-    with pytest.raises(StatusError, match="no name specified"):
-        warm_up(model)
 
 
 def test_no_file_is_fine(model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +77,13 @@ def test_no_file_is_fine(model: LoadedModel, tmp_path: Path, monkeypatch: pytest
             "UNIMPLEMENTED",
             "Unsupported log_type for warmup: 5",
         ),
+        (
+            [prediction_log_pb2.PredictionLog(classify_log={}).SerializeToString()],
+            "UNIMPLEMENTED",
+            "Unsupported log_type for warmup: 2",
+        ),
     ],
-    ids=["request fails", "not a log", "too many", "other kind"],
+    ids=["request fails", "not a log", "too many", "session", "examples"],
 )
 def test_error_fails_the_load(
     model: LoadedModel,
