@@ -1,28 +1,13 @@
 """TensorFlow Serving's messages without TensorFlow.
 
 ``tensorflow_serving.apis`` imports TensorFlow, which takes a client several seconds. The messages a client
-needs are declared here instead, with the names and numbers of the public ``.proto`` files, in a descriptor
-pool of their own: the default pool stays free for the generated modules, so both live in one process.
+needs are declared here instead, with the names and numbers of the public ``.proto`` files.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from serving.protobuf import compile_messages
 
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
-
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
-    "bool": _Field.TYPE_BOOL,
-    "bytes": _Field.TYPE_BYTES,
-    "double": _Field.TYPE_DOUBLE,
-    "float": _Field.TYPE_FLOAT,
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "string": _Field.TYPE_STRING,
-    "uint32": _Field.TYPE_UINT32,
-    "uint64": _Field.TYPE_UINT64,
-}
 _ENUMS = {
     "tensorflow.DataType": {
         "DT_INVALID": 0,
@@ -133,84 +118,20 @@ _MESSAGES = {
     "tensorflow.serving.ReloadConfigResponse": ["1 tensorflow.serving.StatusProto status"],
 }
 
+_CLASSES = compile_messages(_MESSAGES, enums=_ENUMS)
 
-def _add_field(message: descriptor_pb2.DescriptorProto, declaration: str, full_name: str) -> None:
-    """Adds ``"NUMBER [repeated|map|oneof:NAME] TYPE NAME"`` to ``message``."""
-    number, *rule, kind, name = declaration.split()
-    field = message.field.add(name=name, number=int(number), label=_Field.LABEL_OPTIONAL)
-    if kind in _SCALARS:
-        field.type = _SCALARS[kind]
-    else:
-        field.type = _Field.TYPE_ENUM if kind in _ENUMS else _Field.TYPE_MESSAGE
-        field.type_name = f".{kind}"
-    if rule == ["repeated"]:
-        field.label = _Field.LABEL_REPEATED
-    elif rule == ["map"]:
-        # protoc's name for it: signature_def becomes SignatureDefEntry.
-        entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
-        entry.options.map_entry = True
-        _add_field(entry, "1 string key", full_name)
-        _add_field(entry, f"2 {kind} value", full_name)
-        field.label = _Field.LABEL_REPEATED
-        field.type_name = f".{full_name}.{entry.name}"
-    elif rule:
-        oneof = rule[0].removeprefix("oneof:")
-        if oneof not in [declared.name for declared in message.oneof_decl]:
-            message.oneof_decl.add(name=oneof)
-        field.oneof_index = [declared.name for declared in message.oneof_decl].index(oneof)
-
-
-def _build_pool() -> descriptor_pool.DescriptorPool:
-    pool = descriptor_pool.DescriptorPool()
-    well_known = [any_pb2.DESCRIPTOR, wrappers_pb2.DESCRIPTOR]
-    for descriptor in well_known:
-        pool.AddSerializedFile(descriptor.serialized_pb)
-    files = {
-        package: descriptor_pb2.FileDescriptorProto(
-            name=f"tandem/{package}.proto", package=package, syntax="proto3", dependency=dependencies
-        )
-        for package, dependencies in (
-            ("tensorflow", []),
-            ("tensorflow.serving", [d.name for d in well_known] + ["tandem/tensorflow.proto"]),
-        )
-    }
-    messages: dict[str, descriptor_pb2.DescriptorProto] = {}
-    for full_name in sorted(_MESSAGES, key=lambda name: name.count(".")):
-        parent, name = full_name.rsplit(".", 1)
-        siblings = messages[parent].nested_type if parent in messages else files[parent].message_type
-        messages[full_name] = siblings.add(name=name)
-        for declaration in _MESSAGES[full_name]:
-            _add_field(messages[full_name], declaration, full_name)
-    for full_name, values in _ENUMS.items():
-        parent, name = full_name.rsplit(".", 1)
-        enums = messages[parent].enum_type if parent in messages else files[parent].enum_type
-        enum = enums.add(name=name)
-        for value, number in values.items():
-            enum.value.add(name=value, number=number)
-    for file in files.values():
-        pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-_POOL = _build_pool()
-
-
-def _message_class(name: str) -> Any:
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
-
-
-TensorShapeProto = _message_class("tensorflow.TensorShapeProto")
-TensorProto = _message_class("tensorflow.TensorProto")
-ModelSpec = _message_class("tensorflow.serving.ModelSpec")
-PredictRequest = _message_class("tensorflow.serving.PredictRequest")
-PredictResponse = _message_class("tensorflow.serving.PredictResponse")
-GetModelStatusRequest = _message_class("tensorflow.serving.GetModelStatusRequest")
-GetModelStatusResponse = _message_class("tensorflow.serving.GetModelStatusResponse")
-GetModelMetadataRequest = _message_class("tensorflow.serving.GetModelMetadataRequest")
-GetModelMetadataResponse = _message_class("tensorflow.serving.GetModelMetadataResponse")
-SignatureDefMap = _message_class("tensorflow.serving.SignatureDefMap")
-ReloadConfigRequest = _message_class("tensorflow.serving.ReloadConfigRequest")
-ReloadConfigResponse = _message_class("tensorflow.serving.ReloadConfigResponse")
+TensorShapeProto = _CLASSES["tensorflow.TensorShapeProto"]
+TensorProto = _CLASSES["tensorflow.TensorProto"]
+ModelSpec = _CLASSES["tensorflow.serving.ModelSpec"]
+PredictRequest = _CLASSES["tensorflow.serving.PredictRequest"]
+PredictResponse = _CLASSES["tensorflow.serving.PredictResponse"]
+GetModelStatusRequest = _CLASSES["tensorflow.serving.GetModelStatusRequest"]
+GetModelStatusResponse = _CLASSES["tensorflow.serving.GetModelStatusResponse"]
+GetModelMetadataRequest = _CLASSES["tensorflow.serving.GetModelMetadataRequest"]
+GetModelMetadataResponse = _CLASSES["tensorflow.serving.GetModelMetadataResponse"]
+SignatureDefMap = _CLASSES["tensorflow.serving.SignatureDefMap"]
+ReloadConfigRequest = _CLASSES["tensorflow.serving.ReloadConfigRequest"]
+ReloadConfigResponse = _CLASSES["tensorflow.serving.ReloadConfigResponse"]
 
 DATA_TYPES: dict[int, str] = {number: name for name, number in _ENUMS["tensorflow.DataType"].items()}
 STATES: dict[int, str] = {

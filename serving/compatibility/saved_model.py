@@ -9,54 +9,49 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from dataset.errors import DataError
+from serving.protobuf import compile_messages
 
 SAVED_MODEL_FILE = "saved_model.pb"
 
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
-    "bytes": _Field.TYPE_BYTES,
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "string": _Field.TYPE_STRING,
-}
 # A map is, in the file, a repeated message of key and value; an enum is an int32.
 _MESSAGES = {
-    "SavedModel": ["2 repeated MetaGraphDef meta_graphs"],
-    "MetaGraphDef": ["1 optional MetaInfoDef meta_info_def", "2 optional GraphDef graph_def"],
-    "MetaInfoDef": ["4 repeated string tags"],
-    "GraphDef": [
-        "1 repeated NodeDef node",
-        "2 optional FunctionDefLibrary library",
-        "4 optional VersionDef versions",
+    "tensorflow.SavedModel": ["2 repeated tensorflow.MetaGraphDef meta_graphs"],
+    "tensorflow.MetaGraphDef": ["1 tensorflow.MetaInfoDef meta_info_def", "2 tensorflow.GraphDef graph_def"],
+    "tensorflow.MetaInfoDef": ["4 repeated string tags"],
+    "tensorflow.GraphDef": [
+        "1 repeated tensorflow.NodeDef node",
+        "2 tensorflow.FunctionDefLibrary library",
+        "4 tensorflow.VersionDef versions",
     ],
-    "VersionDef": [
-        "1 optional int32 producer",
-        "2 optional int32 min_consumer",
+    "tensorflow.VersionDef": [
+        "1 int32 producer",
+        "2 int32 min_consumer",
         "3 repeated int32 bad_consumers",
     ],
-    "FunctionDefLibrary": ["1 repeated FunctionDef function"],
-    "FunctionDef": ["1 optional OpDef signature", "3 repeated NodeDef node_def"],
-    "OpDef": ["1 optional string name"],
-    "NodeDef": [
-        "1 optional string name",
-        "2 optional string op",
+    "tensorflow.FunctionDefLibrary": ["1 repeated tensorflow.FunctionDef function"],
+    "tensorflow.FunctionDef": ["1 tensorflow.OpDef signature", "3 repeated tensorflow.NodeDef node_def"],
+    "tensorflow.OpDef": ["1 string name"],
+    "tensorflow.NodeDef": [
+        "1 string name",
+        "2 string op",
         "3 repeated string input",
-        "5 repeated AttrEntry attr",
+        "5 repeated tensorflow.AttrEntry attr",
     ],
-    "AttrEntry": ["1 optional string key", "2 optional AttrValue value"],
-    "AttrValue": [
-        "1 optional ListValue list",
-        "2 optional bytes s",
-        "3 optional int64 i",
-        "6 optional int32 type",
-        "9 optional string placeholder",
+    "tensorflow.AttrEntry": ["1 string key", "2 tensorflow.AttrValue value"],
+    "tensorflow.AttrValue": [
+        "1 tensorflow.ListValue list",
+        "2 bytes s",
+        "3 int64 i",
+        "6 int32 type",
+        "9 string placeholder",
     ],
-    "ListValue": ["2 repeated bytes s", "6 repeated int32 type"],
+    "tensorflow.ListValue": ["2 repeated bytes s", "6 repeated int32 type"],
 }
+# The syntax of version 2 tells a number that is 0 from one that is not there.
+_SAVED_MODEL = compile_messages(_MESSAGES, syntax="proto2")["tensorflow.SavedModel"]
 
 
 def read_saved_model(folder: Path) -> Any:
@@ -69,7 +64,7 @@ def read_saved_model(folder: Path) -> Any:
         TensorFlow's ``SavedModel``, of which only the fields above can be asked for.
 
     Raises:
-        DataError: There is none, or it cannot be read.
+        DataError: If there is none, or it cannot be read.
     """
     path = folder / SAVED_MODEL_FILE
     try:
@@ -86,26 +81,3 @@ def read_saved_model(folder: Path) -> Any:
             "the file may be cut off or of another kind."
         )
     return saved_model
-
-
-def _saved_model_class() -> Any:
-    # The syntax of version 2 tells a number that is 0 from one that is not there.
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tandem/saved_model.proto", package="tandem", syntax="proto2"
-    )
-    for name, declarations in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for declaration in declarations:
-            number, rule, kind, field_name = declaration.split()
-            field = message.field.add(name=field_name, number=int(number))
-            field.label = _Field.LABEL_REPEATED if rule == "repeated" else _Field.LABEL_OPTIONAL
-            if kind in _SCALARS:
-                field.type = _SCALARS[kind]
-            else:
-                field.type, field.type_name = _Field.TYPE_MESSAGE, f".tandem.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tandem.SavedModel"))
-
-
-_SAVED_MODEL = _saved_model_class()

@@ -8,79 +8,43 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import text_format
 from google.protobuf.message import Message
 
+from serving.protobuf import compile_messages
 from serving.server.status_error import StatusError, invalid_argument
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
-_PACKAGE = "tensorflow.serving"
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {"bool": _Field.TYPE_BOOL, "int64": _Field.TYPE_INT64, "string": _Field.TYPE_STRING}
-
-# Message -> its fields in the order of their numbers, which start at 1: type and name.
-_MESSAGES: dict[str, list[tuple[str, str]]] = {
-    "BatchingParameters": [
-        ("google.protobuf.Int64Value", "max_batch_size"),
-        ("google.protobuf.Int64Value", "batch_timeout_micros"),
-        ("google.protobuf.Int64Value", "max_enqueued_batches"),
-        ("google.protobuf.Int64Value", "num_batch_threads"),
-        ("google.protobuf.StringValue", "thread_pool_name"),
-        ("repeated int64", "allowed_batch_sizes"),
-        ("bool", "pad_variable_length_inputs"),
-        ("google.protobuf.BoolValue", "enable_large_batch_splitting"),
-        ("google.protobuf.Int64Value", "max_execution_batch_size"),
-    ],
-    "PrometheusConfig": [("bool", "enable"), ("string", "path")],
-    "MonitoringConfig": [(f"{_PACKAGE}.PrometheusConfig", "prometheus_config")],
-    "SSLConfig": [
-        ("string", "server_key"),
-        ("string", "server_cert"),
-        ("string", "custom_ca"),
-        ("bool", "client_verify"),
-    ],
-}
-
-
-def _declare() -> descriptor_pool.DescriptorPool:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tandem/server_config.proto",
-        package=_PACKAGE,
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-    for message_name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=message_name)
-        for number, (type_name, field_name) in enumerate(fields, start=1):
-            repeated = type_name.startswith("repeated ")
-            label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-            field = message.field.add(name=field_name, number=number, label=label)
-            scalar = _SCALARS.get(type_name.removeprefix("repeated "))
-            if scalar is None:
-                field.type, field.type_name = _Field.TYPE_MESSAGE, f".{type_name}"
-            else:
-                field.type = scalar
-    # A pool of their own: a later tensorflow-serving-api may register messages of the same names.
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.Add(file)
-    return pool
-
-
-_POOL = _declare()
-
-
-def _message_class(name: str) -> Any:
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-
-
-BatchingParameters = _message_class("BatchingParameters")
-MonitoringConfig = _message_class("MonitoringConfig")
-SSLConfig = _message_class("SSLConfig")
+_CLASSES = compile_messages(
+    {
+        "tensorflow.serving.BatchingParameters": [
+            "1 google.protobuf.Int64Value max_batch_size",
+            "2 google.protobuf.Int64Value batch_timeout_micros",
+            "3 google.protobuf.Int64Value max_enqueued_batches",
+            "4 google.protobuf.Int64Value num_batch_threads",
+            "5 google.protobuf.StringValue thread_pool_name",
+            "6 repeated int64 allowed_batch_sizes",
+            "7 bool pad_variable_length_inputs",
+            "8 google.protobuf.BoolValue enable_large_batch_splitting",
+            "9 google.protobuf.Int64Value max_execution_batch_size",
+        ],
+        "tensorflow.serving.PrometheusConfig": ["1 bool enable", "2 string path"],
+        "tensorflow.serving.MonitoringConfig": ["1 tensorflow.serving.PrometheusConfig prometheus_config"],
+        "tensorflow.serving.SSLConfig": [
+            "1 string server_key",
+            "2 string server_cert",
+            "3 string custom_ca",
+            "4 bool client_verify",
+        ],
+    }
+)
+BatchingParameters = _CLASSES["tensorflow.serving.BatchingParameters"]
+MonitoringConfig = _CLASSES["tensorflow.serving.MonitoringConfig"]
+SSLConfig = _CLASSES["tensorflow.serving.SSLConfig"]
 
 
 def parse_text(path: Path, message_class: type[AnyMessage]) -> AnyMessage:
