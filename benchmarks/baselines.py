@@ -15,8 +15,9 @@ import numpy as np
 
 from benchmarks.dataset import Dataset, Events, Judgments, load_dataset
 from components.retrieval_evaluator.evaluation import Evaluation, ScoreFunction, as_listed
-from components.retrieval_evaluator.recommendation import ALL, NOVEL, evaluate_recommendation
-from components.retrieval_evaluator.search import SEARCH, evaluate_search
+from components.retrieval_evaluator.names import ALL, NOVEL, SEARCH
+from components.retrieval_evaluator.recommendation import evaluate_recommendation
+from components.retrieval_evaluator.search import evaluate_search
 from dataset.errors import DataError
 from models.channels.ease import Ease
 from models.channels.item_knn import ItemKnn

@@ -33,7 +33,7 @@ from benchmarks.machine import machine
 from dataset.errors import DataError
 from dataset.manifest import Manifest
 from dataset.tables import expand_paths, read_batches
-from pipeline.config import Config, load_config
+from pipeline.config import load_config
 
 _POLL_S = 0.05
 
@@ -216,7 +216,8 @@ class Nodes:
         from tfx_bsl.public.tfxio import TFExampleRecord
 
         from dataset import features
-        from models.preprocessing import preprocess_items
+        from models.config import ModelConfig
+        from models.preprocessing import item_settings, preprocess_items
 
         table = self._manifest.items
         types = dict.fromkeys((features.ITEM_ID, *table.text, *table.categorical), tf.string)
@@ -226,7 +227,7 @@ class Nodes:
             {name: tf.io.VarLenFeature(kind) for name, kind in types.items()}
         )
         source = TFExampleRecord(str(self._folder / "items" / "Split-all" / "*"), schema=schema)
-        settings = {"manifest": self._manifest.to_json(), "config": Config().to_json(), "encoder": "minilm"}
+        settings = item_settings(table, ModelConfig())
         with (
             beam.Pipeline(options=PipelineOptions(self._context.beam_pipeline_args)) as pipeline,
             tft_beam.Context(temp_dir=str(self._folder / "tmp")),

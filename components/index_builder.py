@@ -20,12 +20,12 @@ from components.frames import BYTES, FLOAT, read_frame
 from dataset import features
 from dataset.contract import ItemsTable
 from dataset.manifest import Manifest
+from models.config import ModelConfig
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
-from models.trained import TrainedModel
+from models.trained import TrainedModel, config_of
 from models.two_tower import CATEGORIES, NUMBERS
 from models.vocabularies import Vocabularies, rows_of
-from pipeline.config import Config
 from serving.servable.catalogue import CATALOGUE_FILE, Value, write_catalogue
 from serving.servable.histories import UserTable
 from serving.servable.servable import Servable
@@ -48,7 +48,8 @@ def IndexBuilder(
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     servable: OutputArtifact[standard_artifacts.Model],
     manifest: Parameter[str],
-    config: Parameter[str],
+    num_candidates: Parameter[int],
+    max_users: Parameter[int],
     # An optional input is spelt so; `Optional` TFX does not know here.
     events: InputArtifact[standard_artifacts.Examples] = None,
 ) -> None:
@@ -65,10 +66,11 @@ def IndexBuilder(
         transform_graph: What transformed them.
         servable: Where to.
         manifest: The dataset as JSON.
-        config: The configuration as JSON.
+        num_candidates: Items retrieved for the ranker.
+        max_users: Users whose latest history the servable carries, most recently active first.
         events: The log that the model was trained on; its span is written down.
     """
-    dataset, settings = Manifest.from_json(manifest), Config.from_json(config)
+    dataset = Manifest.from_json(manifest)
     items = load_item_table(
         dataset.items,
         examples_pattern=os.path.join(artifact_utils.get_split_uri([item_examples], features.ALL), "*"),
@@ -76,22 +78,23 @@ def IndexBuilder(
         text_vectors=load_text_vectors(text_embeddings.uri),
     )
     folder = path_utils.serving_model_path(model.uri)
+    config = config_of(folder)
     trained, trained_on = TrainedModel.load(folder, items), Vocabularies.load(folder).items
     source = InteractionSource(
-        interactions.uri, transform_graph=transform_graph.uri, manifest=dataset, model=settings.model
+        interactions.uri, transform_graph=transform_graph.uri, manifest=dataset, model=config
     )
     users = on_catalogue(source.load(features.USERS_AT_END), rows_of(trained_on, items.ids))
-    if len(users) > settings.serve.max_users:
-        last_seen = np.argsort(-users.times, kind="stable")[: settings.serve.max_users]
+    if len(users) > max_users:
+        last_seen = np.argsort(-users.times, kind="stable")[:max_users]
         users = users.take(np.sort(last_seen))
     module = Servable(
         trained,
         items,
-        _user_table(users, source, settings),
-        max_history=settings.model.max_history,
-        max_query_tokens=settings.model.max_query_tokens,
-        max_text_tokens=settings.model.max_text_tokens,
-        num_candidates=settings.serve.num_candidates,
+        _user_table(users, source, config),
+        max_history=config.max_history,
+        max_query_tokens=config.max_query_tokens,
+        max_text_tokens=config.max_text_tokens,
+        num_candidates=num_candidates,
     )
     folder = path_utils.serving_model_dir(servable.uri)
     tf.saved_model.save(module, folder, signatures=module.signatures())
@@ -126,8 +129,8 @@ def on_catalogue(users: Contexts, rows: np.ndarray) -> Contexts:
     return dataclasses.replace(users, inputs=inputs, histories=histories)
 
 
-def _user_table(users: Contexts, source: InteractionSource, config: Config) -> UserTable:
-    length = config.model.max_history
+def _user_table(users: Contexts, source: InteractionSource, config: ModelConfig) -> UserTable:
+    length = config.max_history
     unknown = np.array([size - 1 for size in source.category_sizes], np.int32)
     if not len(users):
         return UserTable(

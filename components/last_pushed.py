@@ -19,12 +19,12 @@ class Execution:
     Attributes:
         id: In the metadata store.
         inputs: Artifact ids by input name.
-        parameters: Execution parameters that are text, by name.
+        parameters: Execution parameters, by name.
     """
 
     id: int
     inputs: dict[str, list[int]]
-    parameters: dict[str, str]
+    parameters: dict[str, Any]
 
 
 def maker_of(store: Any, artifact_id: int) -> Execution:
@@ -36,21 +36,26 @@ def maker_of(store: Any, artifact_id: int) -> Execution:
         if event.type in _INPUTS:
             inputs.setdefault(event.path.steps[0].key, []).append(event.artifact_id)
     (execution,) = store.get_executions_by_id([made_by])
-    parameters = {name: value.string_value for name, value in execution.custom_properties.items()}
+    parameters = {
+        name: getattr(value, value.WhichOneof("value")) for name, value in execution.custom_properties.items()
+    }
     return Execution(id=made_by, inputs=inputs, parameters=parameters)
 
 
-def index_pushed_last(store: Any) -> Execution | None:
-    """The execution of IndexBuilder whose servable was pushed last; ``None`` if nothing was pushed."""
+def pushed_last(store: Any) -> Execution | None:
+    """The execution of Pusher that was the last to push; ``None`` if nothing was pushed."""
     pushed = [
         artifact.id
         for artifact in store.get_artifacts_by_type("PushedModel")
         if artifact.custom_properties["pushed"].int_value == 1
     ]
-    if not pushed:
-        return None
-    (servable,) = maker_of(store, max(pushed)).inputs["model"]
-    return maker_of(store, servable)
+    return maker_of(store, max(pushed)) if pushed else None
+
+
+def index_pushed_last(store: Any) -> Execution | None:
+    """The execution of IndexBuilder whose servable was pushed last; ``None`` if nothing was pushed."""
+    push = pushed_last(store)
+    return maker_of(store, *push.inputs["model"]) if push else None
 
 
 class LastPushed(ResolverStrategy):

@@ -108,7 +108,7 @@ class Pusher(base_component.BaseComponent):
 
     Args:
         model: The servable.
-        model_blessing: From RetrievalEvaluator; left out where only the index is new.
+        model_blessing: From ModelGate; left out where only the index is new.
         infra_blessing: From ServingValidator.
         destination: The folder that holds one folder a model; may be a runtime parameter, which TFX's own
             Pusher, whose destination is a message, could only take as JSON.

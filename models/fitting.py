@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import replicas
-from pipeline.config import TrainConfig
+from models.config import TrainConfig
 
 Inputs = dict[str, tf.Tensor]
 

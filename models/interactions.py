@@ -12,10 +12,10 @@ import tensorflow_transform as tft
 
 from dataset import features
 from dataset.manifest import Manifest
+from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.text_encoder import TextEncoder
 from models.two_tower import CATEGORIES, NUMBERS
-from pipeline.config import ModelConfig, TrainConfig
 
 _SHUFFLE = 20_000
 _DAY_S = 86_400.0

@@ -11,9 +11,34 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from dataset import features
+from dataset.contract import ItemsTable
 from dataset.manifest import Manifest
+from models.config import ModelConfig
 from models.tokenizer import Tokenizer
-from pipeline.config import Config
+
+
+def item_settings(table: ItemsTable, model: ModelConfig) -> dict[str, Any]:
+    """What `preprocess_items` reads, of the dataset and of the model."""
+    return {
+        "text": list(table.text),
+        "categorical": list(table.categorical),
+        "numeric": list(table.numeric),
+        "has_availability": bool(table.availability),
+        "encoder": model.encoder,
+        "max_text_tokens": model.max_text_tokens,
+    }
+
+
+def interaction_settings(manifest: Manifest, model: ModelConfig) -> dict[str, Any]:
+    """What `preprocess_interactions` reads, of the dataset and of the model."""
+    users = manifest.users
+    return {
+        "has_events": manifest.events is not None,
+        "categorical": list(users.categorical) if users else [],
+        "numeric": list(users.numeric) if users else [],
+        "encoder": model.encoder,
+        "max_query_tokens": model.max_query_tokens,
+    }
 
 
 def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
@@ -21,31 +46,28 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Args:
         inputs: Raw item features, string or float ``[batch, 1]``, sparse where values may be missing.
-        custom_config: ``manifest`` and ``config`` as JSON, and ``encoder``, its name.
+        custom_config: From `item_settings`.
 
     Returns:
         ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``. For a
         categorical column, its value as string ``[batch]`` and its index int64 ``[batch]``; for a numeric
         one, its scaled value and missing flag, float32 ``[batch]``. ``available``: int64 ``[batch]``.
     """
-    manifest = Manifest.from_json(custom_config["manifest"])
-    config = Config.from_json(custom_config["config"])
-    table = manifest.items
-    texts = [_dense(inputs[name], b"") for name in table.text]
+    texts = [_dense(inputs[name], b"") for name in custom_config["text"]]
     tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
     text = tf.strings.strip(tf.strings.join(texts, separator=" "))
     outputs = {
         features.ITEM_ID: _dense(inputs[features.ITEM_ID], b""),
         features.TITLE: texts[0],
-        features.TOKENS: tf.cast(tokenizer(text, length=config.model.max_text_tokens), tf.int64),
+        features.TOKENS: tf.cast(tokenizer(text, length=custom_config["max_text_tokens"]), tf.int64),
         features.AVAILABLE: _dense(inputs[features.AVAILABLE], 1)
-        if table.availability
+        if custom_config["has_availability"]
         else tf.ones(tf.shape(texts[0]), tf.int64),
     }
-    for name in table.categorical:
+    for name in custom_config["categorical"]:
         outputs[name] = _dense(inputs[name], b"")
         outputs[features.index_of(name)] = _index(outputs[name], features.vocabulary_of(name))
-    for name in table.numeric:
+    for name in custom_config["numeric"]:
         outputs |= _number(inputs[name], name)
     return outputs
 
@@ -55,17 +77,15 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
 
     Args:
         inputs: Raw interaction features: string ``[batch, 1]`` single values and sparse lists.
-        custom_config: As for `preprocess_items`.
+        custom_config: From `interaction_settings`.
 
     Returns:
         ``query_tokens``: int64 ``[batch, max_query_tokens]``. ``user_row``: int64 ``[batch]``, the
         vocabulary's size for an unknown user. ``user/…`` columns as for items. The rest unchanged.
     """
-    manifest = Manifest.from_json(custom_config["manifest"])
-    config = Config.from_json(custom_config["config"])
     tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
     query = _dense(inputs[features.QUERY], b"")
-    tokens = tf.cast(tokenizer(query, length=config.model.max_query_tokens), tf.int64)
+    tokens = tf.cast(tokenizer(query, length=custom_config["max_query_tokens"]), tf.int64)
     user_id = _dense(inputs[features.USER_ID], b"")
     outputs = {
         features.QUERY: query,
@@ -75,7 +95,7 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
         # An empty query has no tokens at all, so that "no query" can be told from its tokens.
         features.QUERY_TOKENS: tokens * tf.cast(tf.strings.length(query) > 0, tf.int64)[:, None],
         features.USER_ROW: _index(user_id, features.vocabulary_of(features.USER_ID))
-        if manifest.events
+        if custom_config["has_events"]
         else tf.zeros_like(tokens[:, 0]),
     }
     for name in (
@@ -87,12 +107,11 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
         features.VALUE,
     ):
         outputs[name] = inputs[name]
-    if manifest.users:
-        for column in manifest.users.categorical:
-            name = features.user_feature(column)
-            outputs[features.index_of(name)] = _index(_dense(inputs[name], b""), features.vocabulary_of(name))
-        for column in manifest.users.numeric:
-            outputs |= _number(inputs[features.user_feature(column)], features.user_feature(column))
+    for column in custom_config["categorical"]:
+        name = features.user_feature(column)
+        outputs[features.index_of(name)] = _index(_dense(inputs[name], b""), features.vocabulary_of(name))
+    for column in custom_config["numeric"]:
+        outputs |= _number(inputs[features.user_feature(column)], features.user_feature(column))
     return outputs
 
 

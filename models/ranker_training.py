@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from dataset import features
 from models.candidate_features import CandidateFeatures
+from models.config import ModelConfig, TrainConfig
 from models.interactions import Contexts
 from models.ranker import RATING, RELEVANCE, Heads, Ranker
 from models.retriever import Retriever
-from pipeline.config import Config
 
 _BATCH = 32
 _HOLDOUT = 5
@@ -141,47 +141,47 @@ class RankerModel(keras.Model):
 
 
 def fit_ranker(
-    candidates: Candidates, heads: Heads, candidate_features: CandidateFeatures, config: Config
+    candidates: Candidates,
+    heads: Heads,
+    candidate_features: CandidateFeatures,
+    *,
+    model: ModelConfig,
+    train: TrainConfig,
 ) -> tuple[Ranker, list[dict[str, Any]]]:
     """Fits on four fifths of the contexts and keeps the epoch whose order is best on the last fifth.
 
     Returns:
         The ranker and its learning curves.
     """
-    keras.utils.set_random_seed(config.train.seed)
-    model = RankerModel(
-        Ranker(heads, num_cross_layers=config.model.num_cross_layers, seed=config.train.seed),
-        candidate_features,
+    keras.utils.set_random_seed(train.seed)
+    fitted = RankerModel(
+        Ranker(heads, num_cross_layers=model.num_cross_layers, seed=train.seed), candidate_features
     )
-    order = np.random.default_rng(config.train.seed).permutation(len(candidates))
+    order = np.random.default_rng(train.seed).permutation(len(candidates))
     held_out = candidates.take(np.sort(order[::_HOLDOUT]))
     # Too few to hold any out are all trained on.
     trained_on = np.delete(order, np.s_[::_HOLDOUT]) if len(order) >= _HOLDOUT else order
     training = candidates.take(np.sort(trained_on))
-    data = (
-        tf.data.Dataset.from_tensor_slices(training.arrays)
-        .shuffle(4096, seed=config.train.seed)
-        .batch(_BATCH)
-    )
-    model.compile(optimizer=keras.optimizers.Adam(config.train.learning_rate), jit_compile=False)
+    data = tf.data.Dataset.from_tensor_slices(training.arrays).shuffle(4096, seed=train.seed).batch(_BATCH)
+    fitted.compile(optimizer=keras.optimizers.Adam(train.learning_rate), jit_compile=False)
     best, best_weights, points, losses = -1.0, [], [], []
-    for epoch in range(config.train.ranker_epochs + 1):
+    for epoch in range(train.ranker_epochs + 1):
         if epoch:
             losses.append(
-                [epoch, float(model.fit(data, epochs=1, shuffle=False, verbose=0).history["loss"][0])]
+                [epoch, float(fitted.fit(data, epochs=1, shuffle=False, verbose=0).history["loss"][0])]
             )
-        value = _order_quality(model, held_out, heads)
+        value = _order_quality(fitted, held_out, heads)
         points.append([epoch, value])
         # Epoch 0 only shows where retrieval's order stood: its probabilities mean nothing yet.
-        if value > best and (epoch or not config.train.ranker_epochs):
-            best, best_weights = value, [v.numpy() for v in model.ranker.variables]
-    for variable, value in zip(model.ranker.variables, best_weights, strict=True):
+        if value > best and (epoch or not train.ranker_epochs):
+            best, best_weights = value, [v.numpy() for v in fitted.ranker.variables]
+    for variable, value in zip(fitted.ranker.variables, best_weights, strict=True):
         variable.assign(value)
     curves = [
         {"phase": "ranker", "metric": "val_ndcg@10", "points": points},
         {"phase": "ranker", "metric": "loss", "points": losses},
     ]
-    return model.ranker, curves
+    return fitted.ranker, curves
 
 
 def _order_quality(model: RankerModel, held_out: Candidates, heads: Heads) -> float:

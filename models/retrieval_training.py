@@ -14,6 +14,7 @@ import tensorflow as tf
 from dataset import features
 from dataset.errors import DataError
 from models.backup import Backup, Progress
+from models.config import ModelConfig, TrainConfig
 from models.fitting import Adam, batch_unit, fit
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable
@@ -22,7 +23,6 @@ from models.text_encoder import TextEncoder
 from models.two_tower import TwoTower
 from models.validation import dense_scores, graded_ndcg, novel_ndcg
 from models.warm_start import WarmStart
-from pipeline.config import Config, TrainConfig
 
 _METRIC = "val_ndcg@10"
 
@@ -48,7 +48,7 @@ class Phase:
     epochs: int
 
 
-def phases(config: Config, *, has_events: bool, has_judgments: bool) -> list[Phase]:
+def phases(train: TrainConfig, *, has_events: bool, has_judgments: bool) -> list[Phase]:
     """Events first; judgments after, which are few and move the text part alone."""
     events = Phase(
         name="events",
@@ -56,7 +56,7 @@ def phases(config: Config, *, has_events: bool, has_judgments: bool) -> list[Pha
         validation_split=features.VALIDATION,
         watched=features.USERS_AT_VALIDATION,
         metric=novel_ndcg,
-        epochs=config.train.epochs,
+        epochs=train.epochs,
     )
     judgments = Phase(
         name="judgments",
@@ -64,7 +64,7 @@ def phases(config: Config, *, has_events: bool, has_judgments: bool) -> list[Pha
         validation_split=features.JUDGED_VALIDATION,
         watched=features.JUDGED_VALIDATION,
         metric=graded_ndcg,
-        epochs=config.train.judgment_epochs,
+        epochs=train.judgment_epochs,
     )
     return [events] * has_events + [judgments] * has_judgments
 
@@ -77,7 +77,8 @@ class RetrievalTrainer:
         source: The interactions.
         encoder: Makes a fresh text encoder; a trainable one must not carry over what an earlier fit taught
             it.
-        config: Everything else.
+        model: The architecture.
+        train: How it is fitted.
         item_counts: int64 ``[num_items]``, how often each item is a target in training.
         starts: When validation and test begin, epoch seconds.
         log_dir: Where TensorBoard logs and backups go.
@@ -91,14 +92,16 @@ class RetrievalTrainer:
         items: ItemTable,
         source: InteractionSource,
         encoder: Callable[[], TextEncoder],
-        config: Config,
+        model: ModelConfig,
+        train: TrainConfig,
         item_counts: np.ndarray,
         starts: tuple[int, int],
         log_dir: str,
         strategy: tf.distribute.Strategy,
         warm_start: WarmStart | None = None,
     ):
-        self.items, self._source, self._encoder, self._config = items, source, encoder, config
+        self.items, self._source, self._encoder = items, source, encoder
+        self._model, self._train = model, train
         counts = item_counts if item_counts.any() else np.ones(len(items))
         self._probabilities = ((counts + 1) / (counts + 1).sum()).astype(np.float32)
         self._starts, self._log_dir, self._strategy = starts, log_dir, strategy
@@ -108,13 +111,13 @@ class RetrievalTrainer:
 
     def build(self) -> TwoTower:
         """A new model with the encoder as it came, the same every time for one seed."""
-        keras.utils.set_random_seed(self._config.train.seed)
+        keras.utils.set_random_seed(self._train.seed)
         with self._strategy.scope():
             model = TwoTower(
                 self.items,
                 self._encoder(),
-                config=self._config.model,
-                train=self._config.train,
+                config=self._model,
+                train=self._train,
                 num_users=self._source.num_users,
                 user_category_sizes=self._source.category_sizes,
                 num_user_numbers=self._source.num_user_numbers,
@@ -230,7 +233,7 @@ class RetrievalTrainer:
 
     def _batches(self, num_contexts: int) -> tuple[TrainConfig, int]:
         """The settings with a batch that the contexts fill, and the number of steps of an epoch."""
-        train, unit = self._config.train, batch_unit(self._strategy, self._config.train)
+        train, unit = self._train, batch_unit(self._strategy, self._train)
         if train.batch_size % unit:
             raise DataError(
                 "train.batch_size must be a multiple of train.accumulation_steps times the number of "

@@ -14,7 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dataset.settings import section_of
 from models.candidate_features import CandidateFeatures
+from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.ranker import Heads, Ranker
 from models.retriever import Retriever
@@ -23,7 +25,6 @@ from models.tokenizer import VOCABULARY_FILE, Tokenizer
 from models.two_tower import TwoTower
 from models.validation import item_matrix
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
-from pipeline.config import Config
 
 TOWERS_FILE, SELECTED_FILE = "two_tower.npz", "selected.npz"
 _DESCRIPTION, _RANKER, _SHARES = "model.json", "ranker.npz", "item_shares.npy"
@@ -52,11 +53,12 @@ class TrainedModel:
     vocabularies: Vocabularies
     selected: TwoTower | None = None
 
-    def save(self, folder: str, config: Config) -> None:
-        """Writes weights, vocabulary, architecture and configuration."""
+    def save(self, folder: str, model: ModelConfig, train: TrainConfig) -> None:
+        """Writes weights, vocabulary, architecture and settings."""
         tf.io.gfile.makedirs(folder)
         description = {
-            "config": config.to_json(),
+            "model": dataclasses.asdict(model),
+            "train": dataclasses.asdict(train),
             "num_users": self.two_tower.query_tower.num_users,
             "user_category_sizes": [e.input_dim for e in self.two_tower.query_tower.category_embeddings],
             "num_user_numbers": self.num_user_numbers,
@@ -80,19 +82,19 @@ class TrainedModel:
         Items that are new since live on what is known of them, as `ItemTower` has it: their rows are zeros.
         """
         description = json.loads(_read(folder, _DESCRIPTION))
-        config = Config.from_json(description["config"])
+        config = section_of(ModelConfig, "model", description["model"])
         two_tower = TwoTower(
             items,
             TextEncoder.from_architecture(folder, **encoder_settings(config)),
-            config=config.model,
-            train=config.train,
+            config=config,
+            train=section_of(TrainConfig, "train", description["train"]),
             num_users=description["num_users"],
             user_category_sizes=tuple(description["user_category_sizes"]),
             num_user_numbers=description["num_user_numbers"],
         )
         heads = description["heads"]
         ranker = Ranker(
-            Heads(**heads | {"kinds": tuple(heads["kinds"])}), num_cross_layers=config.model.num_cross_layers
+            Heads(**heads | {"kinds": tuple(heads["kinds"])}), num_cross_layers=config.num_cross_layers
         )
         trained_on = Vocabularies.load(folder)
         vocabularies = dataclasses.replace(trained_on, items=items.ids)
@@ -130,19 +132,19 @@ def build_retriever(two_tower: TwoTower) -> Retriever:
     return Retriever(tf.constant(vectors), text_dim=two_tower.encoder.output_dim)
 
 
-def encoder_settings(config: Config) -> dict[str, Any]:
+def encoder_settings(model: ModelConfig) -> dict[str, Any]:
     """How the encoder pools and how much of it learns."""
     return {
-        "pooling": config.model.pooling,
-        "trainable_part": config.model.trainable,
-        "lora_rank": config.model.lora_rank,
-        "num_top_layers": config.model.num_top_layers,
+        "pooling": model.pooling,
+        "trainable_part": model.trainable,
+        "lora_rank": model.lora_rank,
+        "num_top_layers": model.num_top_layers,
     }
 
 
-def config_of(folder: str) -> Config:
-    """The configuration that a saved model was trained with."""
-    return Config.from_json(json.loads(_read(folder, _DESCRIPTION))["config"])
+def config_of(folder: str) -> ModelConfig:
+    """The architecture of a saved model."""
+    return section_of(ModelConfig, "model", json.loads(_read(folder, _DESCRIPTION))["model"])
 
 
 def _weights(model: keras.Model, *, trainable_only: bool = False) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import Any
@@ -13,7 +14,9 @@ import tensorflow as tf
 from dataset import features
 from dataset.errors import DataError
 from dataset.manifest import Manifest
+from dataset.settings import section_of
 from models.candidate_features import CandidateFeatures
+from models.config import ModelConfig, TrainConfig
 from models.interactions import InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.ranker import Heads, Ranker
@@ -27,9 +30,44 @@ from models.two_tower import TwoTower
 from models.validation import query_matrix
 from models.vocabularies import Vocabularies
 from models.warm_start import Origin, WarmStart
-from pipeline.config import Config
 
 CURVES_FILE = "curves.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What training reads of a run's configuration.
+
+    Attributes:
+        manifest: The dataset.
+        model: The architecture.
+        train: How it is fitted.
+        num_candidates: Items retrieved for the ranker, as it is served.
+    """
+
+    manifest: Manifest
+    model: ModelConfig
+    train: TrainConfig
+    num_candidates: int
+
+    def custom_config(self) -> dict[str, Any]:
+        """As TFX hands it to `run_fn`."""
+        return {
+            "manifest": self.manifest.to_json(),
+            "model": dataclasses.asdict(self.model),
+            "train": dataclasses.asdict(self.train),
+            "num_candidates": self.num_candidates,
+        }
+
+    @classmethod
+    def from_custom_config(cls, custom_config: dict[str, Any]) -> Settings:
+        """Reads what `custom_config` wrote."""
+        return cls(
+            manifest=Manifest.from_json(custom_config["manifest"]),
+            model=section_of(ModelConfig, "model", custom_config["model"]),
+            train=section_of(TrainConfig, "train", custom_config["train"]),
+            num_candidates=custom_config["num_candidates"],
+        )
 
 
 def run_fn(fn_args: Any) -> None:
@@ -37,27 +75,20 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: TFX's `FnArgs` with, beside the usual, ``item_examples``, ``item_transform_graph``,
-            ``text_embeddings`` and ``summary`` folders, and ``custom_config`` holding ``manifest`` and
-            ``config`` as JSON and the name of the ``encoder``.
+            ``text_embeddings`` and ``summary`` folders, and ``custom_config`` as `Settings` writes it.
     """
-    manifest = Manifest.from_json(fn_args.custom_config["manifest"])
-    config = Config.from_json(fn_args.custom_config["config"])
-    encoder_name = fn_args.custom_config["encoder"]
+    settings = Settings.from_custom_config(fn_args.custom_config)
     strategy = training_strategy()
-    keras.utils.set_random_seed(config.train.seed)
+    keras.utils.set_random_seed(settings.train.seed)
     tf.config.experimental.enable_op_determinism()
-    _train(fn_args, manifest, config, encoder_name, strategy)
+    _train(fn_args, settings, strategy)
 
 
-def _train(
-    fn_args: Any,
-    manifest: Manifest,
-    config: Config,
-    encoder_name: str,
-    strategy: tf.distribute.Strategy,
-) -> None:
+def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -> None:
+    manifest, config, train = settings.manifest, settings.model, settings.train
+
     def encoder() -> TextEncoder:
-        return TextEncoder.from_pretrained(encoder_name, **encoder_settings(config))
+        return TextEncoder.from_pretrained(config.encoder, **encoder_settings(config))
 
     items = load_item_table(
         manifest.items,
@@ -69,8 +100,8 @@ def _train(
         fn_args.interactions,
         transform_graph=fn_args.transform_graph_path,
         manifest=manifest,
-        model=config.model,
-        encoder=encoder() if config.model.trainable == "frozen" else None,
+        model=config,
+        encoder=encoder() if config.trainable == "frozen" else None,
     )
     counts, starts = _read_counts(fn_args.summary, len(items)), _read_starts(fn_args.summary)
     vocabularies = Vocabularies.read(
@@ -84,7 +115,8 @@ def _train(
         items=items,
         source=source,
         encoder=encoder,
-        config=config,
+        model=config,
+        train=train,
         item_counts=counts,
         starts=starts,
         log_dir=fn_args.model_run_dir,
@@ -92,27 +124,27 @@ def _train(
         warm_start=WarmStart(base, vocabularies, config, origin) if base else None,
     )
     phase_list = phases(
-        config, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
+        train, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
     )
     selected, epochs = trainer.select(phase_list)
-    two_tower = trainer.refit(phase_list, epochs) if config.train.refit else selected
+    two_tower = trainer.refit(phase_list, epochs) if train.refit else selected
     if not is_chief(strategy):
         # TFX wants to find it after every `run_fn`.
         tf.io.gfile.makedirs(fn_args.serving_model_dir)
         return
     # The ranker is small: the chief fits it alone.
     shares = (counts / max(counts.sum(), 1)).astype(np.float32)
-    ranker, curves = _fit_ranker(selected, source, items, shares, manifest, config)
+    ranker, curves = _fit_ranker(selected, source, items, shares, settings)
     model = TrainedModel(
         two_tower=two_tower,
         ranker=ranker,
-        tokenizer=Tokenizer.from_pretrained(encoder_name),
+        tokenizer=Tokenizer.from_pretrained(config.encoder),
         item_shares=shares,
         num_user_numbers=source.num_user_numbers,
         vocabularies=vocabularies,
-        selected=selected if config.train.refit else None,
+        selected=selected if train.refit else None,
     )
-    model.save(fn_args.serving_model_dir, config)
+    model.save(fn_args.serving_model_dir, config, train)
     origin.save(fn_args.serving_model_dir)
     written = {"curves": trainer.curves + curves, "best_epochs": epochs}
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
@@ -125,33 +157,32 @@ def _fit_ranker(
     source: InteractionSource,
     items: ItemTable,
     shares: np.ndarray,
-    manifest: Manifest,
-    config: Config,
+    settings: Settings,
 ) -> tuple[Ranker, list[dict[str, Any]]]:
-    heads = heads_of(manifest)
+    heads, train = heads_of(settings.manifest), settings.train
     retriever = build_retriever(model)
     sources = [(features.USERS_AT_VALIDATION, False)] * bool(heads.kinds)
     sources += [(features.JUDGED_TRAIN, True), (features.JUDGED_VALIDATION, True)] * heads.has_relevance
     found: Candidates | None = None
     for split, judged in sources:
         contexts = with_targets(source.load(split))
-        rng = np.random.default_rng(config.train.seed)
-        if not judged and len(contexts) > config.train.ranker_users:
-            contexts = contexts.take(np.sort(rng.permutation(len(contexts))[: config.train.ranker_users]))
+        rng = np.random.default_rng(train.seed)
+        if not judged and len(contexts) > train.ranker_users:
+            contexts = contexts.take(np.sort(rng.permutation(len(contexts))[: train.ranker_users]))
         if len(contexts):
             part = retrieve_candidates(
                 contexts,
                 query_matrix(model, contexts),
                 retriever,
                 heads,
-                k=config.serve.num_candidates,
+                k=settings.num_candidates,
                 judged=judged,
             )
             found = part if found is None else found + part
     candidate_features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=shares)
     if found is None:
         raise DataError("The validation split must hold a user with a past or a judged query. Got none.")
-    return fit_ranker(found, heads, candidate_features, config)
+    return fit_ranker(found, heads, candidate_features, model=settings.model, train=train)
 
 
 def heads_of(manifest: Manifest) -> Heads:

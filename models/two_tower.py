@@ -12,11 +12,11 @@ from keras import ops
 
 from dataset import features
 from models import replicas
+from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.item_tower import ItemTower
 from models.query_tower import QueryTower
 from models.text_encoder import TextEncoder
-from pipeline.config import ModelConfig, TrainConfig
 
 CATEGORIES, NUMBERS = "user_categories", "user_numbers"
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from dataset.errors import DataError
 from dataset.manifest import Manifest
+from models.config import ModelConfig
 from models.trained import SELECTED_FILE, TOWERS_FILE, config_of
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies, carried, carried_rows
-from pipeline.config import Config
 
 _FILE = "origin.json"
 
@@ -72,7 +72,7 @@ class WarmStart:
     Args:
         folder: What `TrainedModel.save` and `Origin.save` wrote.
         vocabularies: Of the new model.
-        config: Of the new model.
+        model: The architecture of the new model.
         origin: Of the new model.
 
     Raises:
@@ -80,7 +80,7 @@ class WarmStart:
             to where the earlier model has learnt.
     """
 
-    def __init__(self, folder: str, vocabularies: Vocabularies, config: Config, origin: Origin):
+    def __init__(self, folder: str, vocabularies: Vocabularies, model: ModelConfig, origin: Origin):
         before = Origin.load(folder)
         if any(now < then for now, then in zip(origin.starts, before.starts, strict=True)):
             raise DataError(
@@ -96,10 +96,10 @@ class WarmStart:
                 "train.warm_start = false for one run."
             )
         earlier = config_of(folder)
-        if earlier.model != config.model:
+        if earlier != model:
             raise DataError(
                 "train.warm_start must begin from a model with the same [model] settings. Got "
-                f"{earlier.model} before and {config.model} now; set train.warm_start = false for one run."
+                f"{earlier} before and {model} now; set train.warm_start = false for one run."
             )
         self._folder, self._now, self._before = folder, vocabularies, Vocabularies.load(folder)
 

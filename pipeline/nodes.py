@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import threading
 import time
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import psutil
 from tfx import v1 as tfx
-from tfx.orchestration.local import local_dag_runner
-from tfx.orchestration.portable import launcher
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from pipeline.report.report import NodeCost
 
@@ -91,28 +94,73 @@ class NodeMonitor:
         return int(total)
 
 
+class WatchedLauncher(launcher.Launcher):
+    """Tells the monitor: TFX's runner has no hooks, and its log can be switched off by what it runs.
+
+    Args:
+        monitor: Told when the node begins, runs and ends.
+        **settings: Of TFX's own launcher.
+    """
+
+    def __init__(self, *, monitor: NodeMonitor, **settings: Any):
+        super().__init__(**settings)
+        self._monitor = monitor
+        # What runs the node has been made by now, and the specification only goes into the node's cache key.
+        # Without Beam's flags there: where its stages run is no reason to run them again.
+        specification = settings["executor_spec"]
+        if isinstance(specification, executable_spec_pb2.BeamExecutableSpec):
+            program = specification.python_executor_spec
+            self._executor_spec = executable_spec_pb2.BeamExecutableSpec(python_executor_spec=program)
+
+    def launch(self) -> Any:
+        """Runs the node."""
+        self._monitor.begin(self._pipeline_node.node_info.id)
+        # A resolver has no executor, and its work is never cached.
+        if self._system_node_handler:
+            self._monitor.note_executor()
+        result = super().launch()
+        self._monitor.end()
+        return result
+
+    def _run_executor(self, execution_info: Any) -> Any:
+        self._monitor.note_executor()
+        return super()._run_executor(execution_info)
+
+
+class _WatchedRunner(tfx.orchestration.LocalDagRunner):
+    """TFX's local runner, which takes no launcher from outside, with ours."""
+
+    def __init__(self, monitor: NodeMonitor):
+        super().__init__()
+        self._monitor = monitor
+
+    def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None) -> None:
+        """Runs the nodes in their order."""
+        run_id = datetime.datetime.now().isoformat()
+        runtime_parameter_utils.substitute_runtime_parameter(
+            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+        )
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
+        connection = deployment.metadata_connection_config
+        database = getattr(connection, connection.WhichOneof("connection_config"))
+        for node in pipeline.nodes:
+            node_id = node.pipeline_node.node_info.id
+            WatchedLauncher(
+                monitor=self._monitor,
+                pipeline_node=node.pipeline_node,
+                mlmd_connection=metadata.Metadata(database),
+                pipeline_info=pipeline.pipeline_info,
+                pipeline_runtime_spec=pipeline.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+            ).launch()
+
+
 def run_nodes(pipeline: tfx.dsl.Pipeline, monitor: NodeMonitor) -> None:
     """Runs a pipeline; a node that fails ends the run, and the next run resumes at it."""
-
-    class WatchedLauncher(launcher.Launcher):
-        """Tells the monitor: TFX's runner has no hooks, and its log can be switched off by what it runs."""
-
-        def launch(self) -> Any:
-            monitor.begin(self._pipeline_node.node_info.id)
-            # A resolver has no executor, and its work is never cached.
-            if self._system_node_handler:
-                monitor.note_executor()
-            result = super().launch()
-            monitor.end()
-            return result
-
-        def _run_executor(self, execution_info: Any) -> Any:
-            monitor.note_executor()
-            return super()._run_executor(execution_info)
-
-    with monitor, mock.patch.object(local_dag_runner.launcher, "Launcher", WatchedLauncher):
+    with monitor:
         try:
-            tfx.orchestration.LocalDagRunner().run(pipeline)
+            _WatchedRunner(monitor).run(pipeline)
         except BaseException:
             # Ends the progress line, so that the error begins on its own.
             print(flush=True)

@@ -18,6 +18,7 @@ from components.index_builder import IndexBuilder
 from components.interaction_builder.component import InteractionBuilder
 from components.last_served import PushedModel
 from components.latest_blessed import BlessedTrainedOnOther, LatestOtherBlessedModel
+from components.model_gate import ModelGate
 from components.pusher import Pusher
 from components.retrieval_evaluator.component import RetrievalEvaluator
 from components.serving_validator import ServingValidator
@@ -27,7 +28,9 @@ from components.trainer import Trainer
 from dataset import features
 from dataset.errors import DataError
 from dataset.manifest import TABLES, Manifest
-from pipeline.config import Config, KubeflowConfig
+from models.preprocessing import interaction_settings, item_settings
+from models.training import Settings
+from pipeline.config import Config
 from pipeline.drift import drift_nodes, is_compared, skew_nodes
 
 
@@ -72,11 +75,9 @@ def create_pipeline(
         replaces: The version that is served now, where it is known when the pipeline is built.
         metadata_connection_config: Of ML Metadata; None where the orchestrator brings its own.
     """
-    encoder = config.model.encoder
-    # What a node is given to run on is no reason to run it again.
-    parameters = dataclasses.replace(config, kubeflow=KubeflowConfig()).to_json()
-    settings = {"manifest": manifest.to_json(), "config": parameters, "encoder": encoder}
-    dataset, configuration = settings["manifest"], settings["config"]
+    # What a node is given is part of its cache key: it gets what it reads, and runs again when that changes.
+    dataset, model, train, serve = manifest.to_json(), config.model, config.train, config.serve
+    evaluation = config.evaluation
 
     # Every table: read, measured, compared with its schema.
     tables = [name for name in TABLES if getattr(manifest, name) is not None]
@@ -84,7 +85,7 @@ def create_pipeline(
     schemas: dict[str, Any] = {}
     nodes: list[Any] = []
     for name in tables:
-        max_drift = config.evaluation.max_drift if has_metadata else None
+        max_drift = evaluation.max_drift if has_metadata else None
         raw[name], schemas[name], table_nodes = read_table(manifest, name, locations, max_drift=max_drift)
         nodes += table_nodes
     validators = [node for node in nodes if isinstance(node, ExampleValidator)]
@@ -95,20 +96,20 @@ def create_pipeline(
         schema=schemas["items"],
         preprocessing_fn="models.preprocessing.preprocess_items",
         splits_config=tfx.proto.SplitsConfig(analyze=[features.ALL], transform=[features.ALL]),
-        custom_config=settings,
+        custom_config=item_settings(manifest.items, model),
         # The tables have been measured; nothing reads the statistics of what a Transform reads and writes.
         disable_statistics=True,
     ).with_id("Transform.items")
     embedder = TextEmbedder(
         examples=item_transform.outputs["transformed_examples"],
         transform_graph=item_transform.outputs["transform_graph"],
-        encoder=encoder,
-        pooling=config.model.pooling,
+        encoder=model.encoder,
+        pooling=model.pooling,
         cache_dir=locations.cache,
     )
 
     # Events, users and judgments: joined, split, the newest window compared with training, tokenised.
-    builder = InteractionBuilder(raw, manifest=dataset, max_history=config.model.max_history)
+    builder = InteractionBuilder(raw, manifest=dataset, max_history=model.max_history)
     for gate in (item_transform, builder):
         gate.add_upstream_nodes(validators)
     splits = (features.EVENT_SPLITS if manifest.events else ()) + (
@@ -116,7 +117,7 @@ def create_pipeline(
     )
     skew: list[Any] = []
     if manifest.events is not None:
-        skew = skew_nodes(manifest, builder.outputs["examples"], splits, config.evaluation.max_drift)
+        skew = skew_nodes(manifest, builder.outputs["examples"], splits, evaluation.max_drift)
     # Vocabularies and scales come from the training splits alone.
     analyse = [features.TRAIN] * bool(manifest.events) + [features.JUDGED_TRAIN] * bool(manifest.judgments)
     transform = tfx.components.Transform(
@@ -124,18 +125,20 @@ def create_pipeline(
         schema=builder.outputs["schema"],
         preprocessing_fn="models.preprocessing.preprocess_interactions",
         splits_config=tfx.proto.SplitsConfig(analyze=analyse, transform=list(splits)),
-        custom_config=settings,
+        custom_config=interaction_settings(manifest, model),
         disable_statistics=True,
     ).with_id("Transform.interactions")
 
     # MlmPretrainer's place is here: it would hand the Trainer, the TextEmbedder and the servable an encoder
     # adapted to the catalogue's text. Tuner's is beside it: it would hand the Trainer its best settings.
-    base_model = _base_model(transform, has_metadata) if config.train.warm_start else None
+    base_model = _base_model(transform, has_metadata) if train.warm_start else None
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         splits=analyse,
-        custom_config=settings,
+        custom_config=Settings(
+            manifest=manifest, model=model, train=train, num_candidates=serve.num_candidates
+        ).custom_config(),
         base_model=base_model.outputs["model"] if base_model else None,
         further={
             "item_examples": item_transform.outputs["transformed_examples"],
@@ -153,11 +156,12 @@ def create_pipeline(
         interactions=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         manifest=dataset,
-        config=configuration,
+        num_candidates=serve.num_candidates,
+        max_users=serve.max_users,
         **({"events": raw["events"]} if manifest.events else {}),
     )
 
-    # The gate: against baselines and the last blessed model, then behind a real server.
+    # Measured beside baselines and the last blessed model; two gates, the second behind a real server.
     servable = index.outputs["servable"]
     if has_metadata:
         blessed = tfx.dsl.Resolver(
@@ -178,29 +182,39 @@ def create_pipeline(
             "text_embeddings": embedder.outputs["embeddings"],
         },
         manifest=dataset,
-        config=configuration,
-        encoder=encoder,
+        encoder=model.encoder,
+        pooling=model.pooling,
+        max_query_tokens=model.max_query_tokens,
+        max_ease_items=evaluation.max_ease_items,
     )
     evaluator = tfx.components.Evaluator(
         examples=retrieval_evaluator.outputs["candidates"],
         example_splits=[features.ALL],
         eval_config=_ranking_metrics(),
     )
+    model_gate = ModelGate(
+        evaluation=retrieval_evaluator.outputs["evaluation"],
+        model=servable,
+        baseline_model=blessed.outputs["model"],
+        min_ratio_to_popularity=evaluation.min_ratio_to_popularity,
+        min_ratio_to_zero_shot=evaluation.min_ratio_to_zero_shot,
+        max_loss_to_blessed=evaluation.max_loss_to_blessed,
+        **({"events": raw["events"]} if manifest.events else {}),
+    )
     serving_validator = ServingValidator(
         model=servable,
-        max_latency_ms=config.serve.max_latency_ms,
-        tf_serving_version=config.serve.tf_serving_version,
+        max_latency_ms=serve.max_latency_ms,
+        tf_serving_version=serve.tf_serving_version,
     )
     pusher = Pusher(
         model=servable,
-        model_blessing=retrieval_evaluator.outputs["blessing"],
+        model_blessing=model_gate.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
         destination=locations.serving,
         replaces=replaces,
     )
     nodes += [item_transform, embedder, builder, *skew, transform, *filter(None, [base_model]), trainer]
-    nodes += [index, blessed]
-    nodes += [retrieval_evaluator, evaluator, serving_validator, pusher]
+    nodes += [index, blessed, retrieval_evaluator, evaluator, model_gate, serving_validator, pusher]
     return tfx.dsl.Pipeline(
         pipeline_name=manifest.name,
         pipeline_root=locations.root,

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 from dataset.contract import ItemsTable
 from dataset.errors import DataError
 from dataset.manifest import Manifest
+from dataset.settings import section_of
+from pipeline.beam import BeamConfig
 from pipeline.config import Config
 from pipeline.local import DURATIONS_FILE, METADATA_FILE, NOT_BLESSED, held, locations_in, logged_to
+from pipeline.report.report import DATA_FILE as REPORT_FILE
+from serving.config import ServeConfig
 from serving.pushed_model import model_dir, newest_version_dir
 
 if TYPE_CHECKING:
@@ -64,22 +68,34 @@ def refresh(manifest: Manifest, *, workdir: Path) -> int:
 def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[str]]:
     """Runs the pipeline; what ServingValidator had to say."""
     from tfx import v1 as tfx
+    from tfx.utils import path_utils
 
-    from components.last_pushed import index_pushed_last
+    from components.last_pushed import maker_of, pushed_last
+    from models.trained import config_of
     from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.run_results import Artifacts, read_store
 
     metadata_path = workdir / METADATA_FILE
-    index = index_pushed_last(read_store(metadata_path))
-    if index is None:
+    store = read_store(metadata_path)
+    push = pushed_last(store)
+    if push is None:
         raise DataError(
             f"{metadata_path} must know of a pushed model. Got none; train one with `tandem run DATASET`."
         )
+    index, validator = (maker_of(store, *push.inputs[name]) for name in ("model", "infra_blessing"))
+    (model,) = store.get_artifacts_by_id(index.inputs["model"])
     trained_on = Manifest.from_json(index.parameters["manifest"])
     _require_same_columns(manifest.items, trained_on.items)
     pipeline = create_refresh_pipeline(
         dataclasses.replace(manifest, name=trained_on.name),
-        Config.from_json(index.parameters["config"]),
+        Config(
+            model=config_of(path_utils.serving_model_path(model.uri)),
+            serve=ServeConfig(
+                **{name: index.parameters[name] for name in ("num_candidates", "max_users")},
+                **{name: validator.parameters[name] for name in ("max_latency_ms", "tf_serving_version")},
+            ),
+            beam=_last_beam(workdir),
+        ),
         trained_on=index.parameters["manifest"],
         replaces=replaces,
         locations=locations_in(workdir, manifest),
@@ -91,6 +107,15 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
     reason = Artifacts(metadata_path).newest("InfraBlessing") / "reason.txt"
     infra: dict[str, list[str]] = json.loads(reason.read_text())
     return infra
+
+
+def _last_beam(workdir: Path) -> BeamConfig:
+    """Where Beam's stages ran in the last run that wrote a report."""
+    try:
+        report = json.loads((workdir / REPORT_FILE).read_text())
+    except FileNotFoundError:
+        return BeamConfig()
+    return section_of(BeamConfig, "beam", report["configuration"]["beam"])
 
 
 def _require_same_columns(now: ItemsTable, trained: ItemsTable) -> None:
@@ -120,7 +145,7 @@ def create_refresh_pipeline(
 
     Args:
         manifest: The dataset.
-        config: As the model was trained with.
+        config: The model as it was trained, how it is served, and where Beam's stages run.
         trained_on: The manifest that the model was trained with, as JSON.
         replaces: The version that is served now.
         locations: Where to put what.
@@ -165,7 +190,8 @@ def create_refresh_pipeline(
         interactions=last.outputs["interactions"],
         transform_graph=last.outputs["transform_graph"],
         manifest=trained_on,
-        config=config.to_json(),
+        num_candidates=config.serve.num_candidates,
+        max_users=config.serve.max_users,
         **{name: last.outputs[name] for name in events},
     )
     validator = ServingValidator(

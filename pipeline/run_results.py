@@ -13,7 +13,8 @@ import ml_metadata as mlmd
 import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
 
-from components.retrieval_evaluator.evaluation import Difference, MetricRow
+from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
+from components.verdict import VERDICT_FILE, Verdict
 from dataset.findings import Findings
 from dataset.manifest import TABLES, Manifest
 from pipeline.config import Config
@@ -22,10 +23,6 @@ from pipeline.report.report import (
     Calibration,
     CalibrationBin,
     Curve,
-    Example,
-    ExampleList,
-    Gate,
-    ListedItem,
     NodeCost,
     ReportData,
 )
@@ -56,23 +53,21 @@ def build_report(
         costs: What each node took.
     """
     artifacts = Artifacts(metadata_path)
-    evaluation_path = artifacts.newest("components.RetrievalEvaluation") / "evaluation.json"
-    evaluation = json.loads(evaluation_path.read_text())
+    evaluated = artifacts.newest("components.RetrievalEvaluation") / EVALUATION_FILE
+    evaluation = EvaluationRecord.from_json(evaluated.read_text())
+    # TFX's Evaluator is a node that could bless too.
+    gate = Verdict.from_json((artifacts.newest("ModelBlessing", node="ModelGate") / VERDICT_FILE).read_text())
     summary = json.loads((artifacts.newest("components.InteractionSummary") / "summary.json").read_text())
     curves = json.loads((artifacts.newest("ModelRun") / "curves.json").read_text())
     infra = json.loads((artifacts.newest("InfraBlessing") / "reason.txt").read_text())
-    gate = Gate(
-        is_blessed=evaluation["gate"]["is_blessed"] and not infra["reasons"],
-        reasons=(*evaluation["gate"]["reasons"], *infra["reasons"], *infra["facts"]),
-    )
     findings = Findings.from_json(summary["findings"])
     return ReportData(
         dataset=manifest.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         summary={table: f"{rows:,}" for table, rows in findings.rows.items()},
-        ours=evaluation["ours"],
-        rows=tuple(MetricRow(**row) for row in evaluation["rows"]),
-        differences=tuple(Difference(**row) for row in evaluation["differences"]),
+        ours=evaluation.ours,
+        rows=evaluation.rows,
+        differences=evaluation.differences,
         curves=tuple(_curve(curve) for curve in curves["curves"] if curve["points"]),
         calibrations=_calibrations(artifacts.newest("ModelEvaluation")),
         findings=findings,
@@ -89,11 +84,14 @@ def build_report(
         )
         if manifest.events
         else (),
-        examples=tuple(_example(example) for example in evaluation["examples"]),
+        examples=evaluation.examples,
         configuration=json.loads(config.to_json()) | {"best_epochs": curves["best_epochs"]},
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
         nodes=tuple(costs),
-        gate=gate,
+        gate=Verdict(
+            is_blessed=gate.is_blessed and not infra["reasons"],
+            reasons=(*gate.reasons, *infra["reasons"], *infra["facts"]),
+        ),
     )
 
 
@@ -154,14 +152,6 @@ def _curve(curve: dict[str, Any]) -> Curve:
         steps=tuple(int(step) for step, _ in curve["points"]),
         values=tuple(float(value) for _, value in curve["points"]),
     )
-
-
-def _example(example: dict[str, Any]) -> Example:
-    lists = tuple(
-        ExampleList(system=entry["system"], items=tuple(ListedItem(**item) for item in entry["items"]))
-        for entry in example["lists"]
-    )
-    return Example(**{**example, "history": tuple(example["history"]), "lists": lists})
 
 
 def _calibrations(folder: Path) -> tuple[Calibration, ...]:

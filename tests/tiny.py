@@ -10,6 +10,7 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
+from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.item_table import ItemTable
 from models.ranker import Heads, Ranker
@@ -18,7 +19,8 @@ from models.tokenizer import Tokenizer
 from models.trained import TrainedModel, encoder_settings
 from models.two_tower import CATEGORIES, NUMBERS, TwoTower
 from models.vocabularies import Vocabularies
-from pipeline.config import Config, ModelConfig, ServeConfig, TrainConfig
+from pipeline.config import Config
+from serving.config import ServeConfig
 from serving.servable.histories import UserTable
 from serving.servable.servable import Servable
 
@@ -144,7 +146,7 @@ def make_two_tower(items: ItemTable, config: Config = CONFIG, **settings: Any) -
     """The retrieval model as training begins."""
     return TwoTower(
         items,
-        make_encoder(**encoder_settings(config)),
+        make_encoder(**encoder_settings(config.model)),
         config=config.model,
         train=config.train,
         num_users=NUM_USERS,

@@ -17,8 +17,10 @@ class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "manifest": component_spec.ExecutionParameter(type=str),
-        "config": component_spec.ExecutionParameter(type=str),
         "encoder": component_spec.ExecutionParameter(type=str),
+        "pooling": component_spec.ExecutionParameter(type=str),
+        "max_query_tokens": component_spec.ExecutionParameter(type=int),
+        "max_ease_items": component_spec.ExecutionParameter(type=int),
     }
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -32,32 +34,43 @@ class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
     }
     OUTPUTS = {
         "evaluation": component_spec.ChannelParameter(type=RetrievalEvaluation),
-        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "candidates": component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
 
 
 class RetrievalEvaluator(base_component.BaseComponent):
-    """Measures the servable, compares it with baselines and the last blessed model, and blesses it or not.
+    """Measures the servable beside baselines and the last blessed model.
 
     Args:
         inputs: Channels by name; ``baseline_model``, ``users`` and ``events`` may be left out.
         manifest: The dataset as JSON.
-        config: The configuration as JSON.
         encoder: Its name, for the zero-shot baseline.
+        pooling: ``mean`` or ``cls``, likewise.
+        max_query_tokens: Tokens kept of a query, likewise.
+        max_ease_items: Catalogue size above which EASE is left out.
     """
 
     SPEC_CLASS = RetrievalEvaluatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, inputs: dict[str, Any], *, manifest: str, config: str, encoder: str):
+    def __init__(
+        self,
+        inputs: dict[str, Any],
+        *,
+        manifest: str,
+        encoder: str,
+        pooling: str,
+        max_query_tokens: int,
+        max_ease_items: int,
+    ):
         super().__init__(
             spec=RetrievalEvaluatorSpec(
                 manifest=manifest,
-                config=config,
                 encoder=encoder,
+                pooling=pooling,
+                max_query_tokens=max_query_tokens,
+                max_ease_items=max_ease_items,
                 evaluation=types.Channel(type=RetrievalEvaluation),
-                blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 candidates=types.Channel(type=standard_artifacts.Examples),
                 **inputs,
             )

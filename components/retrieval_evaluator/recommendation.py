@@ -24,11 +24,10 @@ from components.retrieval_evaluator.evaluation import (
     ScoreFunction,
     mean_row,
 )
+from components.retrieval_evaluator.names import ALL, NOVEL
 from models import metrics
 from models.channels.base import Interactions, Queries
 
-NOVEL = "novel"
-ALL = "all"
 TASKS = (NOVEL, ALL)
 
 RECALL_K = 20

@@ -18,10 +18,9 @@ from components.retrieval_evaluator.evaluation import (
     ScoreFunction,
     mean_row,
 )
+from components.retrieval_evaluator.names import SEARCH
 from models import metrics
 from models.channels.base import Queries
-
-SEARCH = "search"
 
 RECALL_K = 100
 NDCG_K = 10

@@ -16,8 +16,9 @@ from components.retrieval_evaluator.evaluation import (
     as_listed,
 )
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
-from components.retrieval_evaluator.recommendation import ALL, NOVEL, evaluate_recommendation
-from components.retrieval_evaluator.search import SEARCH, evaluate_search
+from components.retrieval_evaluator.names import ALL, BLESSED, NOVEL, OURS, POPULAR, SEARCH, ZERO_SHOT
+from components.retrieval_evaluator.recommendation import evaluate_recommendation
+from components.retrieval_evaluator.search import evaluate_search
 from components.retrieval_evaluator.servable_caller import ServedModel
 from models.channels.base import Queries
 from models.channels.ease import Ease
@@ -25,15 +26,12 @@ from models.channels.item_knn import ItemKnn
 from models.channels.lexical import Lexical, document
 from models.channels.popular import RecentPopularity
 from models.channels.repeat import Repeat
-from pipeline.config import Config
 
 Array = np.ndarray[Any, Any]
 
-OURS = "tandem"
 DENSE = "dense channel"
-BLESSED = "last blessed"
-POPULAR = "popular"
-ZERO_SHOT = "zero-shot encoder"
+# Intervals are the same for one model, however it was trained.
+_BOOTSTRAP_SEED = 17
 # Requests with long histories are compared pairwise inside the graph, so few at a time.
 _CHUNK = 64
 
@@ -52,16 +50,23 @@ class Measured:
     differences: tuple[Difference, ...]
     listed: dict[str, dict[str, ScoreFunction]]
 
-    def value(self, system: str, task: str, metric: str) -> float | None:
-        """One number over all users or queries; ``None`` if it was not measured."""
-        for row in self.rows:
-            if (row.system, row.task, row.metric, row.slice) == (system, task, metric, ""):
-                return row.value
-        return None
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """The encoder as it came, for the zero-shot baseline: its name, how it pools and how long a query is."""
+
+    name: str
+    pooling: str
+    max_query_tokens: int
 
 
 def measure(
-    data: EvaluationData, served: ServedModel, last: ServedModel | None, config: Config, encoder: str
+    data: EvaluationData,
+    served: ServedModel,
+    last: ServedModel | None,
+    encoder: Encoder,
+    *,
+    max_ease_items: int,
 ) -> Measured:
     """Measures the servable, its dense channel alone, the last blessed servable and the baselines.
 
@@ -69,20 +74,20 @@ def measure(
         data: The test window and the test queries.
         served: The candidate.
         last: The last blessed model, if there is one.
-        config: Bootstrap and limits.
-        encoder: The encoder as it came, for the zero-shot baseline.
+        encoder: The zero-shot baseline.
+        max_ease_items: Catalogue size above which EASE is left out.
     """
     parts: list[tuple[Evaluation, tuple[str, ...]]] = []
     listed: dict[str, dict[str, ScoreFunction]] = {}
     if data.log is not None:
-        recommendation, listed[NOVEL] = _recommendation(data, data.log, served, last, config)
+        recommendation, listed[NOVEL] = _recommendation(data, data.log, served, last, max_ease_items)
         parts += [(recommendation, (NOVEL, ALL))]
     if data.judged is not None and len(data.judged.queries):
-        search, listed[SEARCH] = _search(data, data.judged, served, last, config, encoder)
+        search, listed[SEARCH] = _search(data, data.judged, served, last, encoder)
         parts += [(search, (SEARCH,))]
     rows = tuple(row for evaluation, _ in parts for row in evaluation.rows)
     differences = tuple(
-        evaluation.difference(OURS, system, task, "ndcg@10", seed=config.train.seed)
+        evaluation.difference(OURS, system, task, "ndcg@10", seed=_BOOTSTRAP_SEED)
         for evaluation, tasks in parts
         for task in tasks
         for system in dict.fromkeys(row.system for row in evaluation.rows)
@@ -92,7 +97,7 @@ def measure(
 
 
 def _recommendation(
-    data: EvaluationData, log: Log, served: ServedModel, last: ServedModel | None, config: Config
+    data: EvaluationData, log: Log, served: ServedModel, last: ServedModel | None, max_ease_items: int
 ) -> tuple[Evaluation, dict[str, ScoreFunction]]:
     num_items = len(data.items.ids)
 
@@ -112,8 +117,8 @@ def _recommendation(
         "item-kNN": ItemKnn().fit(log.past).score,
         "own purchase count": Repeat().fit(popular.item_scores).score,
     }
-    if num_items <= config.evaluation.max_ease_items:
-        baselines["EASE"] = Ease(max_items=config.evaluation.max_ease_items).fit(log.past).score
+    if num_items <= max_ease_items:
+        baselines["EASE"] = Ease(max_items=max_ease_items).fit(log.past).score
     listed = {name: as_listed(score) for name, score in baselines.items()}
     models = {OURS: served} | ({BLESSED: last} if last else {})
 
@@ -125,7 +130,7 @@ def _recommendation(
             item_vectors=data.items.text_vectors,
             user_groups=log.groups,
             chunk_size=_CHUNK,
-            seed=config.train.seed,
+            seed=_BOOTSTRAP_SEED,
         )
 
     # A caller who wants discovery says so in the request; one who wants a reorder page does not.
@@ -151,8 +156,7 @@ def _search(
     judged: Judged,
     served: ServedModel,
     last: ServedModel | None,
-    config: Config,
-    encoder: str,
+    encoder: Encoder,
 ) -> tuple[Evaluation, dict[str, ScoreFunction]]:
     num_items = len(data.items.ids)
 
@@ -165,7 +169,7 @@ def _search(
         DENSE: lambda queries: served.query_vectors(queries, [""] * len(queries)) @ item_vectors.T,
         # What no word matches is ranked too, last.
         "BM25": lambda queries: np.maximum(lexical.score(queries), 0.0),
-        ZERO_SHOT: _zero_shot(encoder, config, data.items.text_vectors),
+        ZERO_SHOT: _zero_shot(encoder, data.items.text_vectors),
     }
     systems = {OURS: answers(served)} | ({BLESSED: answers(last)} if last else {})
     systems |= {name: as_listed(score) for name, score in listed.items()}
@@ -173,22 +177,22 @@ def _search(
         queries=judged.queries,
         gains=judged.gains,
         systems=systems,
-        seed=config.train.seed,
+        seed=_BOOTSTRAP_SEED,
     )
     return evaluation, {OURS: answers(served), **listed}
 
 
-def _zero_shot(encoder_name: str, config: Config, text_vectors: Array) -> ScoreFunction:
+def _zero_shot(baseline: Encoder, text_vectors: Array) -> ScoreFunction:
     """Cosine of query and item text by the encoder as it came."""
     from models.encoding import encode_tokens
     from models.text_encoder import TextEncoder
     from models.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.from_pretrained(encoder_name)
-    encoder = TextEncoder.from_pretrained(encoder_name, pooling=config.model.pooling)
+    tokenizer = Tokenizer.from_pretrained(baseline.name)
+    encoder = TextEncoder.from_pretrained(baseline.name, pooling=baseline.pooling)
 
     def score(queries: Queries) -> Array:
-        tokens = tokenizer(tf.constant(list(queries.texts)), length=config.model.max_query_tokens)
+        tokens = tokenizer(tf.constant(list(queries.texts)), length=baseline.max_query_tokens)
         return encode_tokens(encoder, tokens.numpy()) @ text_vectors.T
 
     return score

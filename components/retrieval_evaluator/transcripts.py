@@ -9,13 +9,13 @@ import tensorflow as tf
 from scipy import sparse
 
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
-from components.retrieval_evaluator.recommendation import COLD_USER_ITEMS, NOVEL, ItemSlices
-from components.retrieval_evaluator.search import SEARCH
+from components.retrieval_evaluator.names import NOVEL, OURS, SEARCH
+from components.retrieval_evaluator.recommendation import COLD_USER_ITEMS, ItemSlices
+from components.retrieval_evaluator.record import Example, ExampleList, ListedItem
 from components.retrieval_evaluator.servable_caller import Answers, ServedModel
-from components.retrieval_evaluator.systems import OURS, Measured
+from components.retrieval_evaluator.systems import Measured
 from models.channels.base import Queries
 from models.metrics import top_k
-from pipeline.report.report import Example, ExampleList, ListedItem
 
 _CHUNK = 64
 _CANDIDATES = 50

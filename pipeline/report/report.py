@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
+from components.retrieval_evaluator.record import Example
+from components.verdict import Verdict
 from dataset.errors import DataError
 from dataset.findings import Findings
 
@@ -42,41 +44,6 @@ class Calibration:
 
     head: str
     bins: tuple[CalibrationBin, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ListedItem:
-    """One place of an example list."""
-
-    item_id: str
-    title: str
-    score: float
-    is_relevant: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExampleList:
-    """What one system answers, best first."""
-
-    system: str
-    items: tuple[ListedItem, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Example:
-    """One request and the answers to it.
-
-    Attributes:
-        query: Text, "" for a recommendation.
-        user_id: "" if nobody is known.
-        history: Titles, most recent first.
-        lists: Ours first.
-    """
-
-    query: str = ""
-    user_id: str = ""
-    history: tuple[str, ...] = ()
-    lists: tuple[ExampleList, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,14 +88,6 @@ class Drift:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Gate:
-    """Whether the model may be pushed, and why, in sentences."""
-
-    is_blessed: bool
-    reasons: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportData:
     """A finished run.
 
@@ -166,7 +125,7 @@ class ReportData:
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     nodes: tuple[NodeCost, ...] = ()
-    gate: Gate
+    gate: Verdict
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns into equal data.

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.baselines import main, recommendation_baselines
 from benchmarks.dataset import load_dataset
 from components.retrieval_evaluator.evaluation import Evaluation
-from components.retrieval_evaluator.recommendation import ALL, NOVEL
+from components.retrieval_evaluator.names import ALL, NOVEL
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

@@ -21,6 +21,15 @@ from tests.e2e.conftest import Run
 pytestmark = pytest.mark.slow
 
 UNCHANGED = "unchanged since the last run"
+AFTER_TRAINING = {
+    "Trainer",
+    "IndexBuilder",
+    "RetrievalEvaluator",
+    "Evaluator",
+    "ModelGate",
+    "ServingValidator",
+    "Pusher",
+}
 
 
 def _nodes(output: str) -> dict[str, str]:
@@ -291,3 +300,27 @@ def test_pushed_answers_of_both_runs_are_the_same(retail: Run, resumed: Run) -> 
 
     np.testing.assert_array_equal(one["item_ids"], other["item_ids"])
     np.testing.assert_allclose(one["scores"], other["scores"], rtol=1e-5, atol=1e-6)
+
+
+# The runs below are the last ones in the folder of `resumed`, each after the one before.
+
+
+def _run_again(run: Run, *settings: str) -> set[str]:
+    """The nodes that are not taken from earlier runs, but for resolvers, which look things up every time."""
+    took = _nodes(run.finish(settings=settings, codes=(0, 3)).output)
+    return {node for node, what in took.items() if what != UNCHANGED and not node.startswith("Resolver")}
+
+
+def test_threshold_asks_the_gate_again_and_measures_nothing(resumed: Run) -> None:
+    assert _run_again(resumed, "evaluation.max_loss_to_blessed=0.9") == {"ModelGate", "Pusher"}
+    assert len(resumed.versions) == 1
+
+
+def test_seed_trains_again_on_what_is_there(resumed: Run) -> None:
+    assert _run_again(resumed, "train.seed=18") == AFTER_TRAINING
+
+
+def test_where_it_runs_is_no_reason_to_run_again(resumed: Run) -> None:
+    where = ('beam.options=["--direct_num_workers=1"]', 'kubeflow.default={cpu="2"}', "kubeflow.retries=5")
+
+    assert _run_again(resumed, "train.seed=18", *where) == set()

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from dataset import features
 from dataset.manifest import load_manifest
+from models.config import ModelConfig, TrainConfig
 from models.interactions import InteractionSource
-from pipeline.config import ModelConfig, TrainConfig
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow

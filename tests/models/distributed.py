@@ -17,12 +17,13 @@ import numpy as np
 import tensorflow as tf
 
 from models import retrieval_training
+from models.config import TrainConfig
 from models.fitting import Adam, fit, make_step
 from models.interactions import Contexts
 from models.retrieval_training import RetrievalTrainer, phases
 from models.strategy import is_chief, training_strategy
 from models.validation import novel_ndcg
-from pipeline.config import Config, TrainConfig
+from pipeline.config import Config
 from tests import tiny
 from tests.models.contexts import make_contexts
 
@@ -55,7 +56,8 @@ def make_trainer(folder: Path, strategy: tf.distribute.Strategy, config: Config)
         items=items,
         source=TinySource(),  # type: ignore[arg-type]
         encoder=lambda: tiny.make_encoder(trainable_part=config.model.trainable),
-        config=config,
+        model=config.model,
+        train=config.train,
         item_counts=np.arange(len(items)),
         starts=(0, 0),
         log_dir=str(folder),
@@ -114,7 +116,7 @@ def train(output: Path) -> None:
         fit(*arguments, epochs=epochs, **others)
 
     setattr(retrieval_training, "fit", fit_and_note)  # noqa: B010 (no export of it)
-    [phase] = phases(config, has_events=True, has_judgments=False)
+    [phase] = phases(config.train, has_events=True, has_judgments=False)
     if not is_chief(strategy):
         # Left to itself, it would choose another epoch.
         phase = dataclasses.replace(phase, metric=lambda *measured: -novel_ndcg(*measured))

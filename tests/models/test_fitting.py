@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.config import TrainConfig
 from models.fitting import Adam, fit, gradients_of, make_step
 from models.item_table import ItemTable
 from models.two_tower import TwoTower
 from models.validation import item_matrix
-from pipeline.config import TrainConfig
 from tests import tiny
 from tests.models.distributed import configured
 

@@ -103,7 +103,7 @@ def test_ranker_learns_what_retrieval_does_not_know(retriever: Retriever) -> Non
     )
     train = dataclasses.replace(tiny.CONFIG.train, ranker_epochs=8, learning_rate=1e-2)
 
-    ranker, curves = fit_ranker(candidates, heads, features, dataclasses.replace(tiny.CONFIG, train=train))
+    ranker, curves = fit_ranker(candidates, heads, features, model=tiny.CONFIG.model, train=train)
 
     quality, losses = (dict(curve["points"]) for curve in curves)
     assert list(quality) == list(range(9))

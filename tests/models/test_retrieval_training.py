@@ -46,4 +46,4 @@ def test_workers_that_go_on_from_different_epochs_are_refused(
     monkeypatch.setattr(retrieval_training, "from_chief", lambda strategy, value: value + 1)
 
     with pytest.raises(DataError, match=r"go on from one backup\. Got epoch 0 here and 1 at the chief"):
-        trainer.refit(phases(configured(epochs=1), has_events=True, has_judgments=False), {"events": 1})
+        trainer.refit(phases(configured(epochs=1).train, has_events=True, has_judgments=False), {"events": 1})

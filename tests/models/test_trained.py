@@ -34,7 +34,7 @@ def test_saved_model_says_the_same(items: ItemTable, trainable: str, tmp_path: P
     plain = tiny.make_trained(items)
     model = dataclasses.replace(plain, two_tower=tiny.make_two_tower(items, config))
     tiny.randomise(model.two_tower, scale=0.1, seed=8)
-    model.save(str(tmp_path / "model"), config)
+    model.save(str(tmp_path / "model"), config.model, config.train)
 
     loaded = TrainedModel.load(str(tmp_path / "model"), items)
 
@@ -51,8 +51,8 @@ def test_weights_of_another_architecture_are_refused(
     trained: TrainedModel, items: ItemTable, tmp_path: Path
 ) -> None:
     other = tiny.make_trained(items, Heads(kinds=("buy",)))
-    trained.save(str(tmp_path / "one"), tiny.CONFIG)
-    other.save(str(tmp_path / "other"), tiny.CONFIG)
+    trained.save(str(tmp_path / "one"), tiny.CONFIG.model, tiny.CONFIG.train)
+    other.save(str(tmp_path / "other"), tiny.CONFIG.model, tiny.CONFIG.train)
     (tmp_path / "other" / "ranker.npz").rename(tmp_path / "one" / "ranker.npz")
 
     with pytest.raises(ValueError, match="must have"):

@@ -78,7 +78,7 @@ def test_row_of_the_unknown_stays_the_last(items: ItemTable) -> None:
 def test_later_catalogue_keeps_what_was_learnt_and_new_items_live_on_their_text(
     trained: TrainedModel, items: ItemTable, tmp_path: Path
 ) -> None:
-    trained.save(str(tmp_path), tiny.CONFIG)
+    trained.save(str(tmp_path), tiny.CONFIG.model, tiny.CONFIG.train)
     rows = np.array([1, 4, 5, 8])
     ids = items.ids[rows].copy()
     ids[2] = b"item-05-new"

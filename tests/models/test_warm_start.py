@@ -36,7 +36,7 @@ def earlier(items: ItemTable, tmp_path_factory: pytest.TempPathFactory) -> tuple
     selected = tiny.make_two_tower(items)
     tiny.randomise(selected, scale=0.1, seed=4)
     model = dataclasses.replace(tiny.make_trained(items), selected=selected)
-    model.save(folder, tiny.CONFIG)
+    model.save(folder, tiny.CONFIG.model, tiny.CONFIG.train)
     ORIGIN.save(folder)
     return model, folder
 
@@ -62,7 +62,7 @@ def test_known_ids_begin_with_their_rows_and_new_ones_fresh(
     trained, folder = earlier
     model, fresh = tiny.make_two_tower(later), tiny.make_two_tower(later)
 
-    getattr(WarmStart(folder, _vocabularies(later), tiny.CONFIG, ORIGIN), stage)(model)
+    getattr(WarmStart(folder, _vocabularies(later), tiny.CONFIG.model, ORIGIN), stage)(model)
 
     source = trained.selected if stage == "selected" else trained.two_tower
     assert source is not None
@@ -83,11 +83,11 @@ def test_known_ids_begin_with_their_rows_and_new_ones_fresh(
 def test_model_that_was_not_fitted_again_is_both(
     trained: TrainedModel, items: ItemTable, tmp_path: Path
 ) -> None:
-    trained.save(str(tmp_path), tiny.CONFIG)
+    trained.save(str(tmp_path), tiny.CONFIG.model, tiny.CONFIG.train)
     ORIGIN.save(str(tmp_path))
     model = tiny.make_two_tower(items)
 
-    WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG, ORIGIN).selected(model)
+    WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG.model, ORIGIN).selected(model)
 
     np.testing.assert_array_equal(_tables(model)["id"], _tables(trained.two_tower)["id"])
 
@@ -95,14 +95,14 @@ def test_model_that_was_not_fitted_again_is_both(
 def test_model_of_an_earlier_version_is_one_sentence(
     trained: TrainedModel, items: ItemTable, tmp_path: Path
 ) -> None:
-    trained.save(str(tmp_path), tiny.CONFIG)
+    trained.save(str(tmp_path), tiny.CONFIG.model, tiny.CONFIG.train)
 
     with pytest.raises(DataError, match=r"begin from a model with origin\.json"):
-        WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG, ORIGIN)
+        WarmStart(str(tmp_path), tiny.make_vocabularies(items), tiny.CONFIG.model, ORIGIN)
 
 
 def test_other_architecture_is_one_sentence(earlier: tuple[TrainedModel, str], later: ItemTable) -> None:
-    other = dataclasses.replace(tiny.CONFIG, model=dataclasses.replace(tiny.CONFIG.model, behaviour_dim=16))
+    other = dataclasses.replace(tiny.CONFIG.model, behaviour_dim=16)
 
     with pytest.raises(DataError, match=r"same \[model\] settings"):
         WarmStart(earlier[1], _vocabularies(later), other, ORIGIN)
@@ -114,7 +114,7 @@ def test_columns_that_changed_places_are_one_sentence(
     moved = Origin(starts=ORIGIN.starts, columns=COLUMNS | {"items": ["colour", "room", "price"]})
 
     with pytest.raises(DataError, match=r'same categorical and numeric columns.*"room", "colour".*before'):
-        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG, moved)
+        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG.model, moved)
 
 
 @pytest.mark.parametrize("starts", [(99, 200), (100, 199)])
@@ -123,4 +123,4 @@ def test_windows_that_moved_back_are_refused(
 ) -> None:
     """The earlier model has learnt from what the new one would be measured on."""
     with pytest.raises(DataError, match="begin no earlier than before"):
-        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG, Origin(starts=starts, columns=COLUMNS))
+        WarmStart(earlier[1], _vocabularies(later), tiny.CONFIG.model, Origin(starts=starts, columns=COLUMNS))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dataset.errors import DataError
-from pipeline.config import Config, ModelConfig, TrainConfig, load_config
+from models.config import ModelConfig, TrainConfig
+from pipeline.config import Config, load_config
 
 
 def _file(folder: Path, text: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dataset.manifest import load_manifest
-from pipeline.config import Config, TrainConfig
+from models.config import TrainConfig
+from pipeline.config import Config
 from pipeline.pipeline import Locations, create_pipeline
 from tests.pipeline.conftest import MANIFEST, Write
 
@@ -40,7 +41,7 @@ def test_every_table_is_checked_before_anything_is_built(dataset: Write, tmp_pat
             assert _is_after(nodes, built, f"ExampleValidator.{table}")
 
 
-@pytest.mark.parametrize("gate", ["RetrievalEvaluator", "ServingValidator"])
+@pytest.mark.parametrize("gate", ["ModelGate", "ServingValidator"])
 def test_nothing_is_pushed_before_both_gates(dataset: Write, tmp_path: Path, gate: str) -> None:
     assert _is_after(_nodes(dataset(), tmp_path), "Pusher", gate)
 

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 
 from components.retrieval_evaluator.evaluation import Array, Evaluation, as_listed
-from components.retrieval_evaluator.recommendation import (
-    ALL,
-    NOVEL,
-    ItemSlices,
-    evaluate_recommendation,
-)
+from components.retrieval_evaluator.names import ALL, NOVEL
+from components.retrieval_evaluator.recommendation import ItemSlices, evaluate_recommendation
 from models.channels.base import Interactions, Queries
 
 

@@ -3,7 +3,8 @@ import pytest
 from scipy import sparse
 
 from components.retrieval_evaluator.evaluation import Array, Evaluation
-from components.retrieval_evaluator.search import SEARCH, evaluate_search
+from components.retrieval_evaluator.names import SEARCH
+from components.retrieval_evaluator.search import evaluate_search
 from models.channels.base import Queries
 
 GAINS = sparse.csr_matrix(np.array([[1.0, 0.1, 0.0], [0.0, 0.0, 0.0], [0.0, 0.01, 0.1]]))

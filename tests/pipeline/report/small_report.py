@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
+from components.retrieval_evaluator.record import Example, ExampleList, ListedItem
+from components.verdict import Verdict
 from dataset.findings import Example as WrongValue
 from dataset.findings import Finding, Findings
 from pipeline.report.report import (
@@ -10,10 +12,6 @@ from pipeline.report.report import (
     CalibrationBin,
     Curve,
     Drift,
-    Example,
-    ExampleList,
-    Gate,
-    ListedItem,
     NodeCost,
     ReportData,
 )
@@ -164,5 +162,5 @@ def small_report() -> ReportData:
             NodeCost(node="Trainer", wall_time_s=93.4, peak_memory_mb=3120.5, is_cached=False),
             NodeCost(node="Pusher", wall_time_s=0.3, peak_memory_mb=None, is_cached=False),
         ),
-        gate=Gate(is_blessed=True, reasons=("NOVEL recall@20 is 0.042 above the best baseline.",)),
+        gate=Verdict(is_blessed=True, reasons=("NOVEL recall@20 is 0.042 above the best baseline.",)),
     )

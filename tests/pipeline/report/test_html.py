@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from components.verdict import Verdict
 from pipeline.report.html import render
-from pipeline.report.report import Gate, ReportData
+from pipeline.report.report import ReportData
 from tests.pipeline.report.small_report import OURS, small_report
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
@@ -91,7 +92,7 @@ def test_links_lead_to_sections_that_are_there(page: Page) -> None:
 
 
 def test_the_decision_and_its_reasons_are_told() -> None:
-    gate = Gate(is_blessed=False, reasons=("It is 0.02 below the last blessed model.",))
+    gate = Verdict(is_blessed=False, reasons=("It is 0.02 below the last blessed model.",))
     text = render(dataclasses.replace(small_report(), gate=gate))
     assert "Not blessed" in text
     assert "It is 0.02 below the last blessed model." in text

@@ -1,18 +1,38 @@
-"""Whether a model may be pushed, and why, in sentences."""
+"""Verdict on a model: whether it may be pushed, and why, in sentences."""
 
 from __future__ import annotations
 
-from components.retrieval_evaluator.recommendation import NOVEL
-from components.retrieval_evaluator.search import SEARCH
-from components.retrieval_evaluator.systems import BLESSED, OURS, POPULAR, ZERO_SHOT, Measured
-from pipeline.config import EvaluationConfig
-from pipeline.report.report import Gate
+import dataclasses
+import json
 
+from components.retrieval_evaluator.config import EvaluationConfig
+from components.retrieval_evaluator.names import BLESSED, NOVEL, OURS, POPULAR, SEARCH, ZERO_SHOT
+from components.retrieval_evaluator.record import EvaluationRecord
+
+VERDICT_FILE = "verdict.json"
 _METRIC = "ndcg@10"
 _NAMES = {NOVEL: "Recommendation of new items", SEARCH: "Search"}
 
 
-def decide(measured: Measured, config: EvaluationConfig, *, is_new_span: bool = False) -> Gate:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether the model may be pushed, and why, in sentences."""
+
+    is_blessed: bool
+    reasons: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """All of it as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Verdict:
+        """Reads what `to_json` wrote."""
+        verdict = json.loads(text)
+        return cls(is_blessed=verdict["is_blessed"], reasons=tuple(verdict["reasons"]))
+
+
+def decide(measured: EvaluationRecord, config: EvaluationConfig, *, is_new_span: bool = False) -> Verdict:
     """Holds the model against its floor on each task, and against the last blessed model.
 
     Args:
@@ -41,12 +61,12 @@ def decide(measured: Measured, config: EvaluationConfig, *, is_new_span: bool = 
                 )
             is_blessed &= passes
             reasons.append(sentence)
-    return Gate(
+    return Verdict(
         is_blessed=is_blessed, reasons=tuple(reasons or ["There was nothing to measure in the test split."])
     )
 
 
-def _is_better(measured: Measured, ours: float, theirs: float) -> tuple[bool, str]:
+def _is_better(measured: EvaluationRecord, ours: float, theirs: float) -> tuple[bool, str]:
     """Whether the candidate is better than the blessed model on a later span, and the reason."""
     (difference,) = (
         d for d in measured.differences if (d.system, d.baseline, d.task) == (OURS, BLESSED, NOVEL)

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
+from components.retrieval_evaluator.config import EvaluationConfig
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
-from components.retrieval_evaluator.gate import decide
-from components.retrieval_evaluator.systems import Measured
-from pipeline.config import EvaluationConfig
+from components.retrieval_evaluator.record import EvaluationRecord
+from components.verdict import decide
 
 STRICT = EvaluationConfig(min_ratio_to_popularity=1.0, min_ratio_to_zero_shot=0.9, max_loss_to_blessed=0.05)
 
 
-def _measured(**values: float) -> Measured:
+def _measured(**values: float) -> EvaluationRecord:
     """From ``task__system=value``; a slice and another metric stand beside it and must not be looked at."""
     rows = []
     for name, value in values.items():
@@ -49,7 +49,7 @@ def _measured(**values: float) -> Measured:
                     num=10,
                 )
             )
-    return Measured(rows=tuple(rows), differences=tuple(differences), listed={})
+    return EvaluationRecord(ours="tandem", rows=tuple(rows), differences=tuple(differences))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Settings of the servable and of its check."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dataset.settings import require
+from serving.compatibility.stock_ops.table import stock_ops
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """The servable and its check.
+
+    Attributes:
+        num_candidates: Items retrieved for the ranker.
+        max_users: Users whose latest history the servable carries, most recently active first.
+        max_latency_ms: Median latency of one search above which the servable is refused.
+        tf_serving_version: The oldest stock TF Serving that must be able to load the servable.
+    """
+
+    num_candidates: int = 200
+    max_users: int = 1_000_000
+    max_latency_ms: float = 1000.0
+    tf_serving_version: str = "2.16"
+
+    def __post_init__(self) -> None:
+        require(self.num_candidates >= 1, "serve.num_candidates must be at least 1", self.num_candidates)
+        require(self.max_users >= 0, "serve.max_users must be at least 0", self.max_users)
+        require(self.max_latency_ms > 0, "serve.max_latency_ms must be above 0", self.max_latency_ms)
+        known = stock_ops().versions
+        require(
+            self.tf_serving_version in known,
+            f"serve.tf_serving_version must be one of {', '.join(known)}, in quotes",
+            self.tf_serving_version,
+        )
