@@ -1,4 +1,4 @@
-"""The server as a command: ``python -m serving.server --port=8500 --model_base_path=/models/tandem``."""
+"""Command that runs the server: ``python -m serving.server --port=8500 --model_base_path=/models/tandem``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     if command_line.unknown:
         print(f"unknown argument: {command_line.unknown[0]}\n{usage()}", flush=True)
 
-    # TensorFlow takes seconds to import; a mistake in the flags is told at once.
+    # TensorFlow takes seconds to import; a mistake in the flags is told before that.
     from serving.server.model_server import StartError, run, set_up_logging
 
     set_up_logging()
@@ -49,5 +49,5 @@ if __name__ == "__main__":
     code = main(sys.argv[1:])
     logging.shutdown()
     sys.stdout.flush()
-    # A request that outlasted the drain still has its thread, which an ordinary exit would wait for.
+    # A request that outlasted the drain still has its thread, and an ordinary exit would wait for it.
     os._exit(code)

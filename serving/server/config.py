@@ -1,4 +1,4 @@
-"""How a server is set up."""
+"""Settings of a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ServerConfig:
     Only ``host`` and ``drain_timeout_s`` are our own. Each flag's type carries its explanation.
 
     Raises:
-        ValueError: When a setting is out of its range.
+        ValueError: If a setting is out of its range.
     """
 
     host: str = "0.0.0.0"

@@ -1,4 +1,4 @@
-"""The messages of the server's configuration files, read as text protos.
+"""Messages of the server's configuration files, which are text protos.
 
 ``ModelServerConfig`` comes with ``tensorflow-serving-api``. The other three do not, so they are declared here
 with the field names and numbers of TensorFlow Serving, and its files are read with their typos found.
@@ -51,7 +51,7 @@ def parse_text(path: Path, message_class: type[AnyMessage]) -> AnyMessage:
     """Reads a text proto; what is wrong in it goes to standard error, where the real server writes it.
 
     Raises:
-        StatusError: When the file cannot be read or is no text form of the message.
+        StatusError: If the file cannot be read or is no text form of the message.
     """
     try:
         text = path.read_bytes()

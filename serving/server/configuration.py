@@ -1,4 +1,4 @@
-"""The models to serve, as the configuration lists them: taken in at the start, and replaced while serving."""
+"""Configuration of the models to serve: it is taken in at the start, and can be replaced while serving."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Configuration:
     """The current ``ModelServerConfig``. A new one replaces it, model by model, without a gap.
 
     Args:
-        served: Holds the labels.
-        states: Tells when a model's versions have come up.
-        paths: Follows the base paths of the models.
+        served: The models that can be requested, with their labels.
+        states: The states of all versions, which tell when a model has come up.
+        paths: The base paths of the models.
         allow_unavailable_labels: Whether a label that is new or unchanged may point to a version that is not
             available yet.
     """
@@ -57,10 +57,10 @@ class Configuration:
         Args:
             config: A ``ModelServerConfig``.
             still_wanted: Asked now and then while waiting; false ends the wait, not the change.
-            noun: What a model that does not come up is called.
+            noun: The word for a model that does not come up.
 
         Raises:
-            StatusError: When the configuration breaks a rule, or a new model does not come up. It is recorded
+            StatusError: If the configuration breaks a rule, or a new model does not come up. It is recorded
                 as the current one all the same, once its paths and platforms are right.
         """
         while not self._lock.acquire(timeout=_LOOK_S):
@@ -124,7 +124,7 @@ class ConfigFile:
 
     Args:
         path: A text proto.
-        configuration: Where it is put; a file that is wrong is logged and changes nothing.
+        configuration: The configuration that it replaces; a file that is wrong is logged and changes nothing.
         poll_wait_s: Time between two looks.
     """
 

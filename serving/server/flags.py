@@ -1,4 +1,4 @@
-"""The command line of the server: ``--flag=value`` as ``tensorflow_model_server`` takes it."""
+"""Flags of the server: ``--flag=value``, as ``tensorflow_model_server`` takes it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ USAGE = "usage: python -m serving.server --model_base_path=DIR | --model_config_
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-# Flags that change nothing here: every signature that is answered is Predict's, and there are no caches of
-# remote files, no copies of graphs, and no TPU.
+# These flags change nothing here: only signatures of Predict are answered, and there are no caches of remote
+# files, no copies of graphs, and no TPU.
 _WITHOUT_EFFECT = {
     "enable_signature_method_name_check",
     "flush_filesystem_caches",
@@ -23,7 +23,7 @@ _WITHOUT_EFFECT = {
     "skip_initialize_tpu",
 }
 
-# Flags of the real server for what this one does not do -> the values that ask for nothing.
+# These flags of the real server ask for what this one does not do, except with these values.
 _UNSUPPORTED: dict[str, set[str]] = {
     "enable_profiler": {"false", "0"},
     "mixed_precision": {""},
@@ -50,7 +50,7 @@ class UnsupportedFlagError(FlagError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommandLine:
-    """What the arguments ask for; ``version`` asks for nothing else."""
+    """The settings that the arguments ask for; ``version`` asks for nothing else."""
 
     config: ServerConfig
     version: bool = False
@@ -70,8 +70,8 @@ def parse_flags(arguments: Sequence[str]) -> CommandLine:
     """Reads TensorFlow-style flags; a bare ``--flag`` means true.
 
     Raises:
-        UnsupportedFlagError: For a flag of the real server that this one does not have.
-        FlagError: For a value that cannot be read, or a setting out of range.
+        UnsupportedFlagError: If a flag of the real server asks for what this one does not do.
+        FlagError: If a value cannot be read, or a setting is out of range.
     """
     readers = _readers()
     settings: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The gRPC side of the server: its services, where it listens, and its TLS."""
+"""The gRPC side of the server: its services, its addresses and its TLS."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class GrpcServer:
     """Answers gRPC requests, with reflection always and ``grpc.health.v1`` where the configuration says so.
 
     Args:
-        config: Where to listen, and how.
+        config: The addresses and the settings of gRPC.
         prediction_service: The servicer of ``PredictionService``.
         model_service: The servicer of ``ModelService``.
 
     Raises:
-        StatusError: When the channel arguments or the TLS files are wrong.
+        StatusError: If the channel arguments or the TLS files are wrong.
     """
 
     def __init__(self, config: ServerConfig, *, prediction_service: Any, model_service: Any) -> None:
         self._config = config
         self._credentials = read_credentials(config.ssl_config_file) if config.ssl_config_file else None
         self._executor = futures.ThreadPoolExecutor(config.grpc_max_threads, thread_name_prefix="grpc")
-        # Of two values for one option gRPC takes the first.
+        # gRPC takes the first of two values for one option.
         options = [*parse_channel_arguments(config.grpc_channel_arguments), *_OPTIONS]
         self._server = grpc.server(self._executor, options=options)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction_service, self._server)
@@ -65,7 +65,7 @@ class GrpcServer:
         """Opens the port and the socket.
 
         Raises:
-            StatusError: When one of them cannot be had.
+            StatusError: If one of them cannot be had.
         """
         host, socket_path = self._config.host, self._config.grpc_socket_path
         if self.port or not socket_path:
@@ -121,7 +121,7 @@ def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
     """Reads ``key=value,key=value``; a value that is a number is handed on as one.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, for a part that is not of this form.
+        StatusError: If a part is not of this form.
     """
     arguments: list[tuple[str, int | str]] = []
     for part in filter(None, text.split(",")):
@@ -139,7 +139,7 @@ def read_credentials(path: Path) -> grpc.ServerCredentials:
     """The credentials of a text proto ``SSLConfig``, whose fields hold PEM texts.
 
     Raises:
-        StatusError: When the file cannot be read, or its texts are no key, certificate and CA.
+        StatusError: If the file cannot be read, or its texts are no key, certificate and CA.
     """
     config = parse_text(path, SSLConfig)
     if config.client_verify and not config.custom_ca:

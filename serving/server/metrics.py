@@ -1,4 +1,4 @@
-"""What a server counts, under TensorFlow Serving's names, and the page that Prometheus reads."""
+"""Metrics of a server under TensorFlow Serving's names, and the page that Prometheus reads."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Metrics:
             f"{_PREFIX}/batching_session/queuing_latency", "thread_pool_name", bounds=_QUEUING_BOUNDS_US
         )
         self.wrapped_run_count = Counter(f"{_PREFIX}/batching_session/wrapped_run_count")
-        # TensorFlow's own: "success" or "fail", before any warm-up.
+        # This one is TensorFlow's own: "success" or "fail", before any warm-up.
         self.load_attempt_count = Counter(
             "/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status"
         )

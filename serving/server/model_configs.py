@@ -1,4 +1,4 @@
-"""The rules that a list of models to serve must keep, in the real server's words."""
+"""Rules that a list of models to serve must keep, in the real server's words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_names_and_paths(models: Iterable[Any]) -> None:
     """Refuses a name listed twice and a path that depends on where the server was started.
 
     Raises:
-        StatusError: INVALID_ARGUMENT.
+        StatusError: If a name is listed twice or a path is relative or not local.
     """
     models = list(models)
     names = set()
@@ -51,7 +51,7 @@ def check_platforms_stay(old: Iterable[Any], new: Iterable[Any]) -> None:
     """Refuses another platform for a model that is served already.
 
     Raises:
-        StatusError: INVALID_ARGUMENT.
+        StatusError: If a model that is served already gets another platform.
     """
     platforms = {}
     for model in old:
@@ -70,7 +70,7 @@ def check_platforms(models: Iterable[Any]) -> None:
     """Refuses models that are not TensorFlow's.
 
     Raises:
-        StatusError: INVALID_ARGUMENT.
+        StatusError: If the platform of a model is not TensorFlow's.
     """
     for model in models:
         platform = _platform(model)

@@ -35,7 +35,7 @@ from serving.server.versions.paths import ModelPaths
 from serving.server.versions.states import StateMonitor
 
 _log = logging.getLogger(__name__)
-# What is loaded, or asked beyond the time to drain, does not hold up the end for longer.
+# A load, or a request beyond the time to drain, does not hold up the end for longer.
 _UNLOAD_TIMEOUT_S = 5.0
 _NUM_INITIAL_LOAD_THREADS = 4 * (os.cpu_count() or 1)
 
@@ -55,7 +55,7 @@ class ModelServer:
         43211
 
     Raises:
-        StartError: When a setting or a file it names is wrong.
+        StartError: If a setting or a file it names is wrong.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -105,7 +105,7 @@ class ModelServer:
         """Loads every model, waiting for a first version if need be, and only then opens the port.
 
         Raises:
-            StartError: When a model fails to load, a label has no version, or the port cannot be had.
+            StartError: If a model fails to load, a label has no version, or the port cannot be had.
         """
         config = self.config
         with _starting():
@@ -158,7 +158,7 @@ def run(config: ServerConfig) -> None:
     """Serves until SIGTERM or Ctrl-C, then answers what is under way and returns.
 
     Raises:
-        StartError: When the server cannot start.
+        StartError: If the server cannot start.
     """
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
@@ -196,7 +196,7 @@ def set_up_logging() -> None:
     )
     # TensorFlow logs through its own handler; without this each of its lines comes twice.
     logging.getLogger("tensorflow").propagate = False
-    # A traceback for each message that is no protobuf, which anybody may send; the caller is told.
+    # gRPC logs a traceback for each message that is no protobuf. Anybody may send one; the caller is told.
     logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
 
 

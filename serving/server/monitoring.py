@@ -1,4 +1,4 @@
-"""``--monitoring_config_file``: whether and where the REST port shows the server's metrics."""
+"""Monitoring file of the server, which says whether and where the REST port shows the metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_metrics_path(config_file: Path) -> str | None:
         The path of the page for Prometheus; None when the file does not enable it.
 
     Raises:
-        StatusError: When the file cannot be read or is no text form of the message.
+        StatusError: If the file cannot be read or is no text form of the message.
     """
     prometheus = parse_text(config_file, MonitoringConfig).prometheus_config
     return (prometheus.path or DEFAULT_PATH) if prometheus.enable else None

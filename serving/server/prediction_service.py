@@ -1,4 +1,4 @@
-"""``PredictionService`` over gRPC: each method lets one module answer, and turns errors into statuses."""
+"""``PredictionService`` over gRPC: one module answers each method, and errors become statuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from serving.server.metrics import Metrics
 from serving.server.status_error import StatusError
 from serving.server.versions.available import ServedModels
 
-# A call without a deadline has one in some centuries.
+# gRPC gives a call without a deadline one in some centuries.
 _NO_DEADLINE_S = 1e9
 
 
@@ -33,7 +33,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         served: The models that can be requested.
-        metrics: Where requests are counted.
+        metrics: The counters of requests.
         as_content: Whether Predict answers with bytes in ``tensor_content``, not with values in typed fields.
     """
 
@@ -106,10 +106,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def _limits(context: grpc.ServicerContext) -> dict[str, Any]:
-    """How long the call may take, and how to hear that its caller went away.
+    """The time that the call may take, and the way to hear that its caller went away.
 
     Raises:
-        StatusError: When nobody waits for the answer any more.
+        StatusError: If nobody waits for the answer any more.
     """
     timeout_s: float | None = context.time_remaining()
     if timeout_s is not None and timeout_s > _NO_DEADLINE_S:

@@ -1,4 +1,4 @@
-"""The answer the server gives to a request it does not fulfil."""
+"""Status of a request that the server does not fulfil."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class StatusError(Exception):
 
     Attributes:
         code: The status.
-        message: What the client gets to read, at most 1024 bytes and a mark that it was cut.
+        message: The text for the client, at most 1024 bytes and a mark that it was cut.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:

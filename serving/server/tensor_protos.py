@@ -18,7 +18,7 @@ def read(proto: tensor_pb2.TensorProto) -> Array:
     """Reads a tensor; strings become an object array of ``bytes``.
 
     Raises:
-        ValueError: When type, shape and values do not fit each other.
+        ValueError: If type, shape and values do not fit each other.
     """
     if proto.dtype == types_pb2.DT_STRING and proto.tensor_content:
         shape = tuple(dim.size for dim in proto.tensor_shape.dim)

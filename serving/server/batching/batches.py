@@ -1,4 +1,4 @@
-"""The rows of several requests as one batch, and the batch's answer as several; dimension 0 is the batch."""
+"""Batches of rows: several requests become one, and its answer becomes theirs. Dimension 0 is the batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def num_rows(inputs: Inputs) -> int:
     """The number of rows of one request.
 
     Raises:
-        StatusError: When its tensors do not have the same number.
+        StatusError: If its tensors do not have the same number.
     """
     if not inputs:
         raise invalid_argument("Batching Run() must have at least one input tensor")
@@ -40,10 +40,10 @@ def merge(requests: Sequence[Inputs], *, widen: bool, num_padding_rows: int) -> 
         requests: The tensors of each, by name.
         widen: Whether narrower tensors are made as wide as the widest, at the end of each dimension, with
             their own first element.
-        num_padding_rows: How often the first row of the last request that has rows is added.
+        num_padding_rows: Copies to add of the first row of the last request that has rows.
 
     Raises:
-        StatusError: When the requests do not fit together; then none of them can be answered.
+        StatusError: If the requests do not fit together; then none of them can be answered.
     """
     merged = {}
     for name in requests[0]:
@@ -68,7 +68,7 @@ def split(outputs: Mapping[str, Array], sizes: Sequence[int], *, num_padding_row
         num_padding_rows: Rows after them that belong to nobody.
 
     Raises:
-        StatusError: When an output does not have one row for each row of the batch.
+        StatusError: If an output does not have one row for each row of the batch.
     """
     for array in outputs.values():
         if array.ndim == 0:

@@ -1,4 +1,4 @@
-"""How requests of different callers are run together."""
+"""Parameters of batching, which runs requests of different callers together."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class BatchingParameters:
 
     Attributes:
         max_batch_size: The most rows of one request, and of one batch unless requests are split.
-        batch_timeout_micros: How long a batch that is not full waits for more; 0 takes what is there.
+        batch_timeout_micros: Time that a batch waits to become full; 0 takes the requests that are there.
         max_enqueued_batches: The most batches that wait in one queue.
-        num_batch_threads: How many batches run at once, over all models.
-        thread_pool_name: What the metrics call these threads.
-        allowed_batch_sizes: The sizes a batch is filled up to; none fills up nothing.
+        num_batch_threads: Batches that run at once, over all models.
+        thread_pool_name: The name of these threads in the metrics.
+        allowed_batch_sizes: The sizes that a batch is filled up to; without any, no batch is filled up.
         pad_variable_length_inputs: Whether tensors of different widths are widened to the widest.
         enable_large_batch_splitting: Whether a request may be run in several batches.
         max_execution_batch_size: The most rows of one batch when requests are split.
 
     Raises:
-        StatusError: When the real server would refuse to start with them.
+        StatusError: If the real server would refuse to start with them.
     """
 
     max_batch_size: int = 1000
@@ -81,7 +81,7 @@ def read_batching_parameters(path: Path) -> BatchingParameters:
     """Reads a text proto ``BatchingParameters``.
 
     Raises:
-        StatusError: When it cannot be read or does not make sense.
+        StatusError: If it cannot be read or does not make sense.
     """
     values: dict[str, Any] = {}
     for field, value in config_protos.parse_text(path, config_protos.BatchingParameters).ListFields():

@@ -1,4 +1,4 @@
-"""The queue of one set of fed and fetched tensors: batches of requests, the last of which takes more."""
+"""Queue of batches for one set of fed and fetched tensors; the last batch takes more requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serving.server.status_error import StatusError, invalid_argument
 
 
 class Run(Protocol):
-    """What a batch is run by: ``SavedModelSession.run``."""
+    """A function that runs a batch: ``SavedModelSession.run``."""
 
     def __call__(
         self, inputs: batches.Inputs, outputs: Sequence[str], *, timeout_s: float | None
@@ -85,7 +85,7 @@ class BatchQueue:
             The parts of the task.
 
         Raises:
-            StatusError: When it is too large or the queue is full.
+            StatusError: If it is too large or the queue is full.
         """
         self._check_capacity(task.size)
         limit = self.parameters.batch_size_limit

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 OnDisconnect = Callable[[Callable[[], object]], object]
 
-# What one request of a batch can be to blame for.
+# One request of a batch can be to blame for these.
 _OWN_FAULT = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -39,9 +39,9 @@ class BatchScheduler:
     """The threads that run the batches of all models.
 
     Args:
-        num_threads: How many batches run at once.
-        thread_pool_name: What the metrics call them.
-        metrics: Where waiting times and runs are counted.
+        num_threads: Batches that run at once.
+        thread_pool_name: The name of the threads in the metrics.
+        metrics: The counters of waiting times and runs.
     """
 
     def __init__(self, *, num_threads: int, thread_pool_name: str, metrics: Metrics) -> None:
@@ -50,11 +50,11 @@ class BatchScheduler:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._emptied = threading.Condition(self._lock)
-        # Those with tasks, the one whose turn it is first.
+        # They have tasks; the first is the one whose turn it is.
         self._queues: collections.deque[BatchQueue] = collections.deque()
         self._stopped = False
         for index in range(num_threads):
-            # A daemon, because a batch that runs must not hold up the process.
+            # The threads are daemons, because a batch that runs must not hold up the process.
             name = f"{thread_pool_name}_{index}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
 
@@ -65,7 +65,7 @@ class BatchScheduler:
             The parts of the task.
 
         Raises:
-            StatusError: When the queue does not take it.
+            StatusError: If the queue does not take it.
         """
         with self._lock:
             parts = queue.put(task)
@@ -123,7 +123,7 @@ class BatchScheduler:
                         next_s = min(next_s, queue.due_s())
                     if batch is not None:
                         if self._queues:
-                            # Somebody else has to watch the rest.
+                            # Another thread has to watch the rest.
                             self._changed.notify()
                         return queue, batch
                 if self._stopped and not self._queues:
@@ -154,7 +154,7 @@ class BatchScheduler:
             else:
                 _fail(tasks, error)
         except Exception as error:
-            # Whatever it is, it must reach the callers, who wait, and not end the thread.
+            # Any error must reach the callers, who wait, and must not end the thread.
             _log.exception("A batch of %d requests failed.", len(tasks))
             _fail(tasks, StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
 
@@ -192,9 +192,9 @@ class BatchingSession:
     """Runs requests of one version in batches.
 
     Args:
-        run: What runs a batch.
-        scheduler: The threads that do, shared with other versions.
-        parameters: How to batch.
+        run: The function that runs a batch.
+        scheduler: The threads that call it, shared with other versions.
+        parameters: The parameters of batching.
     """
 
     def __init__(self, run: Run, *, scheduler: BatchScheduler, parameters: BatchingParameters) -> None:
@@ -214,7 +214,7 @@ class BatchingSession:
         """Waits for the answer of the batches that the request becomes part of; as ``LoadedModel.run``.
 
         Raises:
-            StatusError: When the request cannot be batched, waited too long, or its batch failed.
+            StatusError: If the request cannot be batched, waited too long, or its batch failed.
         """
         now_s = time.monotonic()
         deadline_s = None if timeout_s is None else now_s + timeout_s
@@ -228,7 +228,7 @@ class BatchingSession:
         try:
             answers = [part.answer.result(_remaining_s(deadline_s)) for part in parts]
         except StatusError as error:
-            # Of a split request, what still waits is for nobody.
+            # Nobody needs the parts of a split request that still wait.
             self._drop(queue, parts, error)
             raise
         except TimeoutError as error:

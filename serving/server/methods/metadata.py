@@ -1,4 +1,4 @@
-"""GetModelMetadata: what a model can be asked."""
+"""GetModelMetadata: the signatures of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def get_model_metadata(
     """Gives all signatures of one available version.
 
     Raises:
-        StatusError: When the request names no field, another field, or nothing available.
+        StatusError: If the request names no field, another field, or nothing available.
     """
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")

@@ -29,14 +29,14 @@ def predict(
     """Answers the request with ``model``; the version in the answer's spec is left to the caller.
 
     Args:
-        model: What answers.
+        model: The model that answers.
         request: Tensors by the names of a signature's inputs, and the outputs that are wanted.
-        timeout_s: How long it may take.
-        on_disconnect: As ``LoadedModel.run`` takes it.
+        timeout_s: The time that the run may take.
+        on_disconnect: The same as for ``LoadedModel.run``.
         as_content: Whether to answer with bytes in ``tensor_content`` instead of values in typed fields.
 
     Raises:
-        StatusError: When a check or the graph itself refuses the request.
+        StatusError: If a check or the graph itself refuses the request.
     """
     name = signature_name(request.model_spec)
     signature = model.signatures.get(name)

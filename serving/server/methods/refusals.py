@@ -1,4 +1,4 @@
-"""Refusals of Classify, Regress and MultiInference, in the words the real server has for a Predict signature.
+"""Refusals of Classify, Regress and MultiInference, in the real server's words for a Predict signature.
 
 The servable has no other signatures, and each of them takes more than one tensor.
 """
@@ -23,10 +23,10 @@ def refuse_examples(model: LoadedModel, request: Any, **limits: Any) -> NoReturn
     Args:
         model: The model that is asked.
         request: A message whose ``model_spec`` names the signature.
-        limits: Not needed: nothing is run.
+        limits: The same as for ``predict``; nothing is run, so they do not matter.
 
     Raises:
-        StatusError: Always.
+        StatusError: In every case.
     """
     name = signature_name(request.model_spec)
     if name not in model.signatures:
@@ -38,7 +38,7 @@ def refuse_tasks(model: LoadedModel, request: Any) -> NoReturn:
     """Refuses a request of MultiInference for its first task, the only one that the real server looks at.
 
     Raises:
-        StatusError: Always.
+        StatusError: In every case.
     """
     task = request.tasks[0]
     name = signature_name(task.model_spec)

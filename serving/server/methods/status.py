@@ -1,4 +1,4 @@
-"""GetModelStatus: how the versions of a model are."""
+"""GetModelStatus: the states of a model's versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def get_model_status(
     A label in the request is ignored, as the real server does.
 
     Raises:
-        StatusError: When nothing of that name or number was ever seen.
+        StatusError: If nothing of that name or number was ever seen.
     """
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")

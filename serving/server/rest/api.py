@@ -1,4 +1,4 @@
-"""The REST API: which path asks for what, and how an answer or an error becomes an HTTP response.
+"""The REST API: requests come in over HTTP, and answers and errors become HTTP responses.
 
 Requests are answered by a pool of threads, so that a slow one does not keep others from being read.
 """
@@ -28,7 +28,7 @@ from serving.server.versions.available import ServedModels
 from serving.server.versions.states import StateMonitor
 
 _ROOT = "/v1/"
-# What JSON becomes in memory is many times as large.
+# A body of JSON becomes many times as large in memory.
 _MAX_BODY_BYTES = 256 * 2**20
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -69,12 +69,12 @@ def rest_app(
 
     Args:
         served: The versions that can be asked.
-        states: How all versions are.
-        metrics: Where requests are counted.
-        num_threads: How many requests are answered at once.
-        timeout_s: How long the graph may take for one.
+        states: The states of all versions.
+        metrics: The counters of requests, and the page of metrics.
+        num_threads: Requests that are answered at once.
+        timeout_s: The time that the graph may take for one.
         enable_cors: Whether web pages of other origins may ask.
-        metrics_path: Where Prometheus reads the metrics; None for nowhere.
+        metrics_path: The path of the page of metrics; None for no page.
     """
     executor = futures.ThreadPoolExecutor(num_threads, thread_name_prefix="rest")
 
@@ -108,7 +108,7 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        # Undecoded, and with the query: the real server matches its routes against the whole of it.
+        # The real server matches its routes against the whole target: undecoded, and with the query.
         path: str = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         target = f"{path}?{query}" if query else path

@@ -1,4 +1,4 @@
-"""What a request of the REST API asks for: the gRPC method of the same name, with JSON in and out."""
+"""Calls of the REST API: each is the gRPC method of the same name, with JSON in and out."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class RestCalls:
 
     Args:
         served: The versions that can be asked.
-        states: How all versions are.
-        timeout_s: How long the graph may take for a request.
+        states: The states of all versions.
+        timeout_s: The time that the graph may take for a request.
     """
 
     def __init__(self, served: ServedModels, states: StateMonitor, *, timeout_s: float) -> None:
@@ -72,7 +72,7 @@ class RestCalls:
         """Finds what is asked for; ``target`` is the path as it came, with the query.
 
         Raises:
-            StatusError: When there is no such path, or no model in it.
+            StatusError: If there is no such path, or no model in it.
         """
         malformed = invalid_argument(f"Malformed request: {verb} {target}")
         route = _ROUTES.get(verb)

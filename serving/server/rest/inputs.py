@@ -1,4 +1,4 @@
-"""The tensors of a predict request's body: by row (``instances``) or by column (``inputs``)."""
+"""Tensors of a predict request's body: by row (``instances``) or by column (``inputs``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_inputs(document: Mapping[str, Any], infos: Infos) -> tuple[dict[str, Ar
         row too.
 
     Raises:
-        StatusError: When they are not there, not regular, or not of the signature's types.
+        StatusError: If they are not there, not regular, or not of the signature's types.
     """
     if "instances" in document and "inputs" in document:
         raise invalid_argument(
@@ -63,7 +63,7 @@ def _read_rows(instances: list[Any], infos: Infos) -> dict[str, Array]:
         elif not any(map(_is_object, instances)):
             return {alias: to_array(instances, info.dtype) for alias, info in infos.items()}
     except StatusError:
-        # It tells of the column; the person who asked wrote rows.
+        # The error tells of a column; the person who asked wrote rows.
         pass
     raise _find_row_fault(instances, infos, are_objects)
 

@@ -1,4 +1,4 @@
-"""The JSON of the REST API: read from requests, and quoted in messages as TensorFlow Serving quotes it."""
+"""JSON of the REST API: read from requests, and quoted in messages as TensorFlow Serving quotes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_QUOTED = 256
 # NumPy's own number would round a double that it is compared with.
 _MAX_FLOAT = float(np.finfo(np.float32).max)
 
-# What Python's parser says -> what the real server's says.
+# The words of Python's parser -> those of the real server's.
 _SENTENCES = {
     "Expecting value": "Invalid value.",
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
@@ -31,15 +31,15 @@ _SENTENCES = {
     "Invalid control character at": "Invalid encoding in string.",
     "Extra data": "The document root must not be followed by other values.",
 }
-# A pair of surrogates, a surrogate on its own, any other escape: in this order at every backslash.
+# At every backslash this matches a pair of surrogates, else a surrogate on its own, else any other escape.
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|(?P<alone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 )
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
-# Numbers that may be too large for 64 bits or for a double, once every digit is a 0. To look for these is
-# many times as fast as a regular expression.
+# Numbers with these parts, once every digit is a 0, may be too large for 64 bits or for a double. To look for
+# them is many times as fast as a regular expression.
 _ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE_NUMBERS = (b"0" * 19, b"e000", b"e+000")
 _TYPE_NAMES = {
@@ -56,7 +56,7 @@ def parse(body: bytes) -> dict[str, Any]:
     """Reads the object that is a request's body; integers in it fit into 64 bits, strings into utf-8.
 
     Raises:
-        StatusError: When it is no JSON, or no object.
+        StatusError: If it is no JSON, or no object.
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
@@ -84,7 +84,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _parse_int(text: str) -> int | float:
-    # What does not fit into 64 bits is a floating-point number to the real server.
+    # The real server reads a number that does not fit into 64 bits as a floating-point number.
     if len(text) < 21 and -(2**63) <= int(text) < 2**64:
         return int(text)
     return _parse_float(text)
@@ -127,7 +127,7 @@ def quote(value: Any) -> str:
         single = abs(value) <= _MAX_FLOAT
         return write_decimals(np.array([value], dtype=np.float32 if single else np.float64))[0]
     quoted = ""
-    # In pieces, because writing out a large body would take longer than answering it.
+    # It is written in pieces, because writing out a large body would take longer than answering it.
     for piece in json.JSONEncoder(indent=len(INDENT), ensure_ascii=False).iterencode(value):
         quoted += piece
         if len(quoted) > _MAX_QUOTED:
@@ -136,7 +136,7 @@ def quote(value: Any) -> str:
 
 
 def type_name(value: Any) -> str:
-    """What the real server calls the type of a JSON value."""
+    """The real server's name for the type of a JSON value."""
     if isinstance(value, bool):
         return str(value)
     return _TYPE_NAMES[type(value)]
@@ -181,7 +181,7 @@ def write_array(texts: Iterable[str], *, depth: int | None = None) -> str:
 
     Args:
         texts: The values.
-        depth: How many arrays and objects there are around it.
+        depth: The number of arrays and objects around it.
     """
     if depth is None:
         return f"[{', '.join(texts)}]"

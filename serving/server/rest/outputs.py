@@ -1,4 +1,4 @@
-"""The JSON that answers a predict request."""
+"""JSON that answers a predict request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _write_rows(arrays: Mapping[str, Array]) -> str:
         return "[]"
     columns = {alias: _write_entries(array) for alias, array in arrays.items()}
     if len(columns) == 1:
-        # The rows stand in one line, and only the bracket that ends them begins another.
+        # The rows stand in one line; only the bracket that ends them begins another.
         (rows,) = columns.values()
         return f"{write_array(rows).removesuffix(']')}\n    ]"
     rows = [

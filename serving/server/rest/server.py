@@ -1,4 +1,4 @@
-"""Runs the REST API: an HTTP server with an event loop in a thread of its own."""
+"""HTTP server of the REST API, with an event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from serving.server.versions.available import ServedModels
 from serving.server.versions.states import StateMonitor
 
 _log = logging.getLogger(__name__)
-# Longer than clients usually keep a connection they do not use, so that it is they who close it.
+# Clients usually keep an idle connection for a shorter time, so that it is they who close it.
 _KEEP_ALIVE_S = 75
 _ALL_INTERFACES = ("0.0.0.0", "::")
 
@@ -34,7 +34,7 @@ class RestServer:
         app: The application.
         host: The address to listen on; one that means all interfaces takes IPv6 too where there is any.
         port: The port; 0 takes a free one.
-        drain_timeout_s: How long requests under way may take once the server is told to stop.
+        drain_timeout_s: The time that requests under way may take once the server is told to stop.
 
     Attributes:
         port: The port it listens on, once started.
@@ -64,7 +64,7 @@ class RestServer:
         """Opens the port; returns when requests are answered.
 
         Raises:
-            StatusError: When the address cannot be had.
+            StatusError: If the address cannot be had.
         """
         try:
             listener = _listen(self.host, self.port)
@@ -73,8 +73,8 @@ class RestServer:
             raise StatusError(
                 grpc.StatusCode.UNKNOWN, f"The address {address} must be free and is not; choose another one."
             ) from error
-        # Connections inherit it. asyncio sets it only on sockets made for the protocol TCP by name; without
-        # it every answer waits 40 ms for the acknowledgement of its headers.
+        # Connections inherit the option. asyncio sets it only on sockets made for the protocol TCP by name.
+        # Without it every answer waits 40 ms for the acknowledgement of its headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listener.getsockname()[1]
         self._thread = threading.Thread(
@@ -98,7 +98,7 @@ def make_rest_server(
     """Makes the server of the REST API that ``config`` asks for, if it asks for one.
 
     Raises:
-        StatusError: When the monitoring file is wrong.
+        StatusError: If the monitoring file is wrong.
     """
     metrics_path = None
     if config.monitoring_config_file is not None:

@@ -1,7 +1,7 @@
 """Tensors from JSON values.
 
-Regular lists are converted as a whole. Only once that fails is the value walked through, to say what is wrong
-with which element in the words of the real server.
+Regular lists are converted as a whole. Only if that fails, the value is walked through, to say which element
+is wrong, in the words of the real server.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FLOATS: dict[int, type[np.floating[Any]]] = {
     types_pb2.DT_FLOAT: np.float32,
     types_pb2.DT_DOUBLE: np.float64,
 }
-# As many as NumPy takes.
+# NumPy takes as many dimensions.
 MAX_RANK = 64
 
 
@@ -45,7 +45,7 @@ def read_bytes(value: Any) -> bytes:
     """The bytes that a JSON string or ``{"b64": "..."}`` stands for.
 
     Raises:
-        StatusError: When it is neither.
+        StatusError: If it is neither.
     """
     if isinstance(value, str):
         return value.encode()
@@ -63,7 +63,7 @@ def to_array(value: Any, data_type: types_pb2.DataType) -> Array:
     """Converts a JSON value, a scalar or nested lists, to a tensor of the type.
 
     Raises:
-        StatusError: When the lists are not regular or hold something that is not of the type.
+        StatusError: If the lists are not regular or hold something that is not of the type.
     """
     shape: list[int] = []
     first = value

@@ -1,4 +1,4 @@
-"""Which versions can be requested at this moment, and by which labels."""
+"""Models that can be requested at this moment: their versions and their labels."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ServedModels:
         """Resolves the request's ``model_spec`` and keeps that version loaded for the block.
 
         Raises:
-            StatusError: As the real server words it, when the spec names nothing available.
+            StatusError: If the spec names nothing available.
         """
         version, model = self._resolve(request)
         while not model.retain():

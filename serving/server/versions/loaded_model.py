@@ -22,15 +22,15 @@ class LoadedModel:
     Args:
         path: The version's directory.
         session_config: Settings of TensorFlow's runtime.
-        scheduler: Where requests are batched across callers, as ``batching`` says; None runs each by itself.
-        batching: How to batch; only with a scheduler.
-        metrics: Where requests are counted.
+        scheduler: The threads that batch requests across callers; None runs each request by itself.
+        batching: The parameters of batching; only with a scheduler.
+        metrics: The counters of requests.
 
     Attributes:
         signatures: Every signature of the graph by its name, as ``SignatureDef``.
 
     Raises:
-        StatusError, OSError, ValueError: When the directory holds no SavedModel this process can run.
+        StatusError, OSError, ValueError: If the directory holds no SavedModel this process can run.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class LoadedModel:
         Args:
             inputs: Arrays by the name of the tensor to feed; strings are object arrays of ``bytes``.
             outputs: The names of the tensors to fetch.
-            timeout_s: How long it may take.
-            on_disconnect: Takes what is to be done when the caller goes away; what waits in a queue is then
-                dropped.
+            timeout_s: The time that the run may take.
+            on_disconnect: A function that takes what is to be done when the caller goes away. A request that
+                waits in a queue is dropped then.
 
         Returns:
             The fetched tensors in the order of ``outputs``.
 
         Raises:
-            StatusError: When the runtime refuses the feeds, a kernel fails, or the time is over.
+            StatusError: If the runtime refuses the feeds, a kernel fails, or the time is over.
         """
-        # A request of a wrong type is refused by the runtime, without those that it would be batched with.
+        # The runtime refuses a request of a wrong type; it must not refuse those batched with it.
         if self._batching is not None and self._session.accepts_types(inputs):
             return self._batching.run(inputs, outputs, timeout_s=timeout_s, on_disconnect=on_disconnect)
         return self._session.run(inputs, outputs, timeout_s=timeout_s)

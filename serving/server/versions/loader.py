@@ -1,4 +1,4 @@
-"""Loads versions of models as the server's settings say."""
+"""Loader of a model's versions, as the server's settings say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.server.versions.warmup import warm_up
 
 _log = logging.getLogger(__name__)
 
-# What a version may bring along to be batched in a way of its own.
+# A version may bring along this file, to be batched in a way of its own.
 _BATCHING_FILE = "batching_params.pbtxt"
 
 
@@ -29,10 +29,10 @@ class ModelLoader:
 
     Args:
         config: The server's settings.
-        metrics: Where requests are counted.
+        metrics: The counters of requests and loads.
 
     Raises:
-        StatusError: When the settings for batching or for TensorFlow's runtime cannot be used.
+        StatusError: If the settings for batching or for TensorFlow's runtime cannot be used.
     """
 
     def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
@@ -53,7 +53,7 @@ class ModelLoader:
         """Loads the version in the directory ``path`` and replays its warm-up requests.
 
         Raises:
-            StatusError: When it cannot be served.
+            StatusError: If it cannot be served.
         """
         try:
             model = self._load(path)
@@ -97,7 +97,7 @@ class ModelLoader:
         try:
             return warm_up(model, num_iterations=self._config.num_request_iterations_for_warmup or 1)
         except Exception:
-            # Whatever it was: a version that is not served must not keep its memory.
+            # A version that is not served must not keep its memory, whatever the error was.
             model.retire()
             raise
 
@@ -114,7 +114,7 @@ def _session_config(config: ServerConfig) -> tf.compat.v1.ConfigProto:
         session_config = parse_text(config.tensorflow_session_config_file, config_pb2.ConfigProto)
     rewrite = session_config.graph_options.rewrite_options
     if not rewrite.meta_optimizer_iterations:
-        # A second look at the graph halves nothing but the speed of each signature's first answer.
+        # A second look at the graph gains nothing, and makes each signature's first answer twice as slow.
         rewrite.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     within = config.tensorflow_intra_op_parallelism or config.tensorflow_session_parallelism
     between = config.tensorflow_inter_op_parallelism or config.tensorflow_session_parallelism

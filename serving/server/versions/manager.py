@@ -1,4 +1,4 @@
-"""Loads and unloads versions so that a model stays available from one version to the next."""
+"""Manager of versions: it loads and unloads them so that a model stays available from one to the next."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class VersionManager:
     Args:
         load: Makes a servable of a model's name, a version and its directory; raises ``StatusError`` when it
             cannot.
-        served: Where available versions are published to requests.
-        states: Where the states of versions are published.
-        num_load_threads: How many loads may run at once; 0 lets one load or unload run at a time.
-        num_unload_threads: How many unloads may run at once; 0 as above.
-        max_num_load_retries: How often a failed load is tried again.
+        served: The models that can be requested; available versions are published there.
+        states: The states of versions, which are published there.
+        num_load_threads: Loads that may run at once; 0 lets one load or unload run at a time.
+        num_unload_threads: Unloads that may run at once; 0 as above.
+        max_num_load_retries: Times that a failed load is tried again.
         load_retry_interval_s: Time between two attempts.
     """
 
@@ -88,7 +88,7 @@ class VersionManager:
         self._changed = threading.Condition()
         self._stopping = False
         self._stopped = False
-        # Daemons, here and below: a load under way cannot be interrupted and must not hold up the process.
+        # This thread and those below are daemons: a load cannot be interrupted, and must not hold up the end.
         self._thread = threading.Thread(target=self._manage, name="versions", daemon=True)
 
     def start(self) -> None:
@@ -190,7 +190,7 @@ class VersionManager:
             for version in versions.values()
             if version.phase is _Phase.RETRYING
         ]
-        # One that is due already waits for a thread.
+        # A version that is due already waits for a thread.
         return max(min(due_s) - time.monotonic(), _LOOK_S) if due_s else None
 
     def _load_version(self, version: _Version) -> None:

@@ -1,4 +1,4 @@
-"""Looks for versions under the base paths of models, and says which of them a model's policy wants served."""
+"""Base paths of models: the versions that lie there, and those that a model's policy wants served."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_versions(base_path: Path) -> tuple[dict[int, Path], list[str]]:
         The versions by their numbers, and what a person may want to know of those that are left out.
 
     Raises:
-        OSError: When the base path cannot be listed.
+        OSError: If the base path cannot be listed.
     """
     versions: dict[int, Path] = {}
     complaints = []
@@ -55,7 +55,7 @@ def find_versions(base_path: Path) -> tuple[dict[int, Path], list[str]]:
 
 
 def select_versions(found: Mapping[int, Path], policy: Any) -> dict[int, Path]:
-    """Those of the versions found that ``policy``, a ``ServableVersionPolicy``, wants served."""
+    """The versions that ``policy``, a ``ServableVersionPolicy``, wants served of those found."""
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
         return dict(found)
@@ -69,7 +69,7 @@ class ModelPaths:
     """Looks at the base paths of all models from time to time, from a thread of its own.
 
     Args:
-        aspire: Told the versions to serve of a model, by name.
+        aspire: A function that is told a model's name and the versions of it to serve.
         poll_wait_s: Time between two looks; 0 looks once after each change of the models, below 0 never.
     """
 
@@ -134,7 +134,7 @@ class ModelPaths:
             try:
                 self.look()
             except Exception:
-                # Whatever goes wrong with one look, requests go on and the next look may succeed.
+                # Requests go on, whatever goes wrong with one look, and the next look may succeed.
                 _log.exception("Looking for versions of the models failed.")
             self._wake.wait(self._poll_wait_s or None)
 

@@ -1,4 +1,4 @@
-"""A SavedModel in TensorFlow's session runtime, which is what the real server runs it in."""
+"""Session of a SavedModel in TensorFlow's runtime of sessions, which the real server uses too."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class SavedModelSession:
         signatures: Every signature of the graph by its name.
 
     Raises:
-        StatusError: When no graph is tagged ``serve``, or the runtime refuses the graph.
-        OSError: When there is no SavedModel.
+        StatusError: If no graph is tagged ``serve``, or the runtime refuses the graph.
+        OSError: If there is no SavedModel.
     """
 
     def __init__(self, path: Path, *, config: tf.compat.v1.ConfigProto | None = None) -> None:
@@ -51,7 +51,7 @@ class SavedModelSession:
                 "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: "
                 "`saved_model_cli`",
             ) from error
-        # Copies, because a part of a message keeps the whole of it in memory, here the graph.
+        # They are copied, because a part of a message keeps the whole of it in memory, here the graph.
         self.signatures = {
             name: meta_graph_pb2.SignatureDef.FromString(signature.SerializeToString())
             for name, signature in meta_graph.signature_def.items()
@@ -76,20 +76,20 @@ class SavedModelSession:
         Args:
             inputs: Arrays by the name of the tensor to feed; strings are object arrays of ``bytes``.
             outputs: The names of the tensors to fetch.
-            timeout_s: How long it may take.
+            timeout_s: The time that the run may take.
 
         Returns:
             The fetched tensors in the order of ``outputs``.
 
         Raises:
-            StatusError: With the runtime's own code and text when it refuses the feeds, when a kernel fails,
-                or when the time is over.
+            StatusError: If the runtime refuses the feeds, a kernel fails, or the time is over; the code and
+                the text are the runtime's own.
         """
         feeds = {self._tensor(name)[0]: array for name, array in inputs.items()}
         fetches = [self._tensor(name)[0] for name in outputs]
         options = None
         if timeout_s is not None:
-            # 0 would be all the time there is.
+            # 0 would mean no limit.
             run_options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(1000 * timeout_s)))
             options = pywrap_tf_session.TF_NewBufferFromString(run_options.SerializeToString())
         try:
@@ -98,7 +98,7 @@ class SavedModelSession:
         except tf.errors.OpError as error:
             raise StatusError(code_of(error.error_code), error.message) from error
         except UnicodeDecodeError as error:
-            # The text quotes bytes of the request that are no text; its code is lost on the way to Python.
+            # The message quotes bytes of the request that are no text; its code is lost on the way to Python.
             raise invalid_argument(error.object.decode(errors="replace")) from error
         finally:
             if options is not None:
@@ -108,7 +108,7 @@ class SavedModelSession:
         """Whether ``run`` would not refuse these arrays for their types.
 
         Raises:
-            StatusError: When there is no tensor of a name.
+            StatusError: If there is no tensor of a name.
         """
         return all(array.dtype == self._tensor(name)[1] for name, array in inputs.items())
 
@@ -121,7 +121,7 @@ class SavedModelSession:
         del self._session, self._graph
 
     def _tensor(self, name: str) -> tuple[Any, np.dtype[Any]]:
-        """What the runtime calls a tensor, and its type."""
+        """The runtime's handle of a tensor, and the tensor's type."""
         found = self._tensors.get(name)
         if found is None:
             try:

@@ -1,4 +1,4 @@
-"""What has become of every version the server has ever seen."""
+"""States of every version that the server has ever seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warm-up: replays the requests that a version brings along before it is made available."""
+"""Warm-up of a version: the requests that it brings along are replayed before it is made available."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def warm_up(model: LoadedModel, *, num_iterations: int = 1) -> int:
     """Answers every recorded request of the model's warm-up file; no file is fine.
 
     Args:
-        model: What answers.
-        num_iterations: How often each request is answered.
+        model: The model that answers.
+        num_iterations: Times that each request is answered.
 
     Returns:
         The number of records.
 
     Raises:
-        StatusError: When the file cannot be read or a request fails: such a version must not be served.
+        StatusError: If the file cannot be read or a request fails: such a version must not be served.
     """
     path = model.path / FILE
     if not path.exists():

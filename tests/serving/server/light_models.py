@@ -44,7 +44,7 @@ class LightLoader:
 
     Attributes:
         attempts: Every call so far: name and version.
-        most_at_once: How many calls were under way at the same time, at most.
+        most_at_once: The most calls that were under way at the same time.
     """
 
     def __init__(self) -> None:

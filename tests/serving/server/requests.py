@@ -14,7 +14,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 Change = Callable[[Any], None]
 
-# What is our own server's alone, or needs more of the server than an address tells.
+# The marked tests hold for our own server only, or need more of the server than an address tells.
 own_server_only = pytest.mark.skipif(
     "SERVER_ADDRESS" in os.environ, reason="starts a server of its own, so SERVER_ADDRESS is not asked"
 )

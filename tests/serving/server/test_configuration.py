@@ -1,4 +1,4 @@
-"""What a new list of models does, with models that load in no time."""
+"""Changes of the list of models, with models that load in no time."""
 
 from __future__ import annotations
 

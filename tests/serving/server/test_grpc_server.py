@@ -1,4 +1,4 @@
-"""Where gRPC is served and how: TLS, sockets, options, health and reflection; no model is needed for that."""
+"""TLS, sockets, options, health and reflection of gRPC; no model is needed for these."""
 
 from __future__ import annotations
 

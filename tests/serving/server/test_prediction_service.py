@@ -16,6 +16,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from serving.client import tensors
+from serving.server import tensor_protos
 from serving.server.batching.parameters import BatchingParameters
 from serving.server.batching.scheduler import BatchScheduler
 from serving.server.metrics import Metrics
@@ -41,11 +42,11 @@ def serve(model_path: Path, metrics: Metrics) -> Iterator[Callable[..., Any]]:
         channels = []
         models = []
 
-        def serve(batching: BatchingParameters | None = None) -> Any:
+        def serve(batching: BatchingParameters | None = None, *, as_content: bool = False) -> Any:
             models.append(LoadedModel(model_path, scheduler=scheduler, batching=batching, metrics=metrics))
             served = ServedModels()
             served.add("tandem", 7, models[0])
-            service = PredictionService(served, metrics)
+            service = PredictionService(served, metrics, as_content=as_content)
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
             port = server.add_insecure_port("localhost:0")
             server.start()
@@ -95,6 +96,18 @@ def test_requests_are_counted_by_model_and_status(serve: Callable[..., Any], met
     assert ':runtime_latency_count{model_name="tandem",API="Predict",runtime="TF1"} 1' in page
     assert ':request_latency_count{model_name="nobody"' not in page
     assert 'API="Classify"' not in page
+
+
+def test_content_is_written_when_asked_for(serve: Callable[..., Any]) -> None:
+    request = predict_request("measure")
+    request.inputs.clear()
+    request.inputs["text"].CopyFrom(tf.make_tensor_proto(["abc"]))
+
+    outputs = serve(as_content=True).Predict(request).outputs
+
+    assert outputs["length"].tensor_content == np.int32(3).tobytes()
+    assert not outputs["length"].int_val
+    assert len(tensor_protos.read(outputs["table"])) == 6
 
 
 def test_deadline_of_the_call_ends_the_run(serve: Callable[..., Any], metrics: Metrics) -> None:

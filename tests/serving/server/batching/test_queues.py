@@ -1,4 +1,4 @@
-"""Who is run together, in which order, and who is refused."""
+"""Queues of requests: which are run together, in which order, and which are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the REST API share."""
+"""Paths, ports and answers that the tests of the REST API share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the REST API refuses, held to the real server's codes and messages."""
+"""Refusals of the REST API, held to the real server's codes and messages."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_bad_request_is_told(predict: Ask, path: str, body: Any, status: int, 
     assert (response.status_code, error_of(response)) == (status, message)
 
 
-# What the real server crashes on, or lets pass in another way.
+# The real server crashes on these, or lets them pass in another way.
 @own_server_only
 @pytest.mark.parametrize(
     "body",
