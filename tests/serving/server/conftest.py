@@ -36,7 +36,7 @@ def model(channel: grpc.Channel) -> Any:
 
 @pytest.fixture(scope="session")
 def rest_address(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the tiny model is served as version 1 of ``tandem``, with the page of metrics."""
+    """The address where the tiny model is served as version 1 of ``tandem``, with the page of metrics."""
     if "SERVER_REST_ADDRESS" in os.environ:
         yield os.environ["SERVER_REST_ADDRESS"]
         return
