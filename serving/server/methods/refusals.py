@@ -1,6 +1,6 @@
 """Refusals of Classify, Regress and MultiInference, in the real server's words for a Predict signature.
 
-The servable has no other signatures, and each of them takes more than one tensor.
+The servable has no other signatures, and none that takes one tensor alone.
 """
 
 from __future__ import annotations
