@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from dataset.check import normalised_batches
-from dataset.columns import read_queries
+from dataset.columns import normalised_batches, read_queries
 from dataset.contract import EventSplit
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest

@@ -24,7 +24,6 @@ from models.config import ModelConfig
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.trained import TrainedModel, config_of
-from models.two_tower import CATEGORIES, NUMBERS
 from models.vocabularies import Vocabularies, rows_of
 from serving.servable.catalogue import CATALOGUE_FILE, Value, write_catalogue
 from serving.servable.histories import UserTable
@@ -150,8 +149,8 @@ def _user_table(users: Contexts, source: InteractionSource, config: ModelConfig)
         history_counts=users.inputs[features.HISTORY_COUNTS],
         seen=users.histories,
         user_rows=users.inputs[features.USER_ROW],
-        categories=users.inputs[CATEGORIES],
-        numbers=users.inputs[NUMBERS],
+        categories=users.inputs[features.USER_CATEGORIES],
+        numbers=users.inputs[features.USER_NUMBERS],
         unknown_row=source.num_users,
         unknown_categories=unknown,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import numpy as np
@@ -12,27 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataset import columns
-from dataset.columns import Normalised, QueryTexts, Where
+from dataset.columns import Normalised, normalised_batches
 from dataset.contract import EventSplit, EventsTable, JudgmentsTable
 from dataset.errors import DataError
-from dataset.files import OnBytes, num_bytes, shown
+from dataset.files import num_bytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.progress import Progress
 from dataset.spans import files_read
 from dataset.splits import SPLITS, event_splits, event_starts, judgment_splits
 from dataset.summary import EventSummary, JudgmentSummary, Report, day, print_report
-from dataset.tables import column_names, expand_paths, read_batches
+from dataset.tables import column_names, expand_paths
 
-# Hash tables over the catalogue are built anew for each batch, so batches are large here.
-_BATCH_ROWS = 1 << 18
 _MIN_ROWS = 2
-_NORMALISE: dict[str, Callable[..., Normalised]] = {
-    "items": columns.normalise_items,
-    "users": columns.normalise_users,
-    "events": columns.normalise_events,
-    "judgments": columns.normalise_judgments,
-}
 
 
 def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
@@ -101,36 +92,6 @@ def check_items(manifest: Manifest, *, stream: TextIO) -> None:
     )
     print_report(report, manifest, stream)
     findings.raise_past(manifest.limits)
-
-
-def normalised_batches(
-    manifest: Manifest,
-    table: str,
-    files: list[str],
-    queries: QueryTexts | None = None,
-    on_bytes: OnBytes | None = None,
-) -> Iterator[tuple[str, Normalised]]:
-    """A table's canonical batches, each with its file.
-
-    Args:
-        manifest: The dataset.
-        table: ``items``, ``users``, ``events`` or ``judgments``.
-        files: Its files.
-        queries: The texts of the queries, for ``judgments``.
-        on_bytes: Told of each read, see `files.open_file`.
-    """
-    described = getattr(manifest, table)
-    extra = (queries,) if table == "judgments" else ()
-    for file in files:
-        batches = read_batches(
-            file,
-            columns=described.columns,
-            batch_rows=_BATCH_ROWS,
-            format=described.format,
-            on_bytes=on_bytes,
-        )
-        for first_row, batch in batches:
-            yield file, _NORMALISE[table](batch, described, Where(file=file, first_row=first_row), *extra)
 
 
 def _files(manifest: Manifest) -> dict[str, list[str]]:

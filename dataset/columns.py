@@ -7,7 +7,7 @@ worker.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +17,16 @@ import pyarrow.compute as pc
 from dataset import times
 from dataset.contract import EventsTable, ItemsTable, JudgmentsTable, Range, UsersTable
 from dataset.errors import DataError
-from dataset.files import shown
+from dataset.files import OnBytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.tables import expand_paths, read_batches
 from dataset.values import as_labels, as_numbers, as_text
 
 Mask = np.ndarray[Any, Any]
+
+# Hash tables over the catalogue are built anew for each batch, so batches are large here.
+_BATCH_ROWS = 1 << 18
 
 _YES = pa.array(["true", "yes", "y", "t", "1", "in stock", "in_stock", "available"])
 _NO = pa.array(["false", "no", "n", "f", "0", "out of stock", "out_of_stock", "unavailable"])
@@ -181,6 +184,44 @@ def read_queries(manifest: Manifest) -> tuple[QueryTexts | None, Findings]:
             findings += normal.findings
     none = pa.array([], pa.string())
     return QueryTexts(ids=pa.concat_arrays([none, *ids]), texts=pa.concat_arrays([none, *texts])), findings
+
+
+def normalised_batches(
+    manifest: Manifest,
+    table: str,
+    files: list[str],
+    queries: QueryTexts | None = None,
+    on_bytes: OnBytes | None = None,
+) -> Iterator[tuple[str, Normalised]]:
+    """A table's canonical batches, each with its file.
+
+    Args:
+        manifest: The dataset.
+        table: ``items``, ``users``, ``events`` or ``judgments``.
+        files: Its files.
+        queries: The texts of the queries, for ``judgments``.
+        on_bytes: Told of each read, see `files.open_file`.
+    """
+    described, normalise = getattr(manifest, table), _NORMALISE[table]
+    extra = (queries,) if table == "judgments" else ()
+    for file in files:
+        batches = read_batches(
+            file,
+            columns=described.columns,
+            batch_rows=_BATCH_ROWS,
+            format=described.format,
+            on_bytes=on_bytes,
+        )
+        for first_row, batch in batches:
+            yield file, normalise(batch, described, Where(file=file, first_row=first_row), *extra)
+
+
+_NORMALISE: dict[str, Callable[..., Normalised]] = {
+    "items": normalise_items,
+    "users": normalise_users,
+    "events": normalise_events,
+    "judgments": normalise_judgments,
+}
 
 
 class _Rows:

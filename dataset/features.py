@@ -44,6 +44,8 @@ TOKENS: Final = "tokens"
 QUERY_TOKENS: Final = "query_tokens"
 QUERY_VECTORS: Final = "query_vectors"
 USER_ROW: Final = "user_row"
+USER_CATEGORIES: Final = "user_categories"
+USER_NUMBERS: Final = "user_numbers"
 TITLE: Final = "title"
 
 

@@ -29,7 +29,7 @@ from dataset.contract import (
 )
 from dataset.errors import DataError
 from dataset.section import Section
-from dataset.spans import has_spans, span_mistake
+from dataset.span_paths import has_spans, span_mistake
 
 FILE_NAME = "dataset.toml"
 # Curated schemas, NAME.pbtxt, beside the manifest.

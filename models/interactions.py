@@ -15,7 +15,6 @@ from dataset.manifest import Manifest
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.text_encoder import TextEncoder
-from models.two_tower import CATEGORIES, NUMBERS
 
 _SHUFFLE = 20_000
 _DAY_S = 86_400.0
@@ -195,10 +194,10 @@ class InteractionSource:
             features.HISTORY_ROWS: tf.ensure_shape(tf.cast(rows, tf.int32), [None, length]),
             features.HISTORY_COUNTS: tf.ensure_shape(tf.cast(counts, tf.float32), [None, length]),
             features.USER_ROW: tf.cast(parsed[features.USER_ROW], tf.int32),
-            CATEGORIES: tf.cast(tf.stack(categories, 1), tf.int32)
+            features.USER_CATEGORIES: tf.cast(tf.stack(categories, 1), tf.int32)
             if categories
             else tf.zeros([batch, 0], tf.int32),
-            NUMBERS: tf.stack(numbers, 1) if numbers else tf.zeros([batch, 0]),
+            features.USER_NUMBERS: tf.stack(numbers, 1) if numbers else tf.zeros([batch, 0]),
         }
         if self._encoder is not None:
             inputs[features.QUERY_VECTORS] = self._lookup(parsed[features.QUERY])

@@ -8,13 +8,16 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
 
 from dataset import features
 from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.interactions import Contexts
+from models.metrics import ndcg_at_k, rank_relevant
 from models.ranker import RATING, RELEVANCE, Heads, Ranker
 from models.retriever import Retriever
+from models.validation import NDCG_K
 
 _BATCH = 32
 _HOLDOUT = 5
@@ -191,18 +194,10 @@ def _order_quality(model: RankerModel, held_out: Candidates, heads: Heads) -> fl
     for name in (heads.behaviour, RELEVANCE if heads.has_relevance else None):
         if name is None:
             continue
-        labels = held_out.arrays[name]
-        counts = np.isfinite(labels).all(axis=1) & (np.nan_to_num(labels).max(axis=1) > 0)
-        values.append(
-            _ndcg(np.where(held_out.arrays["is_valid"], predictions[name], -1.0)[counts], labels[counts])
-        )
-    finite = np.concatenate(values) if values else np.zeros(0)
-    return float(finite.mean()) if len(finite) else 0.0
-
-
-def _ndcg(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    discount = 1.0 / np.log2(np.arange(2, 12))
-    width = min(10, labels.shape[1])
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
-    gained = np.take_along_axis(labels, order, axis=1) @ discount[:width]
-    return gained / (-np.sort(-labels, axis=1)[:, :width] @ discount[:width])
+        is_valid, labels = held_out.arrays["is_valid"], held_out.arrays[name]
+        has_labels = np.isfinite(labels).all(axis=1)
+        scores = np.where(is_valid, predictions[name], -np.inf)[has_labels]
+        gains = sparse.csr_matrix(np.where(is_valid, labels, 0.0)[has_labels])
+        values.append(ndcg_at_k(rank_relevant(scores, gains), NDCG_K))
+    measured = np.concatenate(values) if values else np.zeros(0)
+    return float(np.nanmean(measured)) if np.isfinite(measured).any() else 0.0

@@ -18,12 +18,12 @@ from dataset.settings import section_of
 from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
+from models.matrices import item_matrix
 from models.ranker import Heads, Ranker
 from models.retriever import Retriever
 from models.text_encoder import TextEncoder
 from models.tokenizer import VOCABULARY_FILE, Tokenizer
 from models.two_tower import TwoTower
-from models.validation import item_matrix
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
 
 TOWERS_FILE, SELECTED_FILE = "two_tower.npz", "selected.npz"

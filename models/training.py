@@ -19,6 +19,7 @@ from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.interactions import InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
+from models.matrices import query_matrix
 from models.ranker import Heads, Ranker
 from models.ranker_training import Candidates, fit_ranker, retrieve_candidates
 from models.retrieval_training import RetrievalTrainer, phases, with_targets
@@ -27,7 +28,6 @@ from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel, build_retriever, encoder_settings
 from models.two_tower import TwoTower
-from models.validation import query_matrix
 from models.vocabularies import Vocabularies
 from models.warm_start import Origin, WarmStart
 

@@ -18,8 +18,6 @@ from models.item_tower import ItemTower
 from models.query_tower import QueryTower
 from models.text_encoder import TextEncoder
 
-CATEGORIES, NUMBERS = "user_categories", "user_numbers"
-
 
 class TwoTower(keras.Model):
     """Both towers over one text encoder, trained with TFRS `Retrieval`.
@@ -117,8 +115,8 @@ class TwoTower(keras.Model):
                 features.HISTORY_ROWS: tf.zeros([1, config.max_history], tf.int32),
                 features.HISTORY_COUNTS: tf.zeros([1, config.max_history]),
                 features.USER_ROW: rows,
-                CATEGORIES: tf.zeros([1, num_categories], tf.int32),
-                NUMBERS: tf.zeros([1, num_numbers]),
+                features.USER_CATEGORIES: tf.zeros([1, num_categories], tf.int32),
+                features.USER_NUMBERS: tf.zeros([1, num_numbers]),
             }
         )
 
@@ -160,8 +158,8 @@ class TwoTower(keras.Model):
             self.history_values(rows),
             inputs[features.HISTORY_COUNTS],
             inputs[features.USER_ROW],
-            inputs[CATEGORIES],
-            inputs[NUMBERS],
+            inputs[features.USER_CATEGORIES],
+            inputs[features.USER_NUMBERS],
             training=training,
         )
 

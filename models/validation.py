@@ -1,33 +1,16 @@
-"""What training is steered by: the catalogue ranked for the users and queries of the validation split."""
+"""nDCG on the validation split, by which training chooses its epochs."""
 
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 from scipy import sparse
 
 from models.interactions import Contexts
+from models.matrices import item_matrix, query_matrix
 from models.metrics import ndcg_at_k, rank_relevant
 from models.two_tower import TwoTower
 
-_CHUNK = 256
 NDCG_K = 10
-
-
-def item_matrix(model: TwoTower, num_items: int) -> np.ndarray:
-    """The vectors of the whole catalogue: float32 ``[num_items, dim]``."""
-    size = 4096 if model.is_frozen else 64
-    starts = range(0, num_items, size)
-    return np.concatenate([model.traced_items(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
-
-
-def query_matrix(model: TwoTower, contexts: Contexts) -> np.ndarray:
-    """The vectors of query contexts: float32 ``[num_contexts, dim]``."""
-    parts = []
-    for start in range(0, len(contexts), _CHUNK):
-        batch = {name: tf.constant(v[start : start + _CHUNK]) for name, v in contexts.inputs.items()}
-        parts.append(model.traced_queries(batch).numpy())
-    return np.concatenate(parts)
 
 
 def gains_of(contexts: Contexts, num_items: int) -> sparse.csr_matrix:

@@ -20,7 +20,7 @@ from components.drift_validator import DriftValidator
 from components.last_span import LastSpan
 from dataset import features
 from dataset.manifest import Manifest
-from dataset.spans import has_spans
+from dataset.span_paths import has_spans
 from pipeline.report.report import Drift
 
 # Items are rows of the catalogue in an interaction: numbers, and yet ids.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import DataError
-from pipeline.cli.printing import as_table
 from serving.client import Client, Result
+from serving.printing import as_table
 from serving.process import ServerProcess
 from serving.pushed_model import MODEL_NAME, newest_version_dir
 

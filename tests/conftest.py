@@ -1,13 +1,16 @@
 """Environment of every test: set here, before a test module imports TensorFlow."""
 
+import functools
 import os
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.deploy.image import Image, build_image
+from tests.tiny_dataset import Write, write_dataset
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -26,3 +29,9 @@ def trainer_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     root = tmp_path_factory.mktemp("image")
     yield build_image(root)
     shutil.rmtree(root)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Write:
+    """Writes a tiny dataset of three tables, any of which a test may replace."""
+    return functools.partial(write_dataset, tmp_path)

@@ -10,6 +10,7 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
+from dataset import features
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.item_table import ItemTable
@@ -17,7 +18,7 @@ from models.ranker import Heads, Ranker
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel, encoder_settings
-from models.two_tower import CATEGORIES, NUMBERS, TwoTower
+from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies
 from pipeline.config import Config
 from serving.config import ServeConfig
@@ -238,8 +239,8 @@ def make_inputs(batch: int, seed: int = 0, *, max_history: int = 4, num_targets:
         "history_rows": np.where(is_past, rng.integers(0, len(IDS), is_past.shape), -1).astype(np.int32),
         "history_counts": np.where(is_past, rng.integers(1, 4, is_past.shape), 0).astype(np.float32),
         "user_row": rng.integers(0, NUM_USERS + 1, batch).astype(np.int32),
-        CATEGORIES: rng.integers(0, USER_CATEGORY_SIZES[0], (batch, 1)).astype(np.int32),
-        NUMBERS: rng.normal(size=(batch, NUM_USER_NUMBERS)).astype(np.float32),
+        features.USER_CATEGORIES: rng.integers(0, USER_CATEGORY_SIZES[0], (batch, 1)).astype(np.int32),
+        features.USER_NUMBERS: rng.normal(size=(batch, NUM_USER_NUMBERS)).astype(np.float32),
         "target_rows": rng.integers(0, len(IDS), (batch, num_targets)).astype(np.int32),
         "target_weights": rng.uniform(0.1, 1.0, (batch, num_targets)).astype(np.float32),
     }

@@ -9,7 +9,8 @@ from tfx.components.example_gen import driver, utils
 from tfx.utils import io_utils
 
 from components.table_example_gen.executor import settings_of
-from dataset.spans import has_spans, spans_read
+from dataset.span_paths import has_spans
+from dataset.spans import spans_read
 
 
 class Driver(driver.FileBasedDriver):

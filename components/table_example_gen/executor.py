@@ -22,8 +22,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.records import WriteRecords, clear
 from dataset import features
-from dataset.check import normalised_batches
-from dataset.columns import read_queries
+from dataset.columns import normalised_batches, read_queries
 from dataset.manifest import Manifest
 from dataset.spans import files_read, spans_read
 

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from dataset.errors import DataError
 from pipeline.cli.commands import add_command
-from pipeline.cli.printing import as_json, as_table
 from serving import launcher
 from serving.client import Client, Result
 from serving.client.errors import ServingError
 from serving.client.tls import TlsConfig
+from serving.printing import as_json, as_table
 from serving.pushed_model import RUNS, model_dir
 
 _Value = TypeVar("_Value")

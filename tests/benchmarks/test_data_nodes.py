@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.data_nodes import measure, repeat
-from dataset.check import normalised_batches
+from dataset.columns import normalised_batches
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
 

@@ -14,7 +14,7 @@ from dataset.contract import ItemsTable
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
 from dataset.summary import Report
-from tests.pipeline.conftest import EVENTS, ITEMS, MANIFEST, Write
+from tests.tiny_dataset import EVENTS, ITEMS, MANIFEST, Write
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 JUDGED = (

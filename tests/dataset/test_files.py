@@ -13,7 +13,7 @@ from dataset.errors import DataError
 from dataset.files import is_remote, join, shown
 from dataset.manifest import load_manifest
 from dataset.tables import expand_paths, read_batches
-from tests.pipeline.conftest import Write
+from tests.tiny_dataset import Write
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

@@ -7,7 +7,7 @@ import pytest
 from dataset.contract import EventSplit, Kind, Range
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
-from tests.pipeline.conftest import MANIFEST, Write
+from tests.tiny_dataset import MANIFEST, Write
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FULL = """

@@ -12,7 +12,7 @@ from dataset.contract import Kind, Range
 from dataset.errors import DataError
 from dataset.manifest import load_manifest
 from dataset.propose import propose_manifest, write_manifest
-from tests.pipeline.conftest import EVENTS, ITEMS, USERS, Write
+from tests.tiny_dataset import EVENTS, ITEMS, USERS, Write
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 WORDS = ["red", "blue", "old", "dark", "iron", "long", "lost", "king", "road", "house", "river", "moon"]

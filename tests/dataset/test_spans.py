@@ -8,8 +8,9 @@ import pytest
 
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
-from dataset.spans import files_read, span_mistake, spans_in_words, spans_of
-from tests.pipeline.conftest import Write
+from dataset.span_paths import span_mistake
+from dataset.spans import files_read, spans_in_words, spans_of
+from tests.tiny_dataset import Write
 
 
 def _manifest(dataset: Write, path: str, files: list[str], *, spans: int | None = None) -> Manifest:

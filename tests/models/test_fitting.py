@@ -13,8 +13,8 @@ import tensorflow as tf
 from models.config import TrainConfig
 from models.fitting import Adam, fit, gradients_of, make_step
 from models.item_table import ItemTable
+from models.matrices import item_matrix
 from models.two_tower import TwoTower
-from models.validation import item_matrix
 from tests import tiny
 from tests.models.distributed import configured
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.item_table import ItemTable
+from models.matrices import item_matrix
 from models.two_tower import TwoTower
-from models.validation import dense_scores, graded_ndcg, item_matrix, novel_ndcg
+from models.validation import dense_scores, graded_ndcg, novel_ndcg
 from tests import tiny
 from tests.models.contexts import make_contexts
 

@@ -12,7 +12,7 @@ import pytest
 from dataset.manifest import Manifest, load_manifest
 from pipeline.config import Config, ResourceConfig
 from pipeline.pipeline import Locations, create_pipeline
-from tests.pipeline.conftest import MANIFEST, Write
+from tests.tiny_dataset import MANIFEST, Write
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 # Another value than the default of each setting.

@@ -18,7 +18,7 @@ from dataset import features
 from dataset.manifest import Manifest, load_manifest
 from pipeline.drift import _comparators, compared_columns, is_compared, read_drift, skew_nodes
 from tests.components.in_memory import artifact, build_interactions, context
-from tests.pipeline.conftest import Write
+from tests.tiny_dataset import Write
 
 
 def _in_spans(manifest: Manifest) -> Manifest:

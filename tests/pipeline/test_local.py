@@ -12,7 +12,7 @@ import pytest
 from dataset.errors import DataError
 from dataset.manifest import load_manifest
 from pipeline import local
-from tests.pipeline.conftest import EVENTS, Write
+from tests.tiny_dataset import EVENTS, Write
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from dataset.manifest import load_manifest
 from models.config import TrainConfig
 from pipeline.config import Config
 from pipeline.pipeline import Locations, create_pipeline
-from tests.pipeline.conftest import MANIFEST, Write
+from tests.tiny_dataset import MANIFEST, Write
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

@@ -12,7 +12,7 @@ from dataset.manifest import Manifest, load_manifest
 from pipeline.config import Config
 from pipeline.local import locations_in
 from pipeline.refresh import _require_same_columns, create_refresh_pipeline, refresh
-from tests.pipeline.conftest import Write
+from tests.tiny_dataset import Write
 
 
 def _nodes(manifest: Manifest, folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from dataset.errors import DataError
 from pipeline.cli import main as cli
-from tests.pipeline.conftest import ITEMS, Write
+from tests.tiny_dataset import ITEMS, Write
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = ("init", "check", "run", "report", "serve", "search", "recommend", "similar", "rank")

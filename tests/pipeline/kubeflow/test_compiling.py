@@ -14,7 +14,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import _retrieve_class_path
 
 from pipeline.cli.main import main
-from tests.pipeline.conftest import Write
+from tests.tiny_dataset import Write
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 ROOT = "gs://bucket/root"

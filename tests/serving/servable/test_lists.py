@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from models.item_table import ItemTable
+from models.matrices import item_matrix
 from models.trained import TrainedModel
-from models.validation import item_matrix
 from serving.servable.servable import MAX_REQUEST_HISTORY, MAX_RESULTS
 from tests import tiny
 from tests.serving.servable.asking import ALL, LISTS, NOTHING_KNOWN, Ask, name, shown

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.item_table import ItemTable
+from models.matrices import item_matrix
 from models.trained import TrainedModel
-from models.validation import item_matrix
 from serving.client.arguments import MAX_CANDIDATES
 from serving.servable.servable import LOWEST
 from tests import tiny

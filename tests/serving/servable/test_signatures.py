@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from models.item_table import ItemTable
+from models.matrices import item_matrix
 from models.ranker import Heads
 from models.trained import TrainedModel
-from models.validation import item_matrix
 from serving.compatibility.check import check_compatibility
 from serving.server.status_error import StatusError
 from serving.server.versions.loaded_model import LoadedModel

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from pipeline.cli.printing import as_json, as_table
 from serving.client import Result
+from serving.printing import as_json, as_table
 
 _RESULTS = [
     Result(item_id="21210", score=10.25, title="SET OF 72 RETROSPOT PAPER DOILIES", channel_scores=(1.0,)),

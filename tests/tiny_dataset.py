@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 MANIFEST = """
 name = "tiny"
 [items]
@@ -34,20 +32,15 @@ EVENTS = "user,sku,at\nu1,001,2024-01-01\nu2,002,2024-01-02 10:00\nu1,003,2024-0
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Write:
+def write_dataset(folder: Path, manifest: str = MANIFEST, **files: str | bytes) -> Path:
     """Writes the dataset, with files replaced by name, and returns its folder."""
-
-    def write(manifest: str = MANIFEST, **files: str | bytes) -> Path:
-        contents: dict[str, str | bytes] = {
-            "dataset.toml": manifest,
-            "items.csv": ITEMS,
-            "users.csv": USERS,
-            "events.csv": EVENTS,
-        }
-        contents |= {name.replace("__", "."): content for name, content in files.items()}
-        for name, content in contents.items():
-            (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return tmp_path
-
-    return write
+    contents: dict[str, str | bytes] = {
+        "dataset.toml": manifest,
+        "items.csv": ITEMS,
+        "users.csv": USERS,
+        "events.csv": EVENTS,
+    }
+    contents |= {name.replace("__", "."): content for name, content in files.items()}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder

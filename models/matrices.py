@@ -1,0 +1,27 @@
+"""Matrices of vectors: the whole catalogue, or many query contexts, encoded a part at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from models.interactions import Contexts
+from models.two_tower import TwoTower
+
+_CHUNK = 256
+
+
+def item_matrix(model: TwoTower, num_items: int) -> np.ndarray:
+    """The vectors of the whole catalogue: float32 ``[num_items, dim]``."""
+    size = 4096 if model.is_frozen else 64
+    starts = range(0, num_items, size)
+    return np.concatenate([model.traced_items(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
+
+
+def query_matrix(model: TwoTower, contexts: Contexts) -> np.ndarray:
+    """The vectors of query contexts: float32 ``[num_contexts, dim]``."""
+    parts = []
+    for start in range(0, len(contexts), _CHUNK):
+        batch = {name: tf.constant(v[start : start + _CHUNK]) for name, v in contexts.inputs.items()}
+        parts.append(model.traced_queries(batch).numpy())
+    return np.concatenate(parts)
