@@ -16,9 +16,9 @@ from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from components.artifacts import TextEmbeddings
-from components.frames import BYTES, FLOAT, read_frame
 from dataset import features
 from dataset.contract import ItemsTable
+from dataset.frames import BYTES, FLOAT, read_frame
 from dataset.manifest import Manifest
 from models.config import ModelConfig
 from models.interactions import Contexts, InteractionSource

@@ -16,7 +16,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.tfrecordio import _TFRecordSink
 from tfx.dsl.io import fileio
 
-from components.frames import FrameDecoder
+from dataset.frames import FrameDecoder
 
 # Of a file before it is packed: small enough for many workers to share the files of a large table.
 _FILE_BYTES = 64 << 20

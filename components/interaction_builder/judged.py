@@ -10,11 +10,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from components.frames import BYTES, FLOAT
 from components.interaction_builder.examples import judged_example
 from components.interaction_builder.summary import WriteSummary, rows_of, split_known
 from components.records import ReadColumns
 from dataset import features
+from dataset.frames import BYTES, FLOAT
 from dataset.manifest import Manifest
 from dataset.splits import judgment_splits
 

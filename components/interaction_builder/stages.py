@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.frames import BYTES, FLOAT, INT
 from components.interaction_builder.contexts import Events, contexts
 from components.interaction_builder.examples import context_example, profile_features
 from components.interaction_builder.shards import joined, pieces
@@ -22,6 +21,7 @@ from components.interaction_builder.summary import WriteSummary, rows_of, split_
 from components.records import ReadColumns
 from dataset import features
 from dataset.contract import EventsTable, UsersTable
+from dataset.frames import BYTES, FLOAT, INT
 
 _ITEM_ROW = "item_row"
 _READ = {

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from components.frames import BYTES, INT, read_frame
 from dataset import features
+from dataset.frames import BYTES, INT, read_frame
 from dataset.manifest import Manifest
 from models.channels.base import Interactions
 
