@@ -1,4 +1,4 @@
-"""Settings of the servable and of its check."""
+"""The settings of the servable and of its validation before a push."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from serving.compatibility.stock_ops.table import stock_ops
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """The servable and its check.
+    """The settings of the servable and of its validation.
 
     Attributes:
-        num_candidates: Items retrieved for the ranker.
-        max_users: Users whose latest history the servable carries, most recently active first.
-        max_latency_ms: Median latency of one search above which the servable is refused.
+        num_candidates: The number of items retrieved for the ranker.
+        max_users: The most users whose latest history the servable carries; the most recently active come
+            first.
+        max_latency_ms: The servable is refused if the median latency of one search is above this.
         tf_serving_version: The oldest stock TF Serving that must be able to load the servable.
     """
 

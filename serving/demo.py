@@ -1,4 +1,4 @@
-"""Shows what a pushed model answers: a server is started, asked over gRPC with real examples, and stopped."""
+"""The demo of a pushed model: it starts a server, asks it real examples over gRPC, and stops it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NUM_HISTORY = 5
 
 
 def demo(model_dir: Path) -> None:
-    """Starts a server on the newest version under ``model_dir`` and prints what it answers.
+    """Starts a server on the newest version under ``model_dir`` and prints its answers.
 
     Raises:
-        DataError: When the model has no examples.
-        ServingError: When the server does not start or answer.
+        DataError: If the model has no examples.
+        ServingError: If the server does not start or does not answer.
     """
     examples = _read_examples(newest_version_dir(model_dir))
     print(f"Starting a server on {model_dir} ...", flush=True)

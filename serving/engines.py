@@ -1,7 +1,8 @@
-"""The servers that can be started: our own, the real one, and the real one in a container.
+"""The engines, which are the servers that can be started: the embedded one, the real one, the real one in
+Docker.
 
-All take the same flags and answer the same requests. Only the embedded one finishes by itself what it is
-working on when it is told to end.
+All engines take the same flags and answer the same requests. When they are told to end, only the embedded one
+finishes the requests it is working on.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """How a server is started.
+    """The command that starts a server.
 
     Attributes:
-        arguments: The command and its arguments.
-        environment: All of its environment.
-        kill: What ends the server when ending the command does not; empty when nothing more is needed.
+        arguments: The program and its arguments.
+        environment: All environment variables of the program.
+        kill: The command that ends the server if the end of the program does not; empty if none is needed.
     """
 
     arguments: list[str]
@@ -39,12 +40,12 @@ class Command:
 
 
 def choose_engine(name: str) -> str:
-    """The engine that ``name`` stands for, once it is known to be there.
+    """The engine that ``name`` stands for, after a check that it is installed.
 
-    ``auto`` takes the real server where it is installed, and never Docker.
+    ``auto`` chooses the real server if it is installed, else the embedded one. It never chooses Docker.
 
     Raises:
-        DataError: When what the engine needs is not installed.
+        DataError: If the program that the engine needs is not installed.
     """
     if name == AUTO:
         return BINARY if shutil.which(EXECUTABLE) else EMBEDDED
@@ -58,7 +59,7 @@ def choose_engine(name: str) -> str:
 
 
 def server_command(engine: str, flags: Sequence[str]) -> Command:
-    """How ``engine`` is started with ``flags``, each ``--flag=value``."""
+    """The command that starts ``engine`` with ``flags``, each ``--flag=value``."""
     environment, kill = dict(os.environ), []
     if engine == EMBEDDED:
         arguments = [sys.executable, "-m", "serving.server", *flags]
@@ -75,24 +76,25 @@ def server_command(engine: str, flags: Sequence[str]) -> Command:
 
 
 def flag_value(flags: Sequence[str], name: str) -> str:
-    """What ``--name=value`` among the flags says; empty when it is not there."""
+    """The value of ``--name=value`` among the flags; empty if the flag is not there."""
     return next((flag.partition("=")[2] for flag in flags if flag.startswith(f"--{name}=")), "")
 
 
 def named_in_config(path: Path, field: str) -> list[str]:
-    """The texts of ``field`` in a ``ModelServerConfig`` in text form, such as every ``base_path``."""
-    # The message's own parser comes with TensorFlow, which takes seconds to import.
+    """The values of ``field`` in a ``ModelServerConfig`` in text form, such as every ``base_path``."""
+    # A regular expression is enough here. The message's own parser needs TensorFlow, which takes seconds to
+    # import.
     return re.findall(rf"""\b{field}\s*:\s*["']([^"']*)["']""", path.read_text(encoding="utf-8"))
 
 
 def _docker_options(flags: Sequence[str]) -> Iterator[str]:
-    # The server itself takes no notice of SIGTERM as the container's first process; Docker's init does.
+    # As the container's first process the server ignores SIGTERM. Docker's init process passes it on.
     yield "--init"
     for name in ("port", "rest_api_port"):
         port = flag_value(flags, name)
         if port not in ("", "0"):
             yield f"--publish=127.0.0.1:{port}:{port}"
-    # Under the paths they have outside, so that the flags hold inside as well.
+    # The container gets the files under the paths they have outside, so the flags are right inside too.
     for path in sorted(_paths(flags)):
         yield f"--mount=type=bind,source={path},target={path},readonly"
 

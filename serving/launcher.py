@@ -1,4 +1,4 @@
-"""The command ``tandem serve``: starts a server on what a run has pushed, and stays with it until it ends."""
+"""The command ``tandem serve``, which starts a server on a pushed model and stays until the server ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.pushed_model import MODEL_NAME, RUNS, model_dir
 
 BATCHING_PARAMETERS = Path(__file__).with_name("batching_parameters.pbtxt")
 _DESCRIPTIONS = {EMBEDDED: "the embedded server", BINARY: EXECUTABLE, DOCKER: IMAGE}
-# Longer than the server's own time to finish what it is working on.
+# This is longer than the server itself takes to finish its requests.
 _STOP_TIMEOUT_S = 45.0
 _FILES = {
     "model_config_file": "the models to serve, instead of a run's",
@@ -31,7 +31,7 @@ _FILES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options; those with underscores are the server's own flags."""
+    """Adds the options. The options with underscores are the server's own flags."""
     parser.add_argument("--workdir", type=Path, help=f"the run's folder (default: the latest under {RUNS}/)")
     parser.add_argument(
         "--engine",
@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the server and gives the exit code: 0 when it was told to stop, else the server's own.
+    """Runs the server and returns the exit code: 0 if it was told to stop, else the server's own.
 
     Raises:
-        DataError: For a mistake in the arguments, and when there is no model.
+        DataError: If an argument is wrong, or if there is no model.
     """
     if arguments.model_config_file is None:
         path = model_dir(arguments.workdir)
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _flags(arguments: argparse.Namespace) -> list[str]:
-    """The server's flags but for its port and its one model."""
+    """The server's flags, except its port and its one model."""
     flags = [f"--rest_api_port={arguments.rest_api_port}", f"--enable_batching={arguments.enable_batching}"]
     files = {name: getattr(arguments, name) for name in _FILES}
     if arguments.enable_batching == "true":
@@ -119,7 +119,8 @@ def _check_ports(port: int, rest_api_port: int) -> None:
         if not lowest <= number <= 65535:
             raise DataError(f"--{name} must be between {lowest} and 65535. Got {number}.")
         with socket.socket() as probe:
-            # The real server would share the port with whoever has it, and each would get some requests.
+            # The real server would share a port that is taken, and the other server would get some of the
+            # requests.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("", number))
@@ -133,13 +134,13 @@ def _check_ports(port: int, rest_api_port: int) -> None:
 
 @contextlib.contextmanager
 def _signals_stop() -> Iterator[None]:
-    """Has every signal that asks a program to end do what Ctrl-C does, for as long as the block lasts."""
+    """Makes SIGTERM and SIGHUP do what Ctrl-C does, for as long as the block lasts."""
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     numbers = [signal.SIGTERM, signal.SIGHUP]
-    # nohup has it ignored.
+    # A signal that is ignored stays ignored: nohup ignores SIGHUP.
     asked = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, interrupt) for number in asked}
     try:
@@ -151,5 +152,5 @@ def _signals_stop() -> Iterator[None]:
 
 def _ended(exit_code: int, sentence: str) -> int:
     print(f"tandem: {sentence}", file=sys.stderr)
-    # As a shell gives the number of a signal; and a server must not end by itself, even with 0.
+    # A shell reports a signal as 128 plus its number. A server that ends by itself is a failure, even with 0.
     return 128 - exit_code if exit_code < 0 else exit_code or 1

@@ -1,4 +1,4 @@
-"""Results as a person or a program reads them."""
+"""Printed forms of results: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """Aligned columns: rank, score, item id, title."""
+    """A table of aligned columns: rank, score, item id, title."""
     if not results:
         return "no results"
     rows = [("", "score", "item", "title")]

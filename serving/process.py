@@ -1,4 +1,4 @@
-"""A server in a process of its own: started, waited for, asked, stopped."""
+"""A server in a process of its own, from its start to its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POLL_S = 0.1
 
 
 class ServerEndedError(ServingError):
-    """The server's process has ended by itself; ``exit_code`` is what it ended with."""
+    """The server's process has ended by itself, with ``exit_code``."""
 
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
@@ -33,31 +33,26 @@ class ServerEndedError(ServingError):
 
 
 class ServerProcess:
-    """Runs a server for as long as the ``with`` block lasts, which begins once the server is ready.
+    """A server that runs for as long as the ``with`` block lasts. The block begins once the server is ready.
 
     Args:
-        model_dir: The directory with one directory per version; ``None`` when the flags have a
+        model_dir: The directory with one directory per version; ``None`` if the flags have a
             ``--model_config_file``.
         model_name: The name clients ask for.
-        engine: Which server, one of ``serving.engines``.
+        engine: The kind of server, one of ``serving.engines``.
         port: The gRPC port; by default a free one.
-        start_timeout_s: How long the server may take until it is ready.
-        stop_timeout_s: How long it may take to answer what is under way once it is told to stop.
-        flags: Further flags of the server. By default a model that fails to load ends it at once.
-        echo: Whether what the server writes is shown on standard error.
+        start_timeout_s: Seconds the server may take until it is ready.
+        stop_timeout_s: Seconds it may take, once it is told to stop, to answer the requests it is working on.
+        flags: Further flags of the server. By default the server ends at once if its model fails to load.
+        echo: Whether the server's output is shown on standard error.
 
     Attributes:
-        address: ``"localhost:PORT"``, once the block is entered.
-        was_killed: Whether it did not end by itself when it was told to.
+        address: ``"localhost:PORT"``, set when the block begins.
+        was_killed: Whether the server had to be killed because it did not end when it was told to.
 
     Raises:
-        ServerEndedError: When the server ends instead of becoming ready; with its last words.
-        ServingError: When it is not ready in time.
-
-    Example:
-        >>> with ServerProcess("runs/shop/serving/tandem") as server:       # doctest: +SKIP
-        ...     with Client(server.address) as client:
-        ...         client.similar(["21210"])
+        ServerEndedError: If the server ends before it is ready; the text has the last lines it wrote.
+        ServingError: If it is not ready in time.
     """
 
     def __init__(
@@ -99,7 +94,7 @@ class ServerProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for this process, which passes it on.
+            # Ctrl-C must reach this process only, which then tells the server.
             process_group=0,
         )
         self._reader = threading.Thread(target=self._read, name="server output", daemon=True)
@@ -122,17 +117,17 @@ class ServerProcess:
         return self._process.pid
 
     def log(self) -> str:
-        """What the server has written lately to its standard output and error."""
+        """The latest lines of the server's standard output and error."""
         return "".join(self._lines.copy())
 
     def last_words(self) -> str:
-        """The last lines the server has written, as one."""
+        """The last lines the server has written, joined to one."""
         self._reader.join(1.0)
         lines = [line.strip() for line in self._lines.copy()]
         return " | ".join([line for line in lines if line][-_NUM_LAST_LINES:])
 
     def wait(self, *, timeout_s: float | None = None) -> int:
-        """Waits until the process has ended and gives its exit code."""
+        """Waits until the process has ended and returns its exit code."""
         return self._process.wait(timeout_s)
 
     def _read(self) -> None:
@@ -141,7 +136,7 @@ class ServerProcess:
             for line in output:
                 self._lines.append(line.decode(errors="replace"))
                 if self.echo:
-                    # Whoever read it may be gone; the server must be able to write on.
+                    # The reader of our output may be gone, but the server must be able to go on writing.
                     with contextlib.suppress(OSError, ValueError):
                         sys.stderr.write(self._lines[-1])
                         sys.stderr.flush()
@@ -165,8 +160,9 @@ class ServerProcess:
 
     def _is_ready(self, client: Client) -> bool:
         if flag_value(self.flags, "ssl_config_file"):
-            # Asking it would take certificates. It listens only once its models are loaded, and Docker's own
-            # proxy, which listens before, does not answer a handshake.
+            # We have no certificates to ask the server with. A TLS handshake is enough: the server listens
+            # only once its models are loaded, and Docker's proxy, which listens earlier, does not answer a
+            # handshake.
             try:
                 ssl.get_server_certificate(("localhost", int(self.address.rpartition(":")[2])), timeout=1.0)
             except OSError:
@@ -175,7 +171,7 @@ class ServerProcess:
         try:
             return any(version.state == "AVAILABLE" for version in client.status())
         except ModelNotFoundError:
-            # It answers, and so its models are loaded, which have the names its configuration gives them.
+            # The server answers, so its models are loaded. A configuration file gives them names of its own.
             return self.model_dir is None
         except (ServerUnavailableError, ServerTimeoutError):
             return False
@@ -190,7 +186,7 @@ class ServerProcess:
             self._process.terminate()
             self._process.wait(self.stop_timeout_s)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            # Too slow, or told to stop a second time.
+            # The server was too slow, or a second Ctrl-C came.
             self.was_killed = True
         finally:
             if self._process.poll() is None:
@@ -201,9 +197,9 @@ class ServerProcess:
             self._reader.join(1.0)
 
     def _drain(self) -> None:
-        """Has the real server, which ends at once when told to, answer what is under way first.
+        """Makes the real server answer its open requests before it ends; by itself it would end at once.
 
-        A model that it lets go of is unloaded once its last request is answered.
+        The server is told to unload its models, and it unloads a model only after the model's last request.
         """
         deadline = time.monotonic() + self.stop_timeout_s
         config = flag_value(self.flags, "model_config_file")
@@ -211,13 +207,14 @@ class ServerProcess:
         for name in names:
             with (
                 Client(self.address, model_name=name, timeout_s=2.0, num_attempts=1) as client,
-                # Over TLS it cannot be asked, for want of certificates, and while it starts there is no need.
+                # Over TLS we cannot ask, for want of certificates. While the server starts, there is no need
+                # to.
                 contextlib.suppress(ServingError),
             ):
                 client.unload_models()
                 while any(v.state != "END" for v in client.status()) and time.monotonic() < deadline:
                     time.sleep(_POLL_S)
-        # The answers are ready by now, and on their way.
+        # The answers are computed by now, but the server may still be sending them.
         time.sleep(_POLL_S)
 
 

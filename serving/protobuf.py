@@ -1,7 +1,8 @@
-"""Messages of protobuf declared in Python, for ``.proto`` files whose generated modules are missing or heavy.
+"""Protobuf messages declared in Python, for ``.proto`` files whose generated modules are missing or slow to
+import.
 
-A field is declared as in a ``.proto`` file, its number first: ``"2 repeated string tags"``. In place of
-``repeated`` may stand ``map``, a map from strings, or ``oneof:NAME``, a member of that oneof.
+A field is declared as in a ``.proto`` file, its number first: ``"2 repeated string tags"``. Instead of
+``repeated`` it may say ``map``, for a map from strings, or ``oneof:NAME``, for a member of that oneof.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ def compile_messages(
     that both work in one process.
 
     Args:
-        messages: The fields of each message by its full name. A message may lie in another one, and use
-            ``google.protobuf.Any`` and its wrappers of scalars. A nested package may use the one around it.
+        messages: The fields of each message by its full name. A message may be nested in another one, and may
+            use ``google.protobuf.Any`` and its wrappers of scalars. A nested package may use the one around
+            it.
         enums: The numbers of each enum's values by its full name.
-        syntax: ``proto2`` tells a number that is 0 from one that is not there.
+        syntax: ``proto2`` or ``proto3``. Only ``proto2`` tells a number that is 0 from a missing one.
 
     Returns:
         The classes by the full names of the messages.
@@ -62,7 +64,7 @@ def compile_messages(
             )
         return files[package]
 
-    # What lies in a message or a package comes after it.
+    # Outer messages and packages come before those nested in them.
     for full_name in sorted(messages, key=lambda name: name.count(".")):
         parent, _, name = full_name.rpartition(".")
         siblings = declared[parent].nested_type if parent in declared else file_of(parent).message_type
@@ -91,7 +93,7 @@ def _add_field(
     if rule == ["repeated"]:
         field.label = _Field.LABEL_REPEATED
     elif rule == ["map"]:
-        # protoc's name for it: signature_def becomes SignatureDefEntry.
+        # The entry has protoc's name: signature_def becomes SignatureDefEntry.
         entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
         entry.options.map_entry = True
         _add_field(entry, "1 string key", full_name, enums)

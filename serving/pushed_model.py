@@ -1,4 +1,4 @@
-"""Where a run leaves the model it pushed: ``WORKDIR/serving/tandem/VERSION``."""
+"""The place of a pushed model: ``WORKDIR/serving/tandem/VERSION``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def model_dir(workdir: Path | None) -> Path:
     """The directory of the versions that the run in ``workdir`` pushed.
 
     Args:
-        workdir: A run's folder; ``None`` stands for the run under ``runs`` that pushed last.
+        workdir: A run's folder; ``None`` means the run under ``runs`` that pushed last.
 
     Raises:
-        DataError: When no model was pushed there.
+        DataError: If no model was pushed there.
     """
     if workdir is None:
         workdirs = [path for path in RUNS.glob("*") if _newest_version(_model_dir(path))]
@@ -39,7 +39,7 @@ def newest_version_dir(path: Path) -> Path:
     """The directory of the newest complete version under ``path``.
 
     Raises:
-        DataError: When there is none.
+        DataError: If there is no version.
     """
     version = _newest_version(path)
     if version is None:

@@ -1,4 +1,4 @@
-"""A caller's arguments, checked and turned into the tensors of the servable's signatures."""
+"""Arguments of a caller, checked and turned into the tensors of the servable's signatures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# The servable scores no more of a row's candidates: one takes 10 KB while it is scored, and in a batch every
-# row is as wide as the widest.
+# The servable scores no more candidates than this in a row. A candidate takes 10 KB while it is scored, and
+# every row of a batch is as wide as the widest.
 MAX_CANDIDATES = 1000
 
 Rows = Sequence[Sequence[str]]
@@ -19,7 +19,7 @@ def batch_size(**arguments: Sequence[Any] | None) -> int:
     """The number of rows that all given arguments agree on.
 
     Raises:
-        ValueError: When none is given, when one is not a list of rows, or when they disagree.
+        ValueError: If none is given, if one is not a list of rows, or if they disagree.
     """
     given = {name: rows for name, rows in arguments.items() if rows is not None}
     if not given:
@@ -35,7 +35,7 @@ def batch_size(**arguments: Sequence[Any] | None) -> int:
 
 
 def text_tensor(name: str, texts: Sequence[str] | None, batch: int) -> np.ndarray[Any, Any]:
-    """One text per row, string ``[batch]``; empty texts when none are given."""
+    """One text per row, string ``[batch]``; the texts are empty if none are given."""
     array = np.full(batch, b"", np.object_)
     for row, text in enumerate([] if texts is None else texts):
         array[row] = _encoded(name, text)
@@ -43,10 +43,11 @@ def text_tensor(name: str, texts: Sequence[str] | None, batch: int) -> np.ndarra
 
 
 def list_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, Any]:
-    """One list of texts per row, string ``[batch, 1 + longest]``: an empty text, the list, empty texts.
+    """One list of texts per row, string ``[batch, 1 + longest]``: an empty text, the list, then empty texts.
 
-    A server that batches the requests of several callers widens each to the widest, with the request's own
-    first element, and refuses one of width 0. The empty text in front makes both harmless.
+    A server that batches the requests of several callers pads each request to the widest one. It pads with
+    the request's own first element, and it refuses a request of width 0. The empty text in front makes both
+    harmless.
     """
     rows = [[]] * batch if lists is None else lists
     for row in rows:
@@ -59,7 +60,7 @@ def list_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, An
 
 
 def context_tensors(batch: int, user_ids: Sequence[str] | None, histories: Rows | None) -> Tensors:
-    """Who asks: ``user_id`` string ``[batch]`` and ``history`` string ``[batch, 1 + longest]``."""
+    """The caller: ``user_id`` string ``[batch]``, ``history`` string ``[batch, 1 + longest]``."""
     return {
         "user_id": text_tensor("user_ids", user_ids, batch),
         "history": list_tensor("histories", histories, batch),
@@ -70,7 +71,7 @@ def candidates_tensor(candidates: Rows, batch: int) -> np.ndarray[Any, Any]:
     """The caller's own items, string ``[batch, 1 + longest]``.
 
     Raises:
-        ValueError: A row has more than `MAX_CANDIDATES`.
+        ValueError: If a row has more than `MAX_CANDIDATES`.
     """
     tensor = list_tensor("candidates", candidates, batch)
     if tensor.shape[1] > 1 + MAX_CANDIDATES:
@@ -81,7 +82,7 @@ def candidates_tensor(candidates: Rows, batch: int) -> np.ndarray[Any, Any]:
 
 
 def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | None) -> Tensors:
-    """What may be in the answer: ``k`` int32 ``[batch]``, the others string ``[batch, n]``."""
+    """The tensors that limit the answer: ``k`` int32 ``[batch]``, the others string ``[batch, n]``."""
     if not (isinstance(k, int) and 1 <= k <= np.iinfo(np.int32).max):
         raise ValueError(f"k must be a whole number of at least 1. Got {k!r}.")
     tensors = {

@@ -1,4 +1,4 @@
-"""The same client for asyncio."""
+"""The client for asyncio, with the same methods as `Client`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Answer = TypeVar("_Answer")
 def _asking(
     build: Callable[Concatenate[Model, _Arguments], Call[_Answer]],
 ) -> Callable[Concatenate[AsyncClient, _Arguments], Coroutine[Any, Any, _Answer]]:
-    """A coroutine method with the arguments and the text of ``build``."""
+    """A coroutine method with the arguments and the docstring of ``build``."""
 
     async def method(self: AsyncClient, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
         return await self.ask(build(self.model, *args, **kwargs))
@@ -35,12 +35,17 @@ def _asking(
 class AsyncClient(Connection):
     """A connection to one model on one server; the tasks of one event loop may share it.
 
-    The methods are those of `Client`, to be awaited. A task that is cancelled cancels its call. The
+    The methods are those of `Client`, and they are awaited. A task that is cancelled cancels its call. The
     connection belongs to the event loop of the first call.
 
     Example:
-        >>> async with AsyncClient("localhost:8500") as client:                         # doctest: +SKIP
-        ...     gifts, mugs = await asyncio.gather(client.search(["gift"]), client.search(["mug"]))
+        A batch without rows is answered without a server.
+
+        >>> async def ask():
+        ...     async with AsyncClient("localhost:8500") as client:
+        ...         return await asyncio.gather(client.search([]), client.similar([]))
+        >>> asyncio.run(ask())
+        [[], []]
     """
 
     search = _asking(calls.search)
@@ -67,10 +72,10 @@ class AsyncClient(Connection):
             await self._channel.close()
 
     async def wait_until_ready(self, timeout_s: float = 60.0) -> None:
-        """Waits until the server answers and a version of the model can be asked.
+        """Waits until the server answers and has a version of the model that it can ask.
 
         Raises:
-            ServerTimeoutError: When that is not so after ``timeout_s``.
+            ServerTimeoutError: If there is none after ``timeout_s``.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -84,7 +89,7 @@ class AsyncClient(Connection):
             await asyncio.sleep(POLL_S)
 
     def _open(self) -> None:
-        # A channel needs the running event loop, and clients are also made before there is one.
+        # A channel needs the running event loop, and a client may be made before there is one.
         self._channel: Any = None
         self._methods: dict[Method, Callable[..., Any]] = {}
 
@@ -102,7 +107,7 @@ class AsyncClient(Connection):
         }
 
     async def ask(self, call: Call[_Answer]) -> _Answer:
-        """Makes a call of ``serving.client.calls``, as every method does."""
+        """Makes one call of ``serving.client.calls``; every other method uses this one."""
         if call.request is None:
             return call.read(None)
         if self._channel is None:

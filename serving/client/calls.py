@@ -1,6 +1,7 @@
-"""The calls a client can make: how arguments become a request, and how its response is read.
+"""The calls a client can make: each turns arguments into a request and knows how to read the response.
 
-`Client` and `AsyncClient` make methods of these functions; only how they wait for the response differs.
+`Client` and `AsyncClient` make methods of these functions. They differ only in how they wait for the
+response.
 """
 
 from __future__ import annotations
@@ -55,13 +56,13 @@ METHODS = (PREDICT, GET_MODEL_STATUS, GET_MODEL_METADATA, RELOAD_CONFIG)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Call(Generic[Answer]):
-    """One call to be made.
+    """One call that a client is to make.
 
     Attributes:
-        method: What is called.
-        request: Its message; ``None`` when there is nothing to ask, and ``read`` needs no response.
-        read: Makes the answer of the response.
-        timeout_s: How long to wait; ``None`` leaves it to the client.
+        method: The method to call.
+        request: Its message; ``None`` if there is nothing to ask. Then ``read`` needs no response.
+        read: Turns the response into the answer.
+        timeout_s: Seconds to wait; ``None`` leaves it to the client.
     """
 
     method: Method
@@ -72,15 +73,15 @@ class Call(Generic[Answer]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """Which model, and which of its versions.
+    """The model to ask, and its version.
 
     Attributes:
-        name: The name the server serves it under.
-        version: Its version; by default the newest that is available.
-        version_label: The label of its version.
+        name: The name the server serves the model under.
+        version: The version to ask; by default the newest that is available.
+        version_label: The label of the version to ask.
 
     Raises:
-        ValueError: When both a version and a label are given.
+        ValueError: If both a version and a label are given.
     """
 
     name: str
@@ -104,7 +105,7 @@ class Model:
 
 
 def describe(method: Callable[..., Any], build: Callable[..., Call[Any]]) -> None:
-    """Has a client's ``method`` shown with the name, text and arguments of ``build``, and what it answers."""
+    """Gives a client's ``method`` the name, docstring and arguments of ``build``, and its answer's type."""
     functools.update_wrapper(method, build)
     own = inspect.signature(build)
     model, *others = own.parameters.values()
@@ -125,23 +126,23 @@ def search(
     *,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
-    """Finds items for each query text, for the user and the history of the row if they are known.
+    """Finds items for each query text, and takes the row's user and history into account if they are given.
 
     Args:
-        model: Which model to ask; a client gives its own.
+        model: The model to ask; a client gives its own.
         queries: One text per row.
         user_ids: One id per row; ``""`` and unknown ids are answered without a user.
-        histories: One list of item ids per row, the most recent first; a history wins over the one the
-            model remembers for the user.
-        k: At most this many results per row.
+        histories: One list of item ids per row, the most recent first. A history given here replaces the one
+            the model remembers for the user.
+        k: The most results a row may have.
         exclude: One list of item ids per row that must not be in the answer.
-        exclude_seen: Leaves out the items of the row's history.
-        filters: One list of ``"column=value"`` per row; values of one column are alternatives, columns
-            must all hold.
-        timeout_s: How long to wait for the answer; by default as long as the client says.
+        exclude_seen: Whether the items of the row's history are left out.
+        filters: One list of ``"column=value"`` per row. An item must match one of the values given for each
+            column.
+        timeout_s: Seconds to wait for the answer; by default the client's own timeout.
 
     Returns:
-        For each row its results, best first; fewer than ``k`` when no more items are allowed.
+        The results of each row, best first. A row has fewer than ``k`` if no more items are allowed.
     """
     batch = batch_size(
         queries=queries, user_ids=user_ids, histories=histories, exclude=exclude, filters=filters
@@ -164,7 +165,7 @@ def recommend(
     *,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
-    """Recommends items to each user, or for each history; arguments as in ``search``."""
+    """Recommends items to each user, or for each history. The arguments are those of ``search``."""
     if user_ids is None and histories is None:
         raise ValueError("recommend must have user_ids or histories. Got neither.")
     batch = batch_size(user_ids=user_ids, histories=histories, exclude=exclude, filters=filters)
@@ -182,7 +183,7 @@ def similar(
     *,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
-    """Finds items that resemble each item; arguments as in ``search``."""
+    """Finds items that resemble each item. The other arguments are those of ``search``."""
     batch = batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
     inputs = {"item_id": text_tensor("item_ids", item_ids, batch)}
     inputs |= result_tensors(batch, k, exclude, filters)
@@ -198,13 +199,14 @@ def rank(
     *,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
-    """Orders the caller's own candidates, one list of item ids per row; other arguments as in ``search``.
+    """Orders the caller's own candidates, one list of item ids per row. The other arguments are those of
+    ``search``.
 
     Returns:
-        For each row all of its candidates, best first; those the catalogue does not have come last.
+        All candidates of each row, best first. Those the catalogue does not have come last.
 
     Raises:
-        ValueError: As in ``search``, or when a row has more than 1,000 candidates.
+        ValueError: If an argument is wrong, or if a row has more than 1,000 candidates.
     """
     batch = batch_size(candidates=candidates, queries=queries, user_ids=user_ids, histories=histories)
     inputs = {
@@ -223,7 +225,7 @@ def embed_query(
     *,
     timeout_s: float | None = None,
 ) -> Call[np.ndarray[Any, Any]]:
-    """Gives the query tower's vectors, float32 ``[batch, dim]``."""
+    """Computes the query tower's vectors, float32 ``[batch, dim]``."""
     batch = batch_size(queries=queries, user_ids=user_ids, histories=histories)
     inputs = {"query": text_tensor("queries", queries, batch)}
     inputs |= context_tensors(batch, user_ids, histories)
@@ -237,7 +239,7 @@ def embed_item(
     *,
     timeout_s: float | None = None,
 ) -> Call[np.ndarray[Any, Any]]:
-    """Gives the item tower's vectors, float32 ``[batch, dim]``, of known items or of new texts."""
+    """Computes the item tower's vectors, float32 ``[batch, dim]``, of known items or of new texts."""
     batch = batch_size(item_ids=item_ids, texts=texts)
     inputs = {
         "item_id": text_tensor("item_ids", item_ids, batch),
@@ -254,40 +256,42 @@ def predict(
     *,
     timeout_s: float | None = None,
 ) -> Call[Tensors]:
-    """Calls any signature of the model: arrays in, arrays out; strings are object arrays of ``bytes``.
+    """Calls any signature of the model with arrays, and answers with arrays.
+
+    Strings are object arrays of ``bytes``.
 
     Args:
-        model: Which model to ask; a client gives its own.
+        model: The model to ask; a client gives its own.
         signature: The name of the signature.
         inputs: An array for each input.
         outputs: The names of the outputs to compute and send; by default all.
-        timeout_s: How long to wait for the answer; by default as long as the client says.
+        timeout_s: Seconds to wait for the answer; by default the client's own timeout.
     """
     request = _predict_request(model, signature, inputs, outputs)
     return Call(method=PREDICT, request=request, read=results.read_arrays, timeout_s=timeout_s)
 
 
 def status(model: Model, *, timeout_s: float | None = None) -> Call[list[VersionStatus]]:
-    """Gives the versions of the model that the server knows, the newest first."""
+    """Lists the versions of the model that the server knows, the newest first."""
     request = messages.GetModelStatusRequest()
     model.write_to(request.model_spec)
     return Call(method=GET_MODEL_STATUS, request=request, read=results.read_status, timeout_s=timeout_s)
 
 
 def metadata(model: Model, *, timeout_s: float | None = None) -> Call[ModelMetadata]:
-    """Gives the version that answers and its signatures: types and shapes of what goes in and out."""
+    """Describes the version that answers: its number, and the type and shape of every input and output."""
     request = messages.GetModelMetadataRequest(metadata_field=["signature_def"])
     model.write_to(request.model_spec)
     return Call(method=GET_MODEL_METADATA, request=request, read=results.read_metadata, timeout_s=timeout_s)
 
 
 def unload_models(model: Model, *, timeout_s: float | None = None) -> Call[None]:
-    """Has the server let go of all its models, for a server that is about to be stopped.
+    """Makes the server unload all its models, which is wanted just before the server is stopped.
 
-    The server finishes the requests it is working on; `status` says ``"END"`` once it has.
+    The server first finishes the requests it is working on. After that, `status` says ``"END"``.
     """
     request = messages.ReloadConfigRequest()
-    # A list without a model, which is not the same as no list.
+    # The request must hold an empty list of models; the server does not read a missing list as an empty one.
     request.config.model_config_list.SetInParent()
     return Call(method=RELOAD_CONFIG, request=request, read=lambda _: None, timeout_s=timeout_s)
 

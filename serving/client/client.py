@@ -1,4 +1,4 @@
-"""The client: asks a TF Serving server for searches and recommendations, without TensorFlow."""
+"""The client, which asks a TF Serving server for searches and recommendations, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Answer = TypeVar("_Answer")
 def _asking(
     build: Callable[Concatenate[Model, _Arguments], Call[_Answer]],
 ) -> Callable[Concatenate[Client, _Arguments], _Answer]:
-    """A method with the arguments and the text of ``build``."""
+    """A method with the arguments and the docstring of ``build``."""
 
     def method(self: Client, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
         return self.ask(build(self.model, *args, **kwargs))
@@ -36,13 +36,15 @@ def _asking(
 class Client(Connection):
     """A connection to one model on one server; threads may share it.
 
-    Every method makes one call, whatever the size of the batch, and answers with one entry per row. What each
-    takes and gives is written in ``serving.client.calls``; the settings are those of `Connection`.
+    Every method makes one call, whatever the size of the batch, and answers with one entry per row. The
+    methods are described in ``serving.client.calls``, and the settings in `Connection`.
 
     Example:
-        >>> with Client("localhost:8500") as client:                                    # doctest: +SKIP
-        ...     client.search(["gift for a gardener"], user_ids=["12471"], k=2)
-        [[Result(item_id='22114', ...), Result(item_id='21210', ...)]]
+        A batch without rows is answered without a server; ``docs/client.md`` shows the answers of one.
+
+        >>> with Client("localhost:8500") as client:
+        ...     client.search([], k=2)
+        []
     """
 
     search = _asking(calls.search)
@@ -69,10 +71,10 @@ class Client(Connection):
         self._channel.close()
 
     def wait_until_ready(self, timeout_s: float = 60.0) -> None:
-        """Waits until the server answers and a version of the model can be asked.
+        """Waits until the server answers and has a version of the model that it can ask.
 
         Raises:
-            ServerTimeoutError: When that is not so after ``timeout_s``.
+            ServerTimeoutError: If there is none after ``timeout_s``.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -97,7 +99,7 @@ class Client(Connection):
         }
 
     def ask(self, call: Call[_Answer]) -> _Answer:
-        """Makes a call of ``serving.client.calls``, as every method does."""
+        """Makes one call of ``serving.client.calls``; every other method uses this one."""
         if call.request is None:
             return call.read(None)
         timeout_s = self._timeout_s(call.timeout_s)

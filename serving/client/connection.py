@@ -1,4 +1,4 @@
-"""What the clients have in common: where the server is, which model is asked, how long and how often."""
+"""The settings that both clients have: the server's address, the model to ask, timeout, attempts and TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serving.client.calls import Model
 from serving.client.results import VersionStatus
 from serving.client.tls import TlsConfig
 
-# Failures that pass while a server starts.
+# These errors are expected while a server starts, and they go away by themselves.
 NOT_READY = (errors.ServerUnavailableError, errors.ServerTimeoutError, errors.ModelNotFoundError)
 POLL_S = 0.1
 _FIRST_PAUSE_S = 0.1
@@ -24,25 +24,24 @@ _LONGEST_PAUSE_S = 2.0
 
 
 class Connection(abc.ABC):
-    """The settings of a client, checked; `Client` and `AsyncClient` add the calls.
+    """The checked settings of a client; `Client` and `AsyncClient` add the calls.
 
-    A client has one channel, which opens its connection with the first call, keeps it, and opens it anew when
-    it broke. Make one client and keep it.
+    A client has one channel. The channel connects with the first call, stays connected, and connects again
+    after the connection broke. Make one client and keep it.
 
     Args:
         address: ``"HOST:PORT"`` of the server's gRPC port.
         model_name: The name the server serves the model under.
         version: The version to ask; by default the newest that is available.
         version_label: The label of the version to ask, as the server's configuration has it.
-        timeout_s: How long to wait for an answer, all attempts together, where a call does not say.
-        num_attempts: How often a call is made at most while the server is unavailable; other failures are
-            final. Pauses between attempts grow and are random, so that clients do not return all at once.
-        tls: How to encrypt; by default not at all.
+        timeout_s: Seconds to wait for an answer, all attempts together, unless a call sets its own timeout.
+        num_attempts: The most attempts that are made while the server is unavailable; every other failure is
+            final. The pauses between attempts grow and are random, so that clients do not all return at once.
+        tls: The TLS settings; by default nothing is encrypted.
 
     Raises:
-        ValueError: When an argument is wrong, before anything is sent.
-        ServingError: From every call, when the server cannot be reached or refuses; see
-            ``serving.client.errors``.
+        ValueError: If an argument is wrong; nothing has been sent then.
+        ServingError: If, in any call, the server cannot be reached or refuses; see ``serving.client.errors``.
     """
 
     def __init__(
@@ -75,9 +74,10 @@ class Connection(abc.ABC):
         return self.timeout_s if of_call is None else _checked_timeout(of_call)
 
     def _pause_s(self, error: grpc.RpcError, *, attempt: int, remaining_s: float) -> float | None:
-        """How long to wait before the next attempt, or ``None`` when ``error`` is final.
+        """The seconds to wait before the next attempt, or ``None`` if ``error`` is final.
 
-        Exponential backoff with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        The waits are exponential backoff with full jitter:
+        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         """
         if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt >= self.num_attempts:
             return None
@@ -103,7 +103,7 @@ class Connection(abc.ABC):
             # gRPC's own limit of 4 MiB is below one batch of long result lists.
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
-            # A server that was restarted is found again within seconds.
+            # With these limits a client finds a restarted server again within seconds.
             ("grpc.initial_reconnect_backoff_ms", 200),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]

@@ -1,20 +1,20 @@
-"""What a call to the server can raise.
+"""The errors that a call to the server can raise.
 
 ::
 
     ServingError                   anything that kept the server from answering; `code` is the gRPC status
     ├── ServerUnavailableError     UNAVAILABLE: nobody answers at the address, or the server's queue is full
     ├── ServerTimeoutError         DEADLINE_EXCEEDED: the answer took longer than the client waits
-    ├── ServerOverloadedError      RESOURCE_EXHAUSTED: it waited too long in the queue, or is too large
+    ├── ServerOverloadedError      RESOURCE_EXHAUSTED: the request waited too long in the queue, or is too big
     ├── CallCancelledError         CANCELLED: the client was closed, or the server stopped, meanwhile
     ├── ModelNotFoundError         NOT_FOUND: the server does not serve that model or version
     ├── FailedPreconditionError    FAILED_PRECONDITION: the model has no such signature, or is not set up
     ├── InvalidRequestError        INVALID_ARGUMENT, OUT_OF_RANGE: the server understood and refuses
-    ├── AccessDeniedError          UNAUTHENTICATED, PERMISSION_DENIED: who stands before the server refuses
+    ├── AccessDeniedError          UNAUTHENTICATED, PERMISSION_DENIED: a proxy before the server refuses
     ├── NotSupportedError          UNIMPLEMENTED: the server has no such method
     └── ServerFailedError          INTERNAL, UNKNOWN, DATA_LOSS, ABORTED, ALREADY_EXISTS: the server's fault
 
-Only UNAVAILABLE is tried again. A wrong argument that the client sees before it asks is a ``ValueError``.
+Only UNAVAILABLE is tried again. A wrong argument raises a ``ValueError`` before the client asks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ServingError(Exception):
     """The server did not answer; the text is one sentence for the caller.
 
     Attributes:
-        code: The name of the gRPC status, for example ``"NOT_FOUND"``; empty when no call was made.
+        code: The name of the gRPC status, for example ``"NOT_FOUND"``; empty if no call was made.
     """
 
     def __init__(self, message: str, *, code: str = "") -> None:
@@ -63,7 +63,7 @@ class InvalidRequestError(ServingError):
 
 
 class AccessDeniedError(ServingError):
-    """Who stands before the server does not let the caller in."""
+    """A proxy before the server does not let the caller in."""
 
 
 class NotSupportedError(ServingError):
@@ -71,7 +71,7 @@ class NotSupportedError(ServingError):
 
 
 class ServerFailedError(ServingError):
-    """The server failed by a fault of its own."""
+    """The server failed, and the request was not the reason."""
 
 
 _Code = grpc.StatusCode
@@ -93,12 +93,12 @@ _CLASSES: dict[grpc.StatusCode, type[ServingError]] = {
     _Code.ABORTED: ServerFailedError,
     _Code.ALREADY_EXISTS: ServerFailedError,
 }
-# How gRPC begins when there was no connection to send the request over; otherwise the words are the server's.
+# gRPC's own message begins like this if it had no connection. Any other message comes from the server.
 _NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
 
 
 def from_rpc_error(error: grpc.RpcError, *, address: str, timeout_s: float) -> ServingError:
-    """Turns gRPC's error into ours, with the server's own words where it had any."""
+    """Turns gRPC's error into ours, and keeps the server's message if there is one."""
     code: grpc.StatusCode = error.code()
     details: str = error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:

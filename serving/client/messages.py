@@ -1,7 +1,7 @@
-"""TensorFlow Serving's messages without TensorFlow.
+"""The messages of TensorFlow Serving, declared without TensorFlow.
 
-``tensorflow_serving.apis`` imports TensorFlow, which takes a client several seconds. The messages a client
-needs are declared here instead, with the names and numbers of the public ``.proto`` files.
+``tensorflow_serving.apis`` imports TensorFlow, which takes a client several seconds. So the messages that a
+client needs are declared here, with the names and numbers of the public ``.proto`` files.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _MESSAGES = {
         "2 map google.protobuf.Any metadata",
     ],
     "tensorflow.serving.SignatureDefMap": ["1 map tensorflow.SignatureDef signature_def"],
-    # Only an empty list is ever sent, so what a model's entry holds is left out.
+    # Clients only ever send an empty list, so the fields of its entries are left out.
     "tensorflow.serving.ModelConfigList": [],
     "tensorflow.serving.ModelServerConfig": [
         "1 oneof:config tensorflow.serving.ModelConfigList model_config_list",

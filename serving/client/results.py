@@ -1,4 +1,4 @@
-"""What the server answers, typed, and how its messages are read."""
+"""The typed answers of the server, and the functions that read them from its messages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Result:
 
     Attributes:
         item_id: The catalogue's own id.
-        score: Higher is better; comparable within one answer. The lowest finite float32 marks a candidate of
-            ``rank`` that the catalogue does not have.
-        title: The item's first text column; empty when the catalogue does not have the item.
-        channel_scores: What each candidate channel gave the item, in the model's order of channels.
+        score: The higher, the better; scores can be compared within one answer only. The lowest finite
+            float32 marks a candidate of ``rank`` that the catalogue does not have.
+        title: The item's first text column; empty if the catalogue does not have the item.
+        channel_scores: The score that each candidate channel gave the item, in the model's order of channels.
     """
 
     item_id: str
@@ -33,7 +33,7 @@ class Result:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VersionStatus:
-    """One version of a model that the server knows: its number, its state and, after a failed load, why."""
+    """A version of a model that the server knows: its number, its state, and the error if its load failed."""
 
     version: int
     state: str
@@ -42,11 +42,11 @@ class VersionStatus:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorType:
-    """What an input or output holds.
+    """The type of an input or output.
 
     Attributes:
         dtype: TensorFlow's name of the type, for example ``"DT_STRING"``.
-        shape: One size per dimension, -1 where any will do; ``None`` when even their number is open.
+        shape: One size per dimension, -1 for any size; ``None`` if the rank is open too.
     """
 
     dtype: str
@@ -55,7 +55,7 @@ class TensorType:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What a signature takes and gives, by name."""
+    """The inputs and outputs of a signature, by name."""
 
     inputs: Mapping[str, TensorType]
     outputs: Mapping[str, TensorType]
@@ -63,7 +63,7 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
-    """The version of a model that answers, and its signatures by name."""
+    """The version that answers, and its signatures by name."""
 
     version: int
     signatures: Mapping[str, Signature]
@@ -88,7 +88,8 @@ def read_results(response: Any) -> list[list[Result]]:
         [
             Result(item_id=item_id.decode(), score=score, title=title.decode(), channel_scores=tuple(parts))
             for item_id, score, title, parts in zip(*row, strict=True)
-            # Rows are padded with empty ids; num_results would also cut rank's unknown candidates.
+            # Rows are padded with empty ids. Cutting at num_results would also drop rank's unknown
+            # candidates.
             if item_id
         ]
         for row in zip(ids, scores, titles, channel_scores, strict=True)

@@ -1,6 +1,7 @@
-"""NumPy arrays to and from ``TensorProto``.
+"""Conversions between NumPy arrays and ``TensorProto``.
 
-Works on any message with TensorProto's fields: the ones of ``serving.client.messages`` and TensorFlow's own.
+They work on any message with TensorProto's fields: the ones of ``serving.client.messages`` and TensorFlow's
+own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from serving.client.messages import DATA_TYPES
 
-# Name of the type -> NumPy's type and the typed field that holds its values.
+# Each type's name leads to NumPy's type and to the typed field that holds its values.
 _TYPES: dict[str, tuple[type[np.generic], str]] = {
     "DT_FLOAT": (np.float32, "float_val"),
     "DT_DOUBLE": (np.float64, "double_val"),
@@ -31,20 +32,20 @@ _TYPES: dict[str, tuple[type[np.generic], str]] = {
 _BY_NUMBER = {number: _TYPES[name] for number, name in DATA_TYPES.items() if name in _TYPES}
 _NUMBERS = {np.dtype(_TYPES[name][0]): number for number, name in DATA_TYPES.items() if name in _TYPES}
 
-# A few bytes may stand for a whole tensor by repeating a value; this many values at most, so that a message
-# cannot ask for all memory.
+# A few bytes may stand for a whole tensor by repeating one value. The limit keeps such a message from asking
+# for all of the memory.
 _MAX_REPEATED = 2**24
 
 
 def fill(proto: Any, array: np.ndarray[Any, Any]) -> None:
-    """Writes ``array`` into the empty TensorProto ``proto``, into its typed field, as the real server does.
+    """Writes ``array`` into the typed field of the empty TensorProto ``proto``, as the real server does.
 
     Args:
         proto: The message to fill.
-        array: Any shape; strings are an object array of utf-8 ``bytes``.
+        array: An array of any shape; strings are an object array of utf-8 ``bytes``.
 
     Raises:
-        ValueError: When TensorProto has no typed field for the array's type.
+        ValueError: If TensorProto has no typed field for the array's type.
     """
     number = _NUMBERS.get(array.dtype)
     if number is None:
@@ -53,13 +54,13 @@ def fill(proto: Any, array: np.ndarray[Any, Any]) -> None:
         )
     field = _BY_NUMBER[number][1]
     proto.dtype = number
-    # An empty message still says "known rank 0" only if the field is present.
+    # An empty shape means "rank 0" only if the field is present.
     proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     flat = array.reshape(-1)
     if field in ("float_val", "double_val"):
-        # Written as they stand in the message: a hundred times faster than one value at a time.
+        # The values go in as the bytes of the message, which is a hundred times faster than one at a time.
         proto.MergeFromString(_packed(proto.DESCRIPTOR.fields_by_name[field].number, flat.tobytes()))
     else:
         getattr(proto, field).extend((flat.view(np.uint16) if field == "half_val" else flat).tolist())
@@ -77,13 +78,13 @@ def _packed(field_number: int, values: bytes) -> bytes:
 
 
 def to_array(proto: Any) -> np.ndarray[Any, Any]:
-    """Reads a TensorProto, from ``tensor_content`` or from its typed field.
+    """Reads a TensorProto from ``tensor_content`` or from its typed field.
 
-    A typed field with fewer values than the shape repeats its last value, one with none stands for zeros: the
-    compressed forms that TensorFlow writes.
+    TensorFlow writes compressed forms: a typed field with fewer values than the shape repeats its last value,
+    and one without values stands for zeros.
 
     Raises:
-        ValueError: When the type is unknown, the rank is unknown, or content and shape do not fit.
+        ValueError: If the type is unknown, if the rank is unknown, or if content and shape do not fit.
     """
     if proto.dtype not in _BY_NUMBER:
         name = DATA_TYPES.get(proto.dtype, proto.dtype)
@@ -95,7 +96,7 @@ def to_array(proto: Any) -> np.ndarray[Any, Any]:
     if proto.tensor_content:
         if dtype is np.object_:
             raise ValueError("A string tensor must be in string_val. Got tensor_content.")
-        # frombuffer is read-only and bound to the message's memory.
+        # An array of frombuffer is read-only and shares the message's memory, so it is copied.
         return np.frombuffer(proto.tensor_content, dtype=dtype).reshape(shape).copy()
 
     count = math.prod(shape)

@@ -1,4 +1,4 @@
-"""TLS between client and server, from PEM files."""
+"""The TLS settings of a client, read from PEM files."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ import grpc
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TlsConfig:
-    """How a client knows the server and, with mutual TLS, how the server knows the client.
+    """The certificates by which the client trusts the server and, with mutual TLS, the server the client.
 
     Attributes:
-        ca: PEM file of the certificates the server's must be signed by; ``None`` takes those gRPC knows.
+        ca: PEM file of the authorities that may have signed the server's certificate; ``None`` trusts those
+            gRPC knows.
         certificate: PEM file of the client's own certificate, with its chain.
         key: PEM file of the certificate's private key, without a password.
-        server_name: The name the server's certificate must hold, where it is not the address's.
+        server_name: The name in the server's certificate, if it differs from that in the address.
 
     Raises:
-        ValueError: When a file cannot be read, is not PEM, or the key is not that of the certificate.
+        ValueError: If a file cannot be read or is not PEM, or if the key does not belong to the certificate.
 
     Example:
-        >>> Client("search.internal:8500", tls=TlsConfig(ca="ca.pem"))      # doctest: +SKIP
+        >>> TlsConfig(server_name="search.internal").server_name
+        'search.internal'
+        >>> TlsConfig(certificate="me.pem")
+        Traceback (most recent call last):
+        ValueError: The client's certificate and its key must be given together. Got one of them.
     """
 
     ca: str | os.PathLike[str] | None = None
@@ -31,12 +36,12 @@ class TlsConfig:
     server_name: str | None = None
 
     def __post_init__(self) -> None:
-        # Only who uses TLS pays for the import.
+        # The import is here so that a client without TLS does not pay for it.
         import ssl
 
         if (self.certificate is None) != (self.key is None):
             raise ValueError("The client's certificate and its key must be given together. Got one of them.")
-        # gRPC would take any bytes and fail only when it connects, with words nobody understands.
+        # gRPC would take any bytes, and fail with an unclear message only when it connects.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for file in (self.ca, self.certificate, self.key):
             if file is not None and not os.access(file, os.R_OK):
@@ -48,7 +53,7 @@ class TlsConfig:
             raise ValueError(f"A PEM file must hold certificates. Got {self.ca}.") from error
         try:
             if self.certificate is not None and self.key is not None:
-                # Without a password OpenSSL would ask for one on the terminal.
+                # OpenSSL asks for a missing password on the terminal; an empty one keeps it from asking.
                 context.load_cert_chain(self.certificate, self.key, password="")
         except (ssl.SSLError, ValueError) as error:
             raise ValueError(
@@ -57,7 +62,7 @@ class TlsConfig:
             ) from error
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """The same for gRPC; files are read anew, so that a renewed certificate counts for a new client."""
+        """The credentials for gRPC; the files are read each time, so a new client gets renewed ones."""
         return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.certificate))
 
 

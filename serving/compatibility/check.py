@@ -1,8 +1,8 @@
-"""Which stock TF Serving can load a SavedModel: its nodes, held against the ops that each version links.
+"""The compatibility check, which compares a SavedModel's nodes with the ops that each stock TF Serving links.
 
-A server refuses a node whose op it does not know, whose types the op did not take yet, or for which it has
-no CPU kernel. An attr that the op did not have yet it ignores, so that the model answers otherwise than it
-should: that counts as refused. Needs no TensorFlow.
+A server refuses a node if it does not know the op, if the op did not take the node's types yet, or if it has
+no CPU kernel for them. It ignores an attr that the op did not have yet. The model then gives wrong answers,
+so the check counts that as refused too. The check does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class OpUse:
     """One op of a model.
 
     Attributes:
-        op: Its name.
-        count: Nodes that are of it.
+        op: The op's name.
+        count: The number of its nodes.
         source: ``TensorFlow``, ``TF-Text``, or ``unknown``.
-        problems: Why a version of TF Serving cannot load it, by version.
+        problems: The reason why TF Serving cannot load it, by version.
     """
 
     op: str
@@ -37,17 +37,17 @@ class OpUse:
 
     @property
     def first_version(self) -> str | None:
-        """The first version that loads all its nodes."""
+        """The first version that loads all nodes of the op."""
         return next((v for v in stock_ops().versions if v not in self.problems), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compatibility:
-    """What stands between a model and each version of TF Serving.
+    """The result of the check.
 
     Attributes:
-        ops: By name.
-        graph_problems: What is wrong with the model as a whole, by version.
+        ops: The model's ops, in the order of their names.
+        graph_problems: The problem with the model as a whole, by version.
     """
 
     ops: Sequence[OpUse]
@@ -59,10 +59,10 @@ class Compatibility:
         return tuple(version for version in stock_ops().versions if not self.refusals(version))
 
     def refusals(self, version: str) -> list[str]:
-        """Why ``version`` cannot load the model, as sentences; none if it can.
+        """The reasons why ``version`` cannot load the model, as sentences; none if it can.
 
         Raises:
-            DataError: The version is not in the table.
+            DataError: If the version is not in the table.
         """
         stock_ops().require_known(version)
         prefix, reasons = f"Stock TF Serving {version} cannot serve the", []
@@ -75,7 +75,7 @@ class Compatibility:
         return reasons
 
     def verdict(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         known, loading = stock_ops().versions, self.versions
         if not loading:
             return f"No stock TF Serving from {known[0]} to {known[-1]} can load the model."
@@ -88,7 +88,7 @@ def check_compatibility(folder: Path) -> Compatibility:
     """Reads every meta graph of a SavedModel with its functions.
 
     Raises:
-        DataError: There is no SavedModel in ``folder``, or it cannot be read.
+        DataError: If there is no SavedModel in ``folder``, or if it cannot be read.
     """
     saved_model = read_saved_model(folder)
     graphs = [meta_graph.graph_def for meta_graph in saved_model.meta_graphs]
@@ -139,13 +139,15 @@ def _use(op: str, nodes: Sequence[tuple[Any, int]]) -> OpUse:
 
 
 def _problem(node: Any, op: StockOp | None, producer: int) -> str | None:
-    """Why a server that has ``op`` refuses ``node`` of a graph written at GraphDef version ``producer``."""
+    """The reason why a server with ``op`` refuses ``node`` of a graph that GraphDef version ``producer``
+    wrote.
+    """
     if op is None:
         return "no such op that runs on a CPU"
     if op.deprecated_at is not None and producer >= op.deprecated_at:
         return f"the op was withdrawn at GraphDef version {op.deprecated_at}"
     attrs = {entry.key: entry.value for entry in node.attr}
-    # Attrs that start with an underscore are notes that nobody checks.
+    # TensorFlow does not check attrs that start with an underscore.
     unknown = sorted(name for name in attrs if name not in op.attrs and not name.startswith("_"))
     if unknown:
         return f"the attr {unknown[0]} is ignored"
@@ -167,7 +169,7 @@ def _problem(node: Any, op: StockOp | None, producer: int) -> str | None:
 
 
 def _values(value: Any) -> list[str] | None:
-    """The types or texts that an attr is, by name; ``None`` if only a function's caller knows."""
+    """The names of the types, or the texts, of an attr; ``None`` if only a function's caller knows."""
     if value.HasField("placeholder"):
         return None
     if value.HasField("s"):
@@ -190,7 +192,7 @@ def _fits(types: Sequence[str] | None, allowed: frozenset[str]) -> bool:
 
 
 def _num_inputs(attrs: Mapping[str, Any], op: StockOp) -> int | None:
-    """How many tensors the op takes; ``None`` if only a function's caller knows."""
+    """The number of tensors the op takes; ``None`` if only a function's caller knows."""
     total = 0
     for name in op.inputs:
         if name and (name not in attrs or attrs[name].HasField("placeholder")):

@@ -1,4 +1,4 @@
-"""``tandem doctor``: which stock TF Serving can load a model, op by op."""
+"""The command ``tandem doctor``, which tells, op by op, which stock TF Serving can load a model."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the report.
 
     Returns:
-        0, or 3 when the version that was asked about cannot load the model.
+        0, or 3 if the version that was asked about cannot load the model.
 
     Raises:
-        DataError: There is no model, it cannot be read, or the version is not known.
+        DataError: If there is no model, if it cannot be read, or if the version is not known.
     """
     version = arguments.tf_serving_version
     if version is not None:
@@ -60,10 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_version(path: Path) -> Path:
-    """The folder of one version: ``path`` itself, or the newest in it or in the run it is of.
+    """The folder of one version: ``path`` itself, or the newest version in ``path`` or in the run at
+    ``path``.
 
     Raises:
-        DataError: There is none.
+        DataError: If there is no version.
     """
     if (path / SAVED_MODEL_FILE).is_file():
         return path
@@ -77,7 +78,7 @@ def find_version(path: Path) -> Path:
 
 
 def as_table(compatibility: Compatibility) -> str:
-    """Aligned columns; what stands in a version's way comes last, next to the verdict."""
+    """A table of aligned columns. The ops with problems come last, next to the verdict."""
     rows = [("op", "count", "from", "first version", "problem")]
     for use in sorted(compatibility.ops, key=lambda use: (bool(use.problems), use.op)):
         problem = "; ".join(_ranges(use.problems))
@@ -90,7 +91,7 @@ def as_table(compatibility: Compatibility) -> str:
 
 
 def as_document(folder: Path, compatibility: Compatibility) -> dict[str, Any]:
-    """The report for a program."""
+    """The report as a dictionary for JSON."""
     loading = compatibility.versions
     return {
         "model": str(folder),
@@ -114,7 +115,7 @@ def _entry(use: OpUse) -> dict[str, Any]:
 
 
 def _ranges(problems: Mapping[str, str]) -> list[str]:
-    """``2.16–2.19: no such op …``: a problem with the versions that have it."""
+    """The problems with the versions that have them, such as ``2.16–2.19: no such op …``."""
     grouped: dict[str, list[str]] = {}
     for version, problem in problems.items():
         grouped.setdefault(problem, []).append(version)

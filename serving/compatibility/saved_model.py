@@ -1,7 +1,7 @@
-"""The nodes of a SavedModel, read from its file without TensorFlow, whose import takes several seconds.
+"""The reader of a SavedModel's nodes, which works without TensorFlow, as its import takes several seconds.
 
-Only the fields that say whether a server can load the graph are declared, with the numbers of TensorFlow's
-``.proto`` files; the parser skips all others, the weights of constants among them.
+Only the fields that decide whether a server can load the graph are declared here, with the numbers of
+TensorFlow's ``.proto`` files. The parser skips all other fields, such as the weights of constants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from serving.protobuf import compile_messages
 
 SAVED_MODEL_FILE = "saved_model.pb"
 
-# A map is, in the file, a repeated message of key and value; an enum is an int32.
+# In the file, a map is a repeated message of key and value, and an enum is an int32.
 _MESSAGES = {
     "tensorflow.SavedModel": ["2 repeated tensorflow.MetaGraphDef meta_graphs"],
     "tensorflow.MetaGraphDef": ["1 tensorflow.MetaInfoDef meta_info_def", "2 tensorflow.GraphDef graph_def"],
@@ -50,7 +50,7 @@ _MESSAGES = {
     ],
     "tensorflow.ListValue": ["2 repeated bytes s", "6 repeated int32 type"],
 }
-# The syntax of version 2 tells a number that is 0 from one that is not there.
+# Only the syntax of version 2 tells a number that is 0 from a missing one.
 _SAVED_MODEL = compile_messages(_MESSAGES, syntax="proto2")["tensorflow.SavedModel"]
 
 
@@ -61,10 +61,10 @@ def read_saved_model(folder: Path) -> Any:
         folder: The directory of one version.
 
     Returns:
-        TensorFlow's ``SavedModel``, of which only the fields above can be asked for.
+        TensorFlow's ``SavedModel``, with the fields declared above only.
 
     Raises:
-        DataError: If there is none, or it cannot be read.
+        DataError: If there is no SavedModel, or if it cannot be read.
     """
     path = folder / SAVED_MODEL_FILE
     try:

@@ -1,9 +1,10 @@
-"""Writes down which ops and kernels TensorFlow's C++ library registers, and which TF-Text's add.
+"""The dump of the ops and kernels that TensorFlow's C++ library registers, and of those that TF-Text adds.
 
     python -m serving.compatibility.stock_ops.dump WHEELS OUTPUT
 
-A process of its own, because a process can hold one TensorFlow; and without TensorFlow's Python package,
-which also registers ops that a server does not have: those of Python functions and of its own tests.
+It runs in a process of its own, because a process can hold only one TensorFlow. It does not import
+TensorFlow's Python package, which registers ops that a server does not have: those of Python functions and of
+its own tests.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ KERNELS = "kernels.pb"
 
 
 def dump(wheels: Path, output: Path) -> None:
-    """Writes two ``OpList``, TensorFlow's own and all, and one ``KernelList``.
+    """Writes an ``OpList`` of TensorFlow's own ops, an ``OpList`` of all ops, and one ``KernelList``.
 
     Args:
-        wheels: Where tensorflow-cpu and perhaps tensorflow-text are unpacked.
+        wheels: The folder where tensorflow-cpu, and perhaps tensorflow-text, are unpacked.
         output: An existing folder.
     """
     library = Library(wheels)

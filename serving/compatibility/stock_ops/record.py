@@ -1,4 +1,5 @@
-"""Records what each stock TF Serving links, from the wheels of the TensorFlow and TF-Text it is built of.
+"""The recorder of the ops that each stock TF Serving links, as the wheels of its TensorFlow and TF-Text have
+them.
 
     python -m serving.compatibility.stock_ops.record
 
@@ -24,7 +25,7 @@ from serving.compatibility.stock_ops import dump
 from serving.compatibility.stock_ops.table import TABLE
 from serving.compatibility.stock_ops.wheels import unpacked
 
-# TF Serving: the TensorFlow it is built of, and the TF-Text that its workspace.bzl names.
+# Each version of TF Serving has the TensorFlow it is built of and the TF-Text that its workspace.bzl names.
 RELEASES = {
     "2.16": ("2.16.1", "2.12.1"),
     "2.17": ("2.17.0", "2.12.1"),
@@ -43,7 +44,7 @@ Types = dict[str, list[str]]
 
 
 def record() -> dict[str, Any]:
-    """The table, ready for JSON: per op a list of what it is since which version, if it has a CPU kernel."""
+    """The table, ready for JSON: for each op with a CPU kernel its forms, each with its first version."""
     texts = {
         text: _registered(f"tensorflow-cpu=={tensorflow}", f"tensorflow-text=={text}")[2]
         for text, tensorflow in _TENSORFLOW_OF_TEXT.items()
@@ -67,17 +68,17 @@ def record() -> dict[str, Any]:
 
 
 def _registered(*requirements: str) -> tuple[int, dict[str, Op], dict[str, Op]]:
-    """What `read_wheels` gives for published wheels."""
+    """The result of `read_wheels` for published wheels."""
     print(f"Reading {' and '.join(requirements)} …", file=sys.stderr)
     with unpacked(*requirements) as wheels:
         return read_wheels(wheels)
 
 
 def read_wheels(wheels: Path) -> tuple[int, dict[str, Op], dict[str, Op]]:
-    """Reads what the libraries register.
+    """Reads the ops that the libraries register.
 
     Args:
-        wheels: Where tensorflow-cpu, or tensorflow, and perhaps tensorflow-text are unpacked.
+        wheels: The folder where tensorflow-cpu or tensorflow, and perhaps tensorflow-text, are unpacked.
 
     Returns:
         The GraphDef version, the ops of TensorFlow itself, and those that TF-Text adds.
@@ -117,7 +118,7 @@ def _op(op: op_def_pb2.OpDef, kernels: list[Types]) -> Op:
         if attr.HasField("default_value"):
             default = _type_name(attr.default_value.type) if attr.type == "type" else None
             attrs[attr.name]["default"] = default
-    # How many tensors an input stands for: one, or as many as the attr says or lists.
+    # An input stands for one tensor, or for as many as the attr named here says or lists.
     record: Op = {"inputs": [arg.number_attr or arg.type_list_attr for arg in op.input_arg], "attrs": attrs}
     if op.HasField("deprecation"):
         record["deprecated_at"] = op.deprecation.version
@@ -125,10 +126,10 @@ def _op(op: op_def_pb2.OpDef, kernels: list[Types]) -> Op:
 
 
 def _kernels(kernels: kernel_def_pb2.KernelList) -> dict[str, list[Types]]:
-    """By op, the types that its CPU kernels take."""
+    """The types that the CPU kernels of each op take, by op."""
     taken: defaultdict[str, list[Types]] = defaultdict(list)
     for kernel in kernels.kernel:
-        # A kernel with a label is used only by nodes that ask for it, which graph rewrites do.
+        # A kernel with a label is only used by nodes that ask for it, and those come from graph rewrites.
         if kernel.device_type in _DEVICES and not kernel.label:
             types = {each.name: _types(each.allowed_values.list.type) for each in kernel.constraint}
             taken[kernel.op].append({name: values for name, values in types.items() if values})
@@ -136,7 +137,7 @@ def _kernels(kernels: kernel_def_pb2.KernelList) -> dict[str, list[Types]]:
 
 
 def _joined(kernels: list[Types]) -> list[Types]:
-    """Kernels that differ in one attr alone become one; in an order of its own."""
+    """Joins kernels that differ in one attr only, and sorts them."""
     for name in sorted({name for kernel in kernels for name in kernel}):
         groups: defaultdict[str, set[str]] = defaultdict(set)
         for kernel in kernels:

@@ -1,4 +1,4 @@
-"""What each stock TF Serving links: the ops of TensorFlow and TF-Text that run on a CPU."""
+"""The table of the ops of TensorFlow and TF-Text that each stock TF Serving links and can run on a CPU."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Attr:
     """An attr of an op.
 
     Attributes:
-        allowed: Names of the types, or the texts, that it may be; ``None`` if it may be any.
-        has_default: Whether a node may leave it out.
-        default: The type it then is, of a type attr.
+        allowed: The names of the types, or the texts, that the attr may hold; ``None`` if it may hold any.
+        has_default: Whether a node may leave the attr out.
+        default: The type that a missing type attr has.
     """
 
     allowed: frozenset[str] | None
@@ -31,13 +31,13 @@ class Attr:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StockOp:
-    """An op as one version has it.
+    """An op as one version of TF Serving has it.
 
     Attributes:
-        inputs: Per input the attr that says how many tensors it stands for; ``""`` for one.
-        attrs: By name.
-        kernels: What its CPU kernels take: types by the name of the attr; one of them must fit.
-        deprecated_at: The GraphDef version as of which the op is refused, if any.
+        inputs: For each input, the attr with its number of tensors; ``""`` if the input is one tensor.
+        attrs: The attrs by name.
+        kernels: For each CPU kernel, the types it takes by the name of the attr. One kernel must fit.
+        deprecated_at: The GraphDef version from which on the op is refused, if any.
     """
 
     inputs: tuple[str, ...]
@@ -47,10 +47,10 @@ class StockOp:
 
 
 class StockOps:
-    """The table.
+    """The table of ops.
 
     Attributes:
-        versions: Versions of TF Serving, as ``major.minor``, oldest first.
+        versions: The versions of TF Serving, as ``major.minor``, oldest first.
     """
 
     def __init__(self, table: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ class StockOps:
             raise DataError(f"The version of TF Serving must be one of {known}. Got {version!r}.")
 
     def graph_def_version(self, version: str) -> int:
-        """The GraphDef version that it can read."""
+        """The newest GraphDef version that ``version`` can read."""
         return int(self._facts[version]["graph_def_version"])
 
     def type_name(self, number: int) -> str:
@@ -78,7 +78,7 @@ class StockOps:
         return self._ops[op][0].get("from", "TensorFlow") if op in self._ops else None
 
     def find(self, op: str, version: str) -> StockOp | None:
-        """The op as ``version`` has it, if it does."""
+        """The op as ``version`` has it; ``None`` if it does not have it."""
         known = self.versions[: self.versions.index(version) + 1]
         since = [entry for entry in self._ops.get(op, ()) if entry["since"] in known]
         if not since or "absent" in since[-1]:

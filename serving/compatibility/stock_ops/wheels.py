@@ -1,4 +1,4 @@
-"""TensorFlow of any version, unpacked from its wheel and used through its C library, without its Python."""
+"""The C library of any TensorFlow, unpacked from its wheel and used without its Python package."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Buffer(ctypes.Structure):
 
 @contextlib.contextmanager
 def unpacked(*requirements: str) -> Iterator[Path]:
-    """A temporary folder with published wheels, about 1 GB for TensorFlow.
+    """Unpacks published wheels into a temporary folder; TensorFlow's takes about 1 GB.
 
     Args:
-        requirements: Such as ``tensorflow-cpu==2.16.1``.
+        requirements: Pinned packages, such as ``tensorflow-cpu==2.16.1``.
 
     Raises:
-        subprocess.CalledProcessError: A wheel cannot be fetched.
+        subprocess.CalledProcessError: If a wheel cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Python runs nothing of them, so it does not matter which Python they are for.
+        # No Python runs these wheels, so it does not matter which Python they are for.
         install = ["uv", "pip", "install", "--quiet", "--no-deps", "--python-version=3.11"]
         install += ["--only-binary=:all:", f"--target={folder}", *requirements]
         subprocess.run([sys.executable, "-m", *install], check=True)
@@ -36,14 +36,14 @@ def unpacked(*requirements: str) -> Iterator[Path]:
 
 
 class Library:
-    """The C library of one TensorFlow; a process can hold one only.
+    """The C library of one TensorFlow. A process can hold only one.
 
     Args:
-        wheels: Where tensorflow-cpu, or tensorflow, is unpacked.
+        wheels: The folder where tensorflow-cpu, or tensorflow, is unpacked.
 
     Attributes:
-        functions: The library's own.
-        status: A ``TF_Status``, which functions that can fail take and `check` reads.
+        functions: The functions of the library.
+        status: A ``TF_Status`` for the functions that can fail; `check` reads it.
     """
 
     def __init__(self, wheels: Path) -> None:
@@ -57,17 +57,17 @@ class Library:
         self.status = ctypes.c_void_p(self.functions.TF_NewStatus())
 
     def declare(self, name: str, result: type | None, *arguments: type) -> None:
-        """Says what a function takes and gives."""
+        """Declares the types of a function's arguments and result."""
         function = getattr(self.functions, name)
         function.argtypes, function.restype = arguments, result
 
     def load_text(self, wheels: Path) -> None:
-        """Registers the ops of tensorflow-text, if it is unpacked in ``wheels`` too."""
+        """Registers the ops of tensorflow-text if it is unpacked in ``wheels`` too."""
         for path in sorted((wheels / "tensorflow_text").glob("**/_*.so")):
             self.functions.TF_LoadLibrary(str(path).encode(), self.status)
             self.check()
 
     def check(self) -> None:
-        """Raises ``RuntimeError`` with TensorFlow's words if the last function failed."""
+        """Raises ``RuntimeError`` with TensorFlow's message if the last function failed."""
         if self.functions.TF_GetCode(self.status):
             raise RuntimeError(self.functions.TF_Message(self.status).decode(errors="replace"))
