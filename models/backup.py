@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dataset.errors import DataError
 from models.strategy import is_chief
+from models.weights import by_name
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -63,21 +65,38 @@ class Backup:
         optimizer: keras.optimizers.Optimizer,
         **further: Any,
     ):
-        fixed = {id(variable) for variable in model.non_trainable_weights}
-        changing = [variable for variable in model.variables if id(variable) not in fixed]
+        weights = {id(variable) for variable in model.weights}
         self._checkpoint = tf.train.Checkpoint(
-            variables=[variable.value for variable in [*changing, *optimizer.variables]], **further
+            weights=_values(model.trainable_weights),
+            optimizer=_values(optimizer.variables),
+            # A layer's own seed has no name.
+            seeds=[variable.value for variable in model.variables if id(variable) not in weights],
+            **further,
         )
         self._manager = tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep=1)
         self._writes = is_chief(strategy)
 
     def restore(self) -> None:
-        """Restores the last checkpoint, if there is one."""
+        """Restores the last checkpoint, if there is one.
+
+        Raises:
+            DataError: If it is of another model.
+        """
         path = tf.train.latest_checkpoint(self._manager.directory)
-        if path:
-            self._checkpoint.restore(path).assert_consumed()
+        try:
+            if path:
+                self._checkpoint.restore(path).assert_consumed()
+        except AssertionError:
+            raise DataError(
+                "A fit that goes on must be of the model that was backed up. Got a backup of another one, or "
+                f"of another version, in {self._manager.directory}; remove that folder to begin anew."
+            ) from None
 
     def save(self) -> None:
         """Replaces the last checkpoint by what is now."""
         if self._writes:
             self._manager.save()
+
+
+def _values(variables: list[Any]) -> dict[str, Any]:
+    return {name: variable.value for name, variable in by_name(variables).items()}

@@ -31,10 +31,14 @@ class HistoryEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         normal = keras.initializers.RandomNormal(stddev=0.05, seed=seed)
         self.dim, self.num_heads = dim, num_heads
-        self.id_embedding = keras.layers.Embedding(num_items, dim, embeddings_initializer=normal)
-        self.text_projection = keras.layers.Dense(dim, use_bias=False, kernel_initializer=normal)
-        self.hidden = keras.layers.Dense(64, activation="gelu")
-        self.weights_of_heads = keras.layers.Dense(num_heads)
+        self.id_embedding = keras.layers.Embedding(
+            num_items, dim, embeddings_initializer=normal, name="history_id_embedding"
+        )
+        self.text_projection = keras.layers.Dense(
+            dim, use_bias=False, kernel_initializer=normal, name="history_text_projection"
+        )
+        self.hidden = keras.layers.Dense(64, activation="gelu", name="hidden")
+        self.weights_of_heads = keras.layers.Dense(num_heads, name="weights_of_heads")
 
     def build(self, *shapes: Any, **named: Any) -> None:
         """Creates the id table; the rest is built when first called."""

@@ -48,22 +48,30 @@ class ItemTower(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.id_dropout = id_dropout
-        self._seed = keras.random.SeedGenerator(seed)
+        self._seed = keras.random.SeedGenerator(seed, name="item_tower_seed")
         small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
-        self.id_embedding = keras.layers.Embedding(num_items, behaviour_dim, embeddings_initializer=small)
-        self.popularity = keras.layers.Embedding(num_items, 1, embeddings_initializer="zeros")
+        self.id_embedding = keras.layers.Embedding(
+            num_items, behaviour_dim, embeddings_initializer=small, name="id_embedding"
+        )
+        self.popularity = keras.layers.Embedding(
+            num_items, 1, embeddings_initializer="zeros", name="popularity"
+        )
         self.category_embeddings = [
-            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small)
-            for size in category_sizes
+            keras.layers.Embedding(
+                size, behaviour_dim, embeddings_initializer=small, name=f"category_embedding_{column}"
+            )
+            for column, size in enumerate(category_sizes)
         ]
         orthogonal = keras.initializers.Orthogonal(seed=seed + 1)
         self.text_projection = keras.layers.Dense(
-            behaviour_dim, use_bias=False, kernel_initializer=orthogonal
+            behaviour_dim, use_bias=False, kernel_initializer=orthogonal, name="text_projection"
         )
-        self.number_projection = keras.layers.Dense(behaviour_dim, kernel_initializer="zeros")
+        self.number_projection = keras.layers.Dense(
+            behaviour_dim, kernel_initializer="zeros", name="number_projection"
+        )
         # Starts as the identity: before any training, search is the encoder as it came.
-        self.text_hidden = keras.layers.Dense(128, activation="gelu")
-        self.text_residual = keras.layers.Dense(text_dim, kernel_initializer="zeros")
+        self.text_hidden = keras.layers.Dense(128, activation="gelu", name="text_hidden")
+        self.text_residual = keras.layers.Dense(text_dim, kernel_initializer="zeros", name="text_residual")
 
     def set_projection(self, text_vectors: np.ndarray) -> None:
         """Starts the behaviour part from the principal components of the catalogue's texts.

@@ -60,21 +60,29 @@ class QueryTower(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_users = num_users
         self.user_dropout, self.history_dropout = user_dropout, history_dropout
-        self._seed = keras.random.SeedGenerator(seed)
+        self._seed = keras.random.SeedGenerator(seed, name="query_tower_seed")
         small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
-        self.history = HistoryEncoder(num_items, dim=history_dim, num_heads=history_heads, seed=seed)
+        self.history = HistoryEncoder(
+            num_items, dim=history_dim, num_heads=history_heads, seed=seed, name="history"
+        )
         self.user_embedding = keras.layers.Embedding(
-            num_users + 1, behaviour_dim, embeddings_initializer=small
+            num_users + 1, behaviour_dim, embeddings_initializer=small, name="user_embedding"
         )
         self.category_embeddings = [
-            keras.layers.Embedding(size, behaviour_dim, embeddings_initializer=small)
-            for size in category_sizes
+            keras.layers.Embedding(
+                size, behaviour_dim, embeddings_initializer=small, name=f"category_embedding_{column}"
+            )
+            for column, size in enumerate(category_sizes)
         ]
-        self.number_projection = keras.layers.Dense(behaviour_dim, use_bias=False, kernel_initializer="zeros")
-        self.hidden = keras.layers.Dense(256, activation="gelu")
-        self.behaviour = keras.layers.Dense(behaviour_dim)
-        self.text_hidden = keras.layers.Dense(128, activation="gelu")
-        self.text_residual = keras.layers.Dense(text_dim, kernel_initializer="zeros", use_bias=False)
+        self.number_projection = keras.layers.Dense(
+            behaviour_dim, use_bias=False, kernel_initializer="zeros", name="number_projection"
+        )
+        self.hidden = keras.layers.Dense(256, activation="gelu", name="hidden")
+        self.behaviour = keras.layers.Dense(behaviour_dim, name="behaviour")
+        self.text_hidden = keras.layers.Dense(128, activation="gelu", name="text_hidden")
+        self.text_residual = keras.layers.Dense(
+            text_dim, kernel_initializer="zeros", use_bias=False, name="text_residual"
+        )
 
     def build(self, *shapes: Any, **named: Any) -> None:
         """Creates every weight, whichever inputs a dataset has."""

@@ -51,6 +51,7 @@ class Ranker(keras.Model):
     Args:
         heads: The labels to predict.
         num_cross_layers: Depth of the cross network.
+        seed: Of the weights to begin with.
 
     Call arguments:
         inputs: From `CandidateFeatures`; in training also a label float32 ``[batch, n]`` for each head, NaN
@@ -62,13 +63,19 @@ class Ranker(keras.Model):
     """
 
     def __init__(self, heads: Heads, *, num_cross_layers: int, seed: int = 0, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(**{"name": "ranker"} | kwargs)
         self.heads = heads
-        keras.utils.set_random_seed(seed)
-        self.normalise = keras.layers.BatchNormalization()
-        self.project = keras.layers.Dense(16, activation="tanh")
-        self.cross = [keras_rs.layers.FeatureCross() for _ in range(num_cross_layers)]
-        self.hidden = keras.layers.Dense(64, activation="gelu")
+        # An initialiser draws the same every time, so each layer has one of its own.
+        first, second, *others = (
+            keras.initializers.GlorotUniform(seed=seed + layer) for layer in range(2 + num_cross_layers)
+        )
+        self.normalise = keras.layers.BatchNormalization(name="normalise")
+        self.project = keras.layers.Dense(16, activation="tanh", kernel_initializer=first, name="project")
+        self.cross = [
+            _Cross(kernel_initializer=initializer, name=f"cross_{layer}")
+            for layer, initializer in enumerate(others)
+        ]
+        self.hidden = keras.layers.Dense(64, activation="gelu", kernel_initializer=second, name="hidden")
         self.logits = {
             name: keras.layers.Dense(1, kernel_initializer="zeros", name=name) for name in heads.names
         }
@@ -120,6 +127,14 @@ class Ranker(keras.Model):
                 task(safe, tf.reshape(y_pred[name], [-1, 1]), sample_weight=weights, compute_metrics=False)
             )
         return tf.add_n(losses)
+
+
+class _Cross(keras_rs.layers.FeatureCross):
+    """A cross layer whose weights are named alike in every process; in keras-rs's own the name counts up."""
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.dense.name = "dense"
 
 
 def _loss(name: str) -> Any:

@@ -182,7 +182,7 @@ class RetrievalTrainer:
         end_time = self._starts[1] if phase.validation_split in splits else self._starts[0]
         schedule = keras.optimizers.schedules.CosineDecay(train.learning_rate, num_steps * phase.epochs)
         with self._strategy.scope():
-            optimizer = Adam(schedule, global_clipnorm=train.clip_norm)
+            optimizer = Adam(schedule, global_clipnorm=train.clip_norm, name="adam")
             optimizer.build(model.trainable_variables)
         with tf.device("CPU"):
             best = [tf.Variable(v.numpy()) for v in model.trainable_variables] if measure else []

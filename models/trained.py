@@ -14,7 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dataset.errors import DataError
 from dataset.settings import section_of
+from models import weights
 from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
@@ -68,26 +70,29 @@ class TrainedModel:
         _write(folder, _DESCRIPTION, json.dumps(description).encode())
         _write(folder, VOCABULARY_FILE, "\n".join(self.tokenizer.vocabulary).encode())
         self.two_tower.encoder.save_architecture(folder)
-        _write(folder, TOWERS_FILE, _weights(self.two_tower))
-        _write(folder, _RANKER, _weights(self.ranker))
+        _write(folder, TOWERS_FILE, weights.to_bytes(self.two_tower))
+        _write(folder, _RANKER, weights.to_bytes(self.ranker))
         _write(folder, _SHARES, _array(self.item_shares))
         self.vocabularies.save(folder)
         if self.selected is not None:
-            _write(folder, SELECTED_FILE, _weights(self.selected, trainable_only=True))
+            _write(folder, SELECTED_FILE, weights.to_bytes(self.selected, trainable_only=True))
 
     @classmethod
     def load(cls, folder: str, items: ItemTable) -> TrainedModel:
         """Reads a model and ties it to a catalogue: that of its training, or a later one.
 
         Items that are new since live on what is known of them, as `ItemTower` has it: their rows are zeros.
+
+        Raises:
+            DataError: If another version of Tandem saved it.
         """
-        description = json.loads(_read(folder, _DESCRIPTION))
-        config = section_of(ModelConfig, "model", description["model"])
+        description = _described(folder)
+        config, train = description["model"], description["train"]
         two_tower = TwoTower(
             items,
             TextEncoder.from_architecture(folder, **encoder_settings(config)),
             config=config,
-            train=section_of(TrainConfig, "train", description["train"]),
+            train=train,
             num_users=description["num_users"],
             user_category_sizes=tuple(description["user_category_sizes"]),
             num_user_numbers=description["num_user_numbers"],
@@ -98,7 +103,7 @@ class TrainedModel:
         )
         trained_on = Vocabularies.load(folder)
         vocabularies = dataclasses.replace(trained_on, items=items.ids)
-        _assign(two_tower, _read(folder, TOWERS_FILE), carried_rows(two_tower, trained_on, vocabularies))
+        _assign(two_tower, folder, TOWERS_FILE, carried_rows(two_tower, trained_on, vocabularies))
         shares = np.load(io.BytesIO(_read(folder, _SHARES)))
         model = cls(
             two_tower=two_tower,
@@ -111,7 +116,7 @@ class TrainedModel:
             vocabularies=vocabularies,
         )
         model.create_ranker_weights(items)
-        _assign(ranker, _read(folder, _RANKER))
+        _assign(ranker, folder, _RANKER)
         return model
 
     def create_ranker_weights(self, items: ItemTable) -> None:
@@ -143,29 +148,44 @@ def encoder_settings(model: ModelConfig) -> dict[str, Any]:
 
 
 def config_of(folder: str) -> ModelConfig:
-    """The architecture of a saved model."""
-    return section_of(ModelConfig, "model", json.loads(_read(folder, _DESCRIPTION))["model"])
+    """The architecture of a saved model.
+
+    Raises:
+        DataError: If another version of Tandem saved it.
+    """
+    model: ModelConfig = _described(folder)["model"]
+    return model
 
 
-def _weights(model: keras.Model, *, trainable_only: bool = False) -> bytes:
-    kept = {
-        f"{i:05d}": variable.numpy()
-        for i, variable in enumerate(model.weights)
-        if variable.trainable or not trainable_only
-    }
-    buffer = io.BytesIO()
-    np.savez(buffer, **kept)
-    return buffer.getvalue()
+def _described(folder: str) -> dict[str, Any]:
+    """What `TrainedModel.save` wrote of a model beside its weights.
+
+    Raises:
+        DataError: If another version of Tandem wrote it.
+    """
+    description: dict[str, Any] = json.loads(_read(folder, _DESCRIPTION))
+    try:
+        sections = {
+            "model": section_of(ModelConfig, "model", description["model"]),
+            "train": section_of(TrainConfig, "train", description["train"]),
+        }
+    except (KeyError, DataError) as error:
+        raise DataError(
+            f"{os.path.join(folder, _DESCRIPTION)} must be as this version of Tandem writes it. Got one of "
+            f"another version ({error}); train it again with `tandem run`."
+        ) from None
+    return description | sections
 
 
 def _assign(
-    model: keras.Model, content: bytes, rows: Mapping[int, np.ndarray] = types.MappingProxyType({})
+    model: keras.Model,
+    folder: str,
+    name: str,
+    rows: Mapping[int, np.ndarray] = types.MappingProxyType({}),
 ) -> None:
-    saved = np.load(io.BytesIO(content))
-    if len(saved.files) != len(model.weights):
-        raise ValueError(f"The model must have {len(saved.files)} weights. Received: {len(model.weights)}.")
-    for variable, name in zip(model.weights, sorted(saved.files), strict=True):
-        value = saved[name]
+    values = weights.from_bytes(_read(folder, name), model.weights, os.path.join(folder, name))
+    for variable in model.weights:
+        value = values[variable.path]
         variable.assign(carried(value, rows[id(variable)]) if id(variable) in rows else value)
 
 

@@ -61,7 +61,7 @@ class TwoTower(keras.Model):
         item_probabilities: np.ndarray | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(**{"name": "two_tower"} | kwargs)
         self.encoder = encoder
         self.is_frozen = config.trainable == "frozen"
         self.item_tower = ItemTower(
@@ -71,6 +71,7 @@ class TwoTower(keras.Model):
             category_sizes=items.category_sizes,
             id_dropout=train.item_dropout,
             seed=train.seed,
+            name="item_tower",
         )
         self.query_tower = QueryTower(
             num_items=len(items),
@@ -83,6 +84,7 @@ class TwoTower(keras.Model):
             user_dropout=train.user_dropout,
             history_dropout=train.history_dropout,
             seed=train.seed,
+            name="query_tower",
         )
         self.num_items, self.num_negatives = len(items), train.uniform_negatives
         self.num_item_numbers = items.numbers.shape[1]
@@ -92,7 +94,7 @@ class TwoTower(keras.Model):
         if item_probabilities is None:
             item_probabilities = np.full(len(items), 1.0 / len(items), np.float32)
         self._probabilities = tf.constant(item_probabilities, tf.float32)
-        self._negatives_seed = keras.random.SeedGenerator(train.seed)
+        self._negatives_seed = keras.random.SeedGenerator(train.seed, name="negatives_seed")
         task = tfrs.tasks.Retrieval(
             loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum"),
             remove_accidental_hits=True,

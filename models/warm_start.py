@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 
-import numpy as np
 import tensorflow as tf
 
 from dataset.errors import DataError
 from dataset.manifest import Manifest
+from models import weights
 from models.config import ModelConfig
 from models.trained import SELECTED_FILE, TOWERS_FILE, config_of
 from models.two_tower import TwoTower
@@ -116,11 +115,11 @@ class WarmStart:
     def _assign(self, model: TwoTower, name: str) -> None:
         """Sets what training moves; ids that are new keep the rows the model has."""
         with tf.io.gfile.GFile(os.path.join(self._folder, name), "rb") as file:
-            saved = np.load(io.BytesIO(file.read()))
+            content = file.read()
+        values = weights.from_bytes(content, model.trainable_weights, os.path.join(self._folder, name))
         rows = carried_rows(model, self._before, self._now)
-        for position, variable in enumerate(model.weights):
-            if variable.trainable:
-                value = saved[f"{position:05d}"]
-                if id(variable) in rows:
-                    value = carried(value, rows[id(variable)], fresh=variable.numpy())
-                variable.assign(value)
+        for variable in model.trainable_weights:
+            value = values[variable.path]
+            if id(variable) in rows:
+                value = carried(value, rows[id(variable)], fresh=variable.numpy())
+            variable.assign(value)

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dataset.errors import DataError
 from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
 from models.ranker import Heads
-from models.trained import TrainedModel, build_retriever
+from models.trained import TrainedModel, build_retriever, config_of
+from models.weights import by_name
 from tests import tiny
 
 
@@ -55,5 +58,43 @@ def test_weights_of_another_architecture_are_refused(
     other.save(str(tmp_path / "other"), tiny.CONFIG.model, tiny.CONFIG.train)
     (tmp_path / "other" / "ranker.npz").rename(tmp_path / "one" / "ranker.npz")
 
-    with pytest.raises(ValueError, match="must have"):
+    with pytest.raises(DataError, match=r"ranker\.npz must have the weights .* Got none named "):
         TrainedModel.load(str(tmp_path / "one"), items)
+
+
+def test_model_of_another_version_is_one_sentence(
+    trained: TrainedModel, items: ItemTable, tmp_path: Path
+) -> None:
+    trained.save(str(tmp_path), tiny.CONFIG.model, tiny.CONFIG.train)
+    path = tmp_path / "model.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps(description | {"model": description["model"] | {"num_gates": 3}}))
+
+    with pytest.raises(DataError, match=r"model\.json must be as this version .* \(.*num_gates.*\)"):
+        TrainedModel.load(str(tmp_path), items)
+
+    path.write_text(json.dumps({"config": "{}"}))
+    with pytest.raises(DataError, match=r"model\.json must be as this version of Tandem writes it"):
+        config_of(str(tmp_path))
+
+
+def test_weights_have_one_name_however_many_models_were_made(items: ItemTable) -> None:
+    first, second = tiny.make_trained(items), tiny.make_trained(items)
+
+    for part in ("two_tower", "ranker"):
+        one, other = (getattr(model, part) for model in (first, second))
+        assert list(by_name(one.weights)) == list(by_name(other.weights))
+
+
+def test_weights_find_their_places_by_name(trained: TrainedModel, items: ItemTable, tmp_path: Path) -> None:
+    """A file in another order, as a version with its layers in another order would write it."""
+    trained.save(str(tmp_path), tiny.CONFIG.model, tiny.CONFIG.train)
+    path = tmp_path / "two_tower.npz"
+    with np.load(path) as saved:
+        values = {name: saved[name] for name in reversed(saved.files)}
+    np.savez(path, **values)
+
+    loaded = TrainedModel.load(str(tmp_path), items)
+
+    for one, other in zip(loaded.two_tower.weights, trained.two_tower.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
