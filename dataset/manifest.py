@@ -98,7 +98,7 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
 def _ranges(section: Section, key: str) -> dict[str, Range]:
     """Numeric columns: a list of names, or a table from the name to its range."""
     if not isinstance(section.value(key), Mapping):
-        return {name: _default_range(name) for name in section.texts(key)}
+        return {name: Range() for name in section.texts(key)}
     table = section.section(key)
     ranges = {}
     for name in table:
@@ -108,10 +108,6 @@ def _ranges(section: Section, key: str) -> dict[str, Range]:
             raise table.error(name, "must have a min that is not above its max")
         ranges[name] = Range(min=low, max=high)
     return ranges
-
-
-def _default_range(name: str) -> Range:
-    return Range(min=0.0) if "price" in name.lower() else Range()
 
 
 def _manifest(document: Any, folder: str, file: str) -> Manifest:

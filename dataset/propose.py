@@ -26,7 +26,7 @@ from dataset.roles import (
 )
 from dataset.tables import column_names, read_batches, table_format
 from dataset.times import parse_times
-from dataset.values import as_labels
+from dataset.values import as_labels, as_numbers
 
 _KIND = ("eventtype", "action", "event", "kind", "behavior", "behaviour", "type")
 _KIND_WEIGHTS = {"cart": 2.0, "basket": 2.0, "purchase": 3.0, "buy": 3.0, "order": 3.0, "transaction": 3.0}
@@ -126,9 +126,9 @@ def _path(table: TableProfile) -> str:
     return f"path = {_quoted(names[0]) if len(names) == 1 else _quoted_list(names)}\n"
 
 
-def _numeric(table: TableProfile) -> list[str]:
+def _numeric(table: TableProfile) -> list[ColumnProfile]:
     return [
-        c.name
+        c
         for c in table.columns
         if c.is_number and c is not table.key and not re.search(r"(?i)\bid$|_id$|Id$", c.name)
     ]
@@ -136,11 +136,24 @@ def _numeric(table: TableProfile) -> list[str]:
 
 def _features(table: TableProfile, *, without: ColumnProfile | None = None) -> str:
     lines = ""
-    if numeric := [name for name in _numeric(table) if without is None or name != without.name]:
-        lines += f"numeric = {_quoted_list(numeric)}\n"
+    if numeric := [column for column in _numeric(table) if column is not without]:
+        lines += f"numeric = {_ranges(numeric)}\n"
     if categorical := [c.name for c in categorical_columns(table) if c is not table.key and c is not without]:
         lines += f"categorical = {_quoted_list(categorical)}\n"
     return lines
+
+
+def _ranges(numeric: list[ColumnProfile]) -> str:
+    """The names alone, or with a range where one goes without saying: that of a price never below 0."""
+    ranges = {c.name: "{ min = 0 }" if c.says("price") and not _has_negative(c) else "{}" for c in numeric}
+    if set(ranges.values()) == {"{}"}:
+        return _quoted_list(list(ranges))
+    return f"{{ {', '.join(f'{_quoted(name)} = {range_}' for name, range_ in ranges.items())} }}"
+
+
+def _has_negative(column: ColumnProfile) -> bool:
+    numbers, given = as_numbers(column.distinct)
+    return bool((numbers[given] < 0).any())
 
 
 def _items_section(table: TableProfile) -> str:

@@ -11,7 +11,7 @@ name = "tiny"
 path = "items.csv"
 id = "sku"
 text = ["title"]
-numeric = ["price"]
+numeric = { price = { min = 0 } }
 [users]
 path = "users.csv"
 id = "user"

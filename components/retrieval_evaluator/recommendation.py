@@ -39,6 +39,15 @@ COLD_ITEM_USERS = 5
 COLD_USER_ITEMS = 10
 
 
+def is_cold(had: sparse.csr_matrix) -> Array:
+    """Which users had few items before the cut: bool `[num_users]`.
+
+    Args:
+        had: CSR `[num_users, num_items]`, not 0 where a user had an item.
+    """
+    return np.diff(had.indptr) <= COLD_USER_ITEMS
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ItemSlices:
     """Which candidates are popular: bool `[num_items]` masks from the events before the cut.
@@ -178,7 +187,7 @@ def _relevant(past: Interactions, future: Interactions, candidates: Array) -> di
 
 def _user_masks(had: sparse.csr_matrix, groups: Mapping[str, Sequence[str]]) -> dict[str, Array]:
     """Which users are in each slice: bool `[num_users]` by its name."""
-    masks = {"user=cold": np.diff(had.indptr) <= COLD_USER_ITEMS}
+    masks = {"user=cold": is_cold(had)}
     for name, group_of in groups.items():
         labels = np.asarray(group_of)
         masks |= {f"{name}={group}": labels == group for group in np.unique(labels) if group}

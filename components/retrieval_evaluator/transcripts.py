@@ -10,7 +10,7 @@ from scipy import sparse
 
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.names import NOVEL, OURS, SEARCH
-from components.retrieval_evaluator.recommendation import COLD_USER_ITEMS, ItemSlices
+from components.retrieval_evaluator.recommendation import ItemSlices, is_cold
 from components.retrieval_evaluator.record import Example, ExampleList, ListedItem
 from components.retrieval_evaluator.servable_caller import Answers, ServedModel
 from components.retrieval_evaluator.systems import Measured
@@ -43,7 +43,7 @@ def write_candidates(data: EvaluationData, served: ServedModel, folder: str) -> 
 def _write_choices(log: Log, served: ServedModel, writer: tf.io.TFRecordWriter) -> None:
     slices, had, bought = ItemSlices.of(log.past), log.past.binary().tocsr(), log.future.binary().tocsr()
     users = np.flatnonzero(np.diff(bought.indptr) * np.diff(had.indptr) > 0)[:_MAX_USERS]
-    cold = np.diff(had.indptr) < COLD_USER_ITEMS
+    cold = is_cold(had)
     for start in range(0, len(users), _CHUNK):
         chunk = users[start : start + _CHUNK]
         queries = Queries.of_users(log.past, chunk)
@@ -82,14 +82,14 @@ def _write(writer: tf.io.TFRecordWriter, answers: Answers, *, head: str, **colum
     rows = zip(
         scores.tolist(), *(flat[n] for n in ("labels", "is_head", "is_repeat", "is_cold")), strict=True
     )
-    for score, label, is_head, is_repeat, is_cold in rows:
+    for score, label, in_head, repeated, of_cold_user in rows:
         feature = {
             "prediction": tf.train.Feature(float_list=tf.train.FloatList(value=[score])),
             "label": tf.train.Feature(float_list=tf.train.FloatList(value=[label])),
             "head": _text(head),
-            "item_popularity": _text("head" if is_head else "tail"),
-            "is_repeat": _text("yes" if is_repeat else "no"),
-            "is_cold_user": _text("yes" if is_cold else "no"),
+            "item_popularity": _text("head" if in_head else "tail"),
+            "is_repeat": _text("yes" if repeated else "no"),
+            "is_cold_user": _text("yes" if of_cold_user else "no"),
         }
         writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
@@ -113,7 +113,7 @@ def write_examples(data: EvaluationData, served: ServedModel, measured: Measured
         log = data.log
         had, bought = log.past.binary().tocsr(), log.future.binary().tocsr()
         new = bought - bought.multiply(had)
-        count = np.diff(new.tocsr().indptr) * (np.diff(had.indptr) >= COLD_USER_ITEMS)
+        count = np.diff(new.tocsr().indptr) * ~is_cold(had)
         for user in np.argsort(-count, kind="stable")[:_NUM_EXAMPLES]:
             asked = Queries.of_users(log.past, np.array([user]))
             seen = had[user].toarray().ravel() > 0

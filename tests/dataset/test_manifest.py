@@ -84,8 +84,11 @@ def test_json_round_trip_is_the_identity(dataset: Write, text: str) -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
-def test_column_named_price_must_not_be_negative_by_default(dataset: Write) -> None:
+def test_range_is_what_the_manifest_says_and_not_what_a_name_suggests(dataset: Write) -> None:
+    named = MANIFEST.replace("numeric = { price = { min = 0 } }", 'numeric = ["price"]')
+
     assert load_manifest(dataset()).items.numeric == {"price": Range(min=0.0)}
+    assert load_manifest(dataset(named)).items.numeric == {"price": Range()}
 
 
 def test_dates_may_be_toml_dates(dataset: Write) -> None:
@@ -109,7 +112,7 @@ def test_dates_may_be_toml_dates(dataset: Write) -> None:
         ('id = "sku"', "", "items.id must be a string. Got nothing."),
         ('["title"]', "[]", "items.text must name at least one. Got []."),
         ('["title"]', "3", "items.text must be a string or a list of strings. Got 3."),
-        ('["price"]', '["title"]', 'must not name "title", which is text or categorical already'),
+        ("price = {", "title = {", 'must not name "title", which is text or categorical already'),
         ('"2024-01-04"', '"2024-01-01"', "must be later than split.events.validation"),
         ('"2024-01-04"', '"soon"', "must be an ISO 8601 date or a share of the time. Got 'soon'."),
         ('"2024-01-04"', "0.1", "split.events.validation must be a number"),

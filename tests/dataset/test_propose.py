@@ -75,6 +75,22 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
     assert weights == {"view": 1.0, "addtocart": 2.0, "purchase": 3.0}
 
 
+@pytest.mark.parametrize(
+    ("lowest", "range_"), [("0", Range(min=0.0)), ("9.5", Range(min=0.0)), ("-9.5", Range())]
+)
+def test_price_that_never_was_negative_is_proposed_with_a_range(
+    dataset: Write, lowest: str, range_: Range
+) -> None:
+    header, *rows = ITEMS.replace("9.5", lowest).splitlines()
+    weighed = [f"{header},weight", *(f"{row},{n}" for n, row in enumerate(rows))]
+    folder = dataset(items__csv="\n".join(weighed) + "\n")
+    (folder / "dataset.toml").unlink()
+
+    numeric = load_manifest(write_manifest(str(folder))).items.numeric
+
+    assert numeric == {"price": range_, "weight": Range()}
+
+
 def test_files_with_the_same_columns_are_one_table(dataset: Write) -> None:
     folder = dataset(events__csv=EVENTS, events2__csv=EVENTS)
     (folder / "dataset.toml").unlink()
