@@ -21,6 +21,7 @@ from tests.e2e.conftest import Run
 pytestmark = pytest.mark.slow
 
 UNCHANGED = "unchanged since the last run"
+THRESHOLD = "evaluation.max_loss_to_blessed=0.9"
 AFTER_TRAINING = {
     "Trainer",
     "IndexBuilder",
@@ -312,15 +313,15 @@ def _run_again(run: Run, *settings: str) -> set[str]:
 
 
 def test_threshold_asks_the_gate_again_and_measures_nothing(resumed: Run) -> None:
-    assert _run_again(resumed, "evaluation.max_loss_to_blessed=0.9") == {"ModelGate", "Pusher"}
+    assert _run_again(resumed, THRESHOLD) == {"ModelGate", "Pusher"}
     assert len(resumed.versions) == 1
-
-
-def test_seed_trains_again_on_what_is_there(resumed: Run) -> None:
-    assert _run_again(resumed, "train.seed=18") == AFTER_TRAINING
 
 
 def test_where_it_runs_is_no_reason_to_run_again(resumed: Run) -> None:
     where = ('beam.options=["--direct_num_workers=1"]', 'kubeflow.default={cpu="2"}', "kubeflow.retries=5")
 
-    assert _run_again(resumed, "train.seed=18", *where) == set()
+    assert _run_again(resumed, THRESHOLD, *where) == set()
+
+
+def test_seed_trains_again_on_what_is_there(resumed: Run) -> None:
+    assert _run_again(resumed, THRESHOLD, "train.seed=18") == AFTER_TRAINING
