@@ -1,4 +1,4 @@
-"""Makes an extension module load on an older C library, where it hardly uses the newer one.
+"""The edit that lets an extension module load on an older C library, if it hardly uses the newer one.
 
 A module built on glibc 2.39 with GCC 14 asks the loader for
 
@@ -6,9 +6,9 @@ A module built on glibc 2.39 with GCC 14 asks the loader for
 * ``CXXABI_1.3.15`` for ``__cxa_call_terminate``, reached only when the process is about to terminate;
 * ``GLIBC_2.38`` for ``__isoc23_strtol`` and its family: ``strtol`` that also reads binary literals.
 
-The loader refuses the module over the version names alone. So each of these is marked weak (the loader does
-not insist on a weak one), and the symbols that came with it are bound to their older stand-ins in the C
-library. Entries are changed where they stand; nothing moves.
+The loader refuses the module because of the version names alone. So the edit marks each of these versions
+weak, as the loader does not insist on a weak one. It binds the symbols of these versions to older stand-ins
+in the C library. Entries are changed in place, and nothing moves.
 """
 
 import struct
@@ -28,17 +28,18 @@ VER_FLG_WEAK = 2
 
 
 class RepairError(Exception):
-    """The wheel or the machine is not one the repair knows; `str()` is one sentence."""
+    """The repair does not know the wheel or the machine; `str()` is one sentence."""
 
 
 def without_newest_versions(module: bytes) -> tuple[bytes, int]:
-    """Takes from a little-endian 64-bit ELF module what it asks of glibc after 2.34 and of GCC after 11.
+    """Removes a little-endian 64-bit ELF module's needs of a glibc after 2.34 and of a GCC after 11.
 
     Returns:
-        The edited module, of the same length, and how many version entries and symbols were changed in it.
+        The edited module, of the same length, and the number of version entries and symbols that were
+        changed.
 
     Raises:
-        RepairError: if a symbol must be replaced and its stand-in cannot be reached from this module.
+        RepairError: If a symbol must be replaced and the module cannot reach its stand-in.
     """
     data = bytearray(module)
     sections = _sections(data)
@@ -79,7 +80,7 @@ def without_newest_versions(module: bytes) -> tuple[bytes, int]:
 
 
 def _sections(data: bytearray) -> dict[str, range]:
-    """Byte range of every section of an ELF file, by name."""
+    """The byte range of every section of an ELF file, by name."""
     if data[:6] != b"\x7fELF\x02\x01":
         raise RepairError("An extension module must be a little-endian 64-bit ELF file. Got something else.")
     (table,) = struct.unpack_from("<Q", data, 0x28)
@@ -96,7 +97,7 @@ def _sections(data: bytearray) -> dict[str, range]:
 
 
 def _needed_versions(data: bytearray, section: range) -> Iterator[tuple[int, int]]:
-    """Yields, for each needed version, its library's offset in `.dynstr` and its own offset in the file."""
+    """Yields, for each needed version, the offset of its library in `.dynstr` and its own in the file."""
     need = section.start
     while True:
         _, count, library, first, following = struct.unpack_from("<HHIII", data, need)

@@ -1,11 +1,11 @@
-"""Repairs the two wheels of the lock that ask for a newer C library than they use.
+"""The repair of the two locked wheels that ask for a newer C library than they use.
 
-ml-metadata 1.21.0 and tensorflow-data-validation 1.21.0 are built on glibc 2.39 and tagged so. What their
-extension modules take from it is next to nothing (see `edit_elf`), and Debian 12, Ubuntu 22.04 and RHEL 9
-lack just that. The repair edits the modules, lowers the wheel's platform tag to what they then need, and
-rewrites RECORD. The result is an ordinary wheel, the same bytes on every machine.
+ml-metadata 1.21.0 and tensorflow-data-validation 1.21.0 are built on glibc 2.39 and tagged so. Their
+extension modules use next to nothing of it (see `edit_elf`), but Debian 12, Ubuntu 22.04 and RHEL 9 lack just
+that. The repair edits the modules, lowers the wheel's platform tag to what they then need, and rewrites
+RECORD. The result is an ordinary wheel, with the same bytes on every machine.
 
-Only the standard library is used, because this runs before anything is installed.
+The module uses only the standard library, because it runs before anything is installed.
 """
 
 import base64
@@ -36,10 +36,10 @@ class KnownWheel:
     """A wheel the repair was written for.
 
     Args:
-        name: project name as the lock spells it.
-        built_sha256: of the wheel as published.
-        repaired_sha256: of the wheel after the repair.
-        edits: how many version entries and symbols the repair changes in its extension module.
+        name: The project's name as the lock spells it.
+        built_sha256: The hash of the wheel as published.
+        repaired_sha256: The hash of the wheel after the repair.
+        edits: The number of version entries and symbols that the repair changes in the extension module.
     """
 
     name: str
@@ -77,10 +77,10 @@ KNOWN_WHEELS = {
 
 
 def c_library_version() -> tuple[int, int]:
-    """The running glibc as `(major, minor)`.
+    """The version of the running glibc as `(major, minor)`.
 
     Raises:
-        RepairError: if the C library is not glibc.
+        RepairError: If the C library is not glibc.
     """
     name, version = platform.libc_ver()
     if name != "glibc":
@@ -93,14 +93,15 @@ def repair_wheel(source: Path, folder: Path) -> Path:
     """Writes the repaired form of a wheel.
 
     Args:
-        source: the wheel as published.
-        folder: where the repaired wheel goes; it appears there whole or not at all.
+        source: The wheel as published.
+        folder: The folder for the repaired wheel, which appears there whole or not at all.
 
     Returns:
         The repaired wheel's path.
 
     Raises:
-        RepairError: if the wheel is not one of `KNOWN_WHEELS`, or does not come out as recorded there.
+        RepairError: If the wheel is not one of `KNOWN_WHEELS`, or if its repair differs from the recorded
+            one.
     """
     known = KNOWN_WHEELS.get(source.name.removesuffix(f"-{BUILT_TAG}.whl"))
     digest = sha256(source)
@@ -127,7 +128,7 @@ def repair_wheel(source: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / source.name.replace(BUILT_TAG, REPAIRED_TAG)
     unfinished = target.with_name(f"{target.name}.{os.getpid()}")
-    # Stored with a fixed date: compressed bytes would differ from one zlib to the next.
+    # The members have a fixed date and are not compressed, because zlib's versions compress differently.
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as wheel:
         for name, content in members.items():
             member = zipfile.ZipInfo(name)
@@ -141,7 +142,7 @@ def repair_wheel(source: Path, folder: Path) -> Path:
 
 
 def _record(members: dict[str, bytes], record: str) -> bytes:
-    """The RECORD of a wheel: path, digest and size of every member but itself."""
+    """The RECORD of a wheel: the path, digest and size of every member except RECORD itself."""
     lines = []
     for name, content in members.items():
         if name != record:
@@ -151,12 +152,12 @@ def _record(members: dict[str, bytes], record: str) -> bytes:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
+    """The hexadecimal digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def dotted(version: tuple[int, int]) -> str:
-    """A version as people write it."""
+    """A version as people write it, such as `2.39`."""
     return ".".join(map(str, version))
 
 
@@ -164,7 +165,7 @@ def locked_requirement(lock: str, name: str) -> str:
     """The entry of one project in a lock file: its pin and hashes.
 
     Raises:
-        RepairError: if the lock has no such entry.
+        RepairError: If the lock has no such entry.
     """
     entry = re.search(rf"^{re.escape(name)}==.*(?:\n +--hash=.*)*", lock, re.MULTILINE)
     if entry is None:
@@ -173,20 +174,20 @@ def locked_requirement(lock: str, name: str) -> str:
 
 
 def repaired_wheels(lock_path: Path, cache: Path) -> dict[str, Path]:
-    """Makes sure that the repaired wheels for this Python are in the cache.
+    """Puts the repaired wheels for this Python into the cache, unless they are there.
 
     Args:
-        lock_path: the lock file, whose hashes the downloads must have.
-        cache: folder of repaired wheels, kept from one set-up to the next.
+        lock_path: The lock file, whose hashes the downloads must have.
+        cache: The folder of repaired wheels, kept from one set-up to the next.
 
     Returns:
-        The repaired wheel of each project that this machine cannot install as published; empty where the C
+        The repaired wheel of each project that this machine cannot install as published; empty if the C
         library is new enough.
 
     Raises:
-        RepairError: if the C library is too old even for the repaired wheels, or a wheel is not the one
+        RepairError: If the C library is too old even for the repaired wheels, or if a wheel is not the one
             expected.
-        subprocess.CalledProcessError: if a download fails.
+        subprocess.CalledProcessError: If a download fails.
     """
     version = c_library_version()
     if version >= BUILT_FOR:
@@ -210,7 +211,7 @@ def repaired_wheels(lock_path: Path, cache: Path) -> dict[str, Path]:
 
 
 def _download(requirement: str, folder: Path) -> Path:
-    """Fetches one pinned wheel, though its tag says that this machine cannot use it."""
+    """Fetches one pinned wheel, even though its tag says that this machine cannot use it."""
     (folder / "requirement.txt").write_text(requirement, encoding="utf-8")
     command = [sys.executable, "-m", "pip", "--quiet", "download", "--no-deps", "--only-binary=:all:"]
     command += [

@@ -1,14 +1,14 @@
-"""Makes the project's virtual environment from the lock file; does nothing when it is already made.
+"""The set-up of the project's virtual environment from the lock file, which is done only once.
 
     python3.11 bootstrap/setup_env.py [--venv .venv] [--cache ~/.cache/tandem]
 
-What is installed is exactly the lock of this Python (`requirements/lock-3.11.txt` or `lock-3.12.txt`), each
-file checked against its hash; nothing is resolved. A stamp in the environment, written last, holds the digest
-of all that it was made from, so a set-up that was killed starts over and a changed lock is installed afresh.
-Only the standard library is used.
+The set-up installs exactly the lock of this Python (`requirements/lock-3.11.txt` or `lock-3.12.txt`). It
+checks each file against its hash, and resolves nothing. Last, it writes a stamp with the digest of everything
+the environment was made from. So a set-up that was killed starts over, and a changed lock is installed
+afresh. The module uses only the standard library.
 
-uv does the installing. It does not read pip's configuration, so the index, certificate and time-out that pip
-is set to use (a company's mirror, for example) are handed on to it, unless uv's own settings are there.
+uv does the installing. It does not read pip's configuration, so the set-up hands pip's index, certificate and
+time-out (a company's mirror, for example) on to uv, unless uv has settings of its own.
 """
 
 import argparse
@@ -37,7 +37,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOCK = PROJECT / "requirements" / f"lock-{PYTHON}.txt"
 INSTALLER_LOCK = PROJECT / "requirements" / "bootstrap.txt"
 
-# What builds the few locked packages that are published as source only.
+# A few locked packages are published as source only, and these tools build them.
 BUILD_TOOLS = ("setuptools", "wheel", "packaging")
 
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "timeout": "UV_HTTP_TIMEOUT"}
@@ -58,13 +58,13 @@ def check_machine() -> None:
 
 
 def digest(*paths: Path) -> str:
-    """One digest of this Python's version and of the content of files."""
+    """One digest of this Python's version and of the contents of files."""
     contents = "\n".join([platform.python_version(), *map(sha256, paths)])
     return hashlib.sha256(contents.encode()).hexdigest()
 
 
 def installer_environment(python: Path) -> dict[str, str]:
-    """The environment for uv: the caller's, and pip's configuration where uv has no setting of its own."""
+    """The environment variables for uv: the caller's, and pip's configuration where uv has no setting."""
     environment = {**os.environ, "VIRTUAL_ENV": str(python.parents[1])}
     for pip_name, uv_name in PIP_TO_UV.items():
         value = _pip_setting(python, pip_name)
@@ -87,11 +87,11 @@ def _pip_setting(python: Path, name: str) -> str | None:
 
 
 def make_environment(venv: Path, cache: Path) -> None:
-    """Makes the environment from nothing: virtual environment, uv, then every package of the lock.
+    """Makes the environment from nothing: first the virtual environment, then uv, then the locked packages.
 
     Raises:
-        RepairError: if this machine cannot install a locked wheel even when repaired.
-        subprocess.CalledProcessError: if pip or uv fails.
+        RepairError: If this machine cannot install a locked wheel even when repaired.
+        subprocess.CalledProcessError: If pip or uv fails.
     """
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
@@ -118,19 +118,19 @@ def make_environment(venv: Path, cache: Path) -> None:
 
 
 def install(python: Path, *arguments: str) -> None:
-    """Runs `uv pip install`, with its progress on a terminal and only its errors elsewhere."""
+    """Runs `uv pip install`. On a terminal it shows its progress, elsewhere only its errors."""
     verbosity = [] if sys.stderr.isatty() else ["--quiet"]
     command = [str(python.parent / "uv"), "pip", "install", *verbosity, f"--python={python}", *arguments]
     subprocess.run(command, check=True, env=installer_environment(python))
 
 
 def is_made_from(stamp: Path, current: str) -> bool:
-    """Whether the stamp of an earlier set-up says that it was made from the same."""
+    """Whether the stamp of an earlier set-up has the current digest."""
     return stamp.exists() and stamp.read_text(encoding="utf-8") == current
 
 
 def set_up(venv: Path, cache: Path) -> None:
-    """Makes or completes the environment; see the module's docstring."""
+    """Makes or completes the environment, as the module's docstring says."""
     check_machine()
     environment_stamp, environment = (
         venv / "made-from",

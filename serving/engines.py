@@ -1,5 +1,4 @@
-"""The engines, which are the servers that can be started: the embedded one, the real one, the real one in
-Docker.
+"""The engines, which are the servers to choose from: the embedded one, the real one, the real one in Docker.
 
 All engines take the same flags and answer the same requests. When they are told to end, only the embedded one
 finishes the requests it is working on.

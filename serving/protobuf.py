@@ -1,5 +1,4 @@
-"""Protobuf messages declared in Python, for ``.proto`` files whose generated modules are missing or slow to
-import.
+"""Protobuf messages declared in Python, for ``.proto`` files whose generated modules are missing or slow.
 
 A field is declared as in a ``.proto`` file, its number first: ``"2 repeated string tags"``. Instead of
 ``repeated`` it may say ``map``, for a map from strings, or ``oneof:NAME``, for a member of that oneof.

@@ -1,4 +1,4 @@
-"""How every command of ``tandem`` is declared, wherever it is implemented; imports nothing it starts."""
+"""The declaration of a command of ``tandem``; the module imports none of the commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def add_command(
     """Adds a command.
 
     Args:
-        commands: Where to.
-        name: What a person types.
-        function: Takes the arguments and returns the exit code.
-        explanation: One line for the list of commands, without capital and full stop.
+        commands: The commands to add it to.
+        name: The name that a person types.
+        function: The function that takes the arguments and returns the exit code.
+        explanation: One line for the list of commands, without a capital letter and a full stop.
 
     Returns:
-        Its parser, for arguments of its own.
+        The parser of the command, for arguments of its own.
     """
     parser = commands.add_parser(
         name, help=explanation, description=f"{explanation[:1].upper()}{explanation[1:]}."
@@ -32,8 +32,8 @@ def add_command(
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--debug``, which may stand before the command and after it."""
-    # Suppressed, as a command's own default would undo the flag given before the command.
+    """Adds ``--debug``, which may stand before or after the command."""
+    # The default is suppressed, because a command's default would undo the flag given before the command.
     parser.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
     )

@@ -1,4 +1,4 @@
-"""``tandem kubeflow``: compile, submit and follow a pipeline on a cluster. Imports none of what it starts."""
+"""The commands ``tandem kubeflow compile``, ``submit`` and ``status``, which import KFP when they run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def add_commands(parser: argparse.ArgumentParser, *, to_compile: Sequence[AddArg
     """Adds the three commands.
 
     Args:
-        parser: Of ``tandem kubeflow``.
-        to_compile: What ``tandem run`` takes too.
+        parser: The parser of ``tandem kubeflow``.
+        to_compile: Functions that add the arguments which ``compile`` shares with ``tandem run``.
     """
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -1,6 +1,6 @@
-"""The command ``tandem``: everything a person does with the project, from files to answers.
+"""The command ``tandem``, with a subcommand for everything a person does with the project.
 
-Building the parser imports neither pyarrow nor TensorFlow nor TFX, so that every ``--help`` answers at once.
+The parser is built without pyarrow, TensorFlow and TFX, so every ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _DISK_FULL = ("No space left on device", "database or disk is full")
 
 
 def command() -> NoReturn:
-    """The process that the command is: runs `main` and ends.
+    """Runs `main` and ends the process.
 
-    Where a mistake ends the reading of a file early, Arrow's threads may still be reading ahead and call back
-    into Python. Its regular shutdown turns that into an abort, so the process ends right after the exit
+    If a mistake ends the reading of a file early, Arrow's threads may still read ahead and call back into
+    Python. Python's regular shutdown would turn that into an abort. So the process ends right after the exit
     handlers.
     """
     code = main()
@@ -46,13 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: The arguments after the program's name; those of the process when ``None``.
+        argv: The arguments after the program's name; ``None`` takes those of the process.
 
     Returns:
-        The exit code: 0 done, 1 a bug of ours, 2 a mistake the sentence on stderr names, 3 a model that did
-        not pass its gates, 130 interrupted.
+        The exit code: 0 if all went well, 1 for a bug of ours, 2 for a mistake that standard error names, 3
+        for a model that did not pass its gates, 130 if interrupted.
     """
-    # TensorFlow Recommenders needs Keras 2 as tf.keras, and TensorFlow looks once, when it is first asked.
+    # TensorFlow Recommenders needs Keras 2 as tf.keras. TensorFlow reads this variable only once.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     arguments = _parser().parse_args(argv)
     try:
@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Who read our output has seen enough (`tandem check … | head`); Python must not complain at exit.
+        # The reader of our output has seen enough (`tandem check … | head`). Python must not complain at
+        # exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # Whatever happens, a person sees one sentence.
@@ -163,7 +164,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     manifest = load_manifest(arguments.dataset)
     arguments.workdir = arguments.workdir or RUNS / manifest.name
-    # Only after the manifest is known to be right, as this imports TFX.
+    # This imports TFX, so it comes after the check of the manifest.
     from pipeline import local
 
     return local.run(
@@ -203,13 +204,13 @@ def _latest_report() -> Path:
 
 
 def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, str]:
-    """The exit code and the one sentence for an error, which may be wrapped in others by what we build on."""
+    """The exit code and the sentence for an error, which a library may have wrapped in one of its own."""
     workdir = getattr(arguments, "workdir", None)
     for cause in _chain(error):
         if isinstance(cause, DataError):
             return 2, str(cause)
         is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
-        # TensorFlow and ML Metadata report it in errors of their own.
+        # TensorFlow and ML Metadata report a full disk in errors of their own.
         if is_full or any(words in str(cause) for words in _DISK_FULL):
             place = getattr(cause, "filename", None) or workdir or Path.cwd()
             return 2, f"The disk that holds {place} is full; free some space and run the command again."
@@ -227,7 +228,7 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those it came from, each once."""
+    """An error and the errors it came from, each once."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

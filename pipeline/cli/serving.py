@@ -1,6 +1,7 @@
-"""The commands that serve a model (``serve``, ``demo``) and that ask one (``search``, ``recommend``, …).
+"""The commands that serve a model (``serve``, ``demo``) and those that ask one (``search``, ``recommend``,
+…).
 
-None imports TensorFlow: servers are processes of their own.
+None of them imports TensorFlow, because servers are processes of their own.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _Value = TypeVar("_Value")
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the commands; each sets ``func``, which takes the arguments and returns the exit code.
+    """Adds the commands. Each sets ``func``, a function that takes the arguments and returns the exit code.
 
-    A function raises ``DataError`` for a person's mistake, an unreachable server included.
+    The function raises ``DataError`` for a person's mistake, and also if the server cannot be reached.
     """
     serve = add_command(
         subparsers, "serve", launcher.run, "serve the model a run has pushed, over gRPC and REST"
@@ -163,7 +164,7 @@ def _row(value: _Value | None) -> list[_Value] | None:
 
 @contextlib.contextmanager
 def _asking(args: argparse.Namespace) -> Iterator[Client]:
-    """A client on the server that ``args`` names, whose errors are a person's to mend."""
+    """Yields a client of the server that ``args`` names, and raises its errors as ``DataError``."""
     try:
         with Client(
             args.server,

@@ -1,4 +1,4 @@
-"""Writes the file that Kubeflow runs: the pipeline of a dataset, with nothing of this machine in it."""
+"""The compiler of a dataset's pipeline into a file for Kubeflow, with nothing of this machine in it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def compile_pipeline(
     config_path: str | None = None,
     overrides: Sequence[str] = (),
 ) -> None:
-    """Compiles a dataset's pipeline into a KFP v2 specification; the file appears whole or not at all.
+    """Compiles a dataset's pipeline into a KFP v2 specification. The file appears whole or not at all.
 
     Args:
-        dataset: The dataset's folder or manifest; of its data only curated schemas are looked at.
-        output: A ``.yaml`` file.
-        pipeline_root: Where artifacts go, on a filesystem that TensorFlow opens.
-        image: The trainer's image, as the cluster pulls it.
-        config_path: A TOML file.
-        overrides: ``section.key=value``, over the file.
+        dataset: The dataset's folder or manifest. Of its data, only curated schemas are read.
+        output: The ``.yaml`` file to write.
+        pipeline_root: The folder for artifacts, on a filesystem that TensorFlow opens.
+        image: The trainer's image, by the name the cluster pulls it.
+        config_path: A TOML file with settings.
+        overrides: Settings ``section.key=value``, which win over the file.
 
     Raises:
-        DataError: An argument, the manifest or the configuration is not fit for a cluster.
+        DataError: If an argument, the manifest or the configuration does not suit a cluster.
     """
     if output.suffix not in (".yaml", ".yml"):
         raise DataError(f"The specification must be a .yaml file. Got {output}.")
@@ -47,7 +47,7 @@ def compile_pipeline(
     _check_paths(manifest)
     _check_encoder(config.model.encoder)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Imports TFX, which a mistake should not wait for.
+    # This imports TFX, so it comes after the checks: a person need not wait to hear of a mistake.
     from pipeline.kubeflow.specification import build_specification
 
     specification = build_specification(

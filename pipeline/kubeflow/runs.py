@@ -1,4 +1,4 @@
-"""Starts a compiled pipeline on a cluster and follows it, with the kfp client."""
+"""The runs of a compiled pipeline on a cluster: the kfp client starts them and follows them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from dataset.errors import DataError
 
 SUCCEEDED, FAILED = 0, 1
 _POLL_S = 10.0
-# What a gateway answers that has lost the API server for a moment. The waits, 0, 20 and three times 30 s, are
-# together about as long as an API server takes to start.
+# A gateway answers with these codes while it has lost the API server. The waits are 0, 20 and three times 30
+# s: together about as long as an API server takes to start.
 _DROPPED, _NUM_RETRIES, _MAX_WAIT_S = (502, 503, 504), 5, 30.0
 _FAILURES = ("FAILED", "CANCELED", "SKIPPED")
 
 
 class _Client(kfp.Client):
-    """The SDK's, with a say in how often a request is repeated."""
+    """The SDK's client, with a setting for how often a request is repeated."""
 
-    def __init__(self, *, retries: urllib3.Retry | None, **settings: Any):
+    def __init__(self, *, retries: urllib3.Retry | None, **settings: Any) -> None:
         self._retries = retries
         super().__init__(**settings)
 
@@ -41,17 +41,17 @@ class _Client(kfp.Client):
         return configuration
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
-        """Asks once; the client's own asks for half a minute, also where the answer is a refusal."""
+        """Asks once. The SDK's own method asks for half a minute, even if the server refuses."""
         return self._healthz_api.healthz_service_get_healthz()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where Kubeflow is, and who asks; what is ``None`` the kfp client finds itself.
+    """The address of Kubeflow and the caller's credentials. The kfp client finds what is ``None`` by itself.
 
     Attributes:
-        host: The URL of its API.
-        namespace: Of the profile, where Kubeflow has several users.
+        host: The URL of Kubeflow's API.
+        namespace: The profile's namespace, on a Kubeflow with several users.
         token: A file with a bearer token.
     """
 
@@ -61,17 +61,17 @@ class Cluster:
 
     @contextlib.contextmanager
     def connected(self, retries: urllib3.Retry | None = None) -> Iterator[Any]:
-        """The client; inside, errors of the connection and of the server are one sentence.
+        """Yields the client, and raises errors of the connection and of the server as one sentence.
 
         Args:
-            retries: When a request is repeated, if not as urllib3 does by itself.
+            retries: The rule by which a request is repeated; by default urllib3's own.
 
         Raises:
-            DataError: The token cannot be read, or the server is not there, refuses or fails.
+            DataError: If the token cannot be read, or if the server is not there, refuses or fails.
         """
         host = self.host or os.environ.get("KF_PIPELINES_ENDPOINT") or "the cluster's API"
         try:
-            # The client prints links and warns of servers older than any that is left.
+            # The client prints links, and it warns of servers so old that none is left.
             with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter("ignore")
                 yield _Client(retries=retries, host=self.host, credentials=self._credentials())
@@ -94,7 +94,7 @@ class Cluster:
 
 
 def _said(error: kfp_server_api.ApiException) -> str:
-    """Status and reason, and the server's own message where it is JSON that has one, and no page."""
+    """The status and the reason, and the server's message if its answer is JSON that has one."""
     status = f"{error.status} {error.reason}" if error.status else str(error.reason)
     try:
         message = str(json.loads(error.body or "")["message"])
@@ -115,25 +115,26 @@ def submit(
     """Uploads a specification as the newest version of its pipeline, and runs that version.
 
     Args:
-        cluster: Where to.
-        specification: What `compile_pipeline` wrote.
-        parameters: Of the run, by name.
-        pipeline_root: Where the artifacts of this run go, instead of where the specification says.
-        experiment: The experiment; made if there is none.
-        run_name: How the run is called.
+        cluster: The cluster to run it on.
+        specification: The file that `compile_pipeline` wrote.
+        parameters: The parameters of the run, by name.
+        pipeline_root: The folder for the artifacts of this run; by default the one in the specification.
+        experiment: The experiment of the run; it is made if it does not exist.
+        run_name: The name of the run.
 
     Returns:
         The run's id.
 
     Raises:
-        DataError: The file is no specification, a parameter is unknown or missing, or the cluster refuses.
+        DataError: If the file is no specification, if a parameter is unknown or missing, or if the cluster
+            refuses.
     """
     name = _checked(specification, parameters)
     version = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     with cluster.connected() as client:
         pipeline_id = client.get_pipeline_id(name)
         if pipeline_id is None:
-            # Its first version is the file.
+            # The file is the pipeline's first version.
             pipeline_id = client.upload_pipeline(str(specification), pipeline_name=name).pipeline_id
             listed = client.list_pipeline_versions(pipeline_id, sort_by="created_at desc", page_size=1)
             version_id = listed.pipeline_versions[0].pipeline_version_id
@@ -153,7 +154,7 @@ def submit(
 
 
 def _checked(specification: Path, parameters: Mapping[str, str]) -> str:
-    """The pipeline's name, once the file and the parameters fit."""
+    """The pipeline's name, after a check of the file and of the parameters."""
     try:
         document: Any = next(iter(yaml.safe_load_all(specification.read_text(encoding="utf-8"))), None)
         name = str(document["pipelineInfo"]["name"])
@@ -179,18 +180,18 @@ def show_status(cluster: Cluster, run_id: str, *, poll_s: float = _POLL_S) -> in
     """Prints each task's state as it changes, until the run has ended.
 
     Args:
-        cluster: Where it runs.
-        run_id: From `submit`.
-        poll_s: Seconds between two looks. A look that is dropped is repeated, for up to two minutes.
+        cluster: The cluster that runs it.
+        run_id: The id that `submit` returned.
+        poll_s: Seconds between two looks. A look that fails is repeated, for up to two minutes.
 
     Returns:
-        `SUCCEEDED`, or `FAILED`, also for a run that was cancelled.
+        `SUCCEEDED`, or `FAILED` for a run that failed or was cancelled.
 
     Raises:
-        DataError: The cluster has no such run, or refuses.
+        DataError: If the cluster has no such run, or if it refuses.
     """
     shown: dict[str, str] = {}
-    # At the first look a mistake should not wait.
+    # The first look is not repeated, so that a mistake is told at once.
     retries: urllib3.Retry | None = None
     while True:
         with cluster.connected(retries) as client:
@@ -217,7 +218,7 @@ def show_status(cluster: Cluster, run_id: str, *, poll_s: float = _POLL_S) -> in
 
 
 def _tasks(run: Any) -> list[tuple[str, str, str]]:
-    """Name, state and reason of each task; of Kubeflow's own drivers only those that failed."""
+    """The name, state and reason of each task. Kubeflow's own drivers are listed only if they failed."""
     details = (run.run_details.task_details if run.run_details else None) or []
     found = []
     for task in sorted(details, key=lambda one: str(one.create_time)):

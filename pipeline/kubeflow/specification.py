@@ -1,4 +1,4 @@
-"""The pipeline as Kubeflow takes it: a KFP v2 specification, and what Kubernetes is told beside it."""
+"""The pipeline as a KFP v2 specification, with a second document that only Kubernetes understands."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from dataset.section import nearest
 from pipeline.config import Config, KubeflowConfig, ResourceConfig
 from pipeline.pipeline import Locations, create_pipeline
 
-# What a run is given when it starts. A pipeline root has its own place in Kubeflow.
+# These are the parameters of a run. The pipeline root is none of them, as Kubeflow has its own place for it.
 DATA, MODEL_DESTINATION, TEXT_CACHE = "data", "model_destination", "text_cache"
-# These look at what may change while their parameters stay. Open-source Kubeflow does not run the hook by
-# which TFX would fingerprint the data before the cache is asked.
+# These nodes read data that may change while their parameters stay the same. Open-source Kubeflow does not
+# run the hook in which TFX would fingerprint the data before it asks the cache.
 _NEVER_CACHED = ("ExampleGen.", "PushedModel")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Specification:
-    """What a file for Kubeflow holds.
+    """The content of a file for Kubeflow.
 
     Attributes:
         pipeline: The pipeline, for any engine that runs KFP.
-        platform: What only Kubernetes understands.
+        platform: The settings that only Kubernetes understands.
     """
 
     pipeline: Any
@@ -59,14 +59,14 @@ def build_specification(
     """Compiles the pipeline, without a cluster or a cloud.
 
     Args:
-        manifest: The dataset; where it is, a run is told when it starts.
-        config: Everything else.
-        pipeline_root: Where artifacts go unless a run says otherwise.
+        manifest: The dataset. Its folder is a parameter of the run.
+        config: All other settings.
+        pipeline_root: The folder for artifacts, unless a run names another.
         image: The trainer's image.
         schemas: The local folder of curated schemas, which become part of the specification.
 
     Raises:
-        DataError: Resources are set for a node that the pipeline does not have.
+        DataError: If resources are set for a node that the pipeline does not have.
     """
     root = pipeline_root.rstrip("/")
     parameters = {
@@ -75,7 +75,7 @@ def build_specification(
         TEXT_CACHE: f"{root}/cache/text",
     }
     pipeline = create_pipeline(
-        # Kubeflow allows fewer letters in a name, and the folder of this machine means nothing there.
+        # Kubeflow allows fewer characters in a name, and a folder of this machine means nothing to it.
         dataclasses.replace(manifest, name=maybe_rename_for_k8s(manifest.name), folder=""),
         config,
         locations=Locations(
@@ -105,7 +105,7 @@ def build_specification(
 
 
 def _set_default(parameter: Any, default: str | None) -> None:
-    """TFX writes no defaults down."""
+    """Writes the default of a parameter, which TFX leaves out."""
     if default is not None:
         parameter.default_value.string_value = default
         parameter.is_optional = True
@@ -119,7 +119,7 @@ def _set_policy(task: Any, config: KubeflowConfig) -> None:
 
 
 def _named_for_kubernetes(compiled: Any, resources: Mapping[str, ResourceConfig]) -> Specification:
-    """Names everything as the SDK does, as Argo allows no dots, and gives each node its resources."""
+    """Gives everything the SDK's names, because Argo allows no dots, and gives each node its resources."""
     named, platform = pipeline_spec_pb2.PipelineSpec(), pipeline_spec_pb2.PlatformSpec()
     named.CopyFrom(compiled)
     named.root.dag.tasks.clear()
@@ -144,7 +144,7 @@ def _named_for_kubernetes(compiled: Any, resources: Mapping[str, ResourceConfig]
         definition.executor_label = executor
         named.components[component].CopyFrom(definition)
         if resources[node].node_selector:
-            # As the SDK's extension for Kubernetes, kfp-kubernetes, writes it.
+            # kfp-kubernetes, the SDK's extension, writes it in this form.
             selectors[executor].update({"nodeSelector": {"labels": dict(resources[node].node_selector)}})
     named.deployment_spec.update({"executors": executors})
     if not selectors:
@@ -153,7 +153,7 @@ def _named_for_kubernetes(compiled: Any, resources: Mapping[str, ResourceConfig]
 
 
 def _resources(resources: ResourceConfig) -> dict[str, Any]:
-    """Requests and limits alike, each in the old and in the new form, as the SDK writes them."""
+    """The resources as equal requests and limits, each in the SDK's old and new form."""
     written: dict[str, Any] = {}
     for kind in ("Limit", "Request"):
         if resources.cpu:

@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A plot under its title; `legend` has the name and the colour's number of each of its series."""
+    """A plot and its title. `legend` has the name and the number of the colour of each series."""
 
     title: str
     svg: Markup
@@ -37,7 +37,7 @@ def write_report(report: ReportData, workdir: Path) -> Path:
 
 
 def render(report: ReportData) -> str:
-    """The page."""
+    """The report as an HTML page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -103,7 +103,7 @@ def _signed(value: float) -> str:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and values of nested settings."""
+    """The dotted names and the values of nested settings."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""Small plots as inline SVG; their colours are CSS variables of the page, so that they fit light and dark."""
+"""Small plots as inline SVG. Their colours are CSS variables of the page, so they suit light and dark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUM_SERIES = 4
 
 
 def interval_plot(title: str, rows: Sequence[MetricRow], ours: str) -> str:
-    """A dot and its interval for each system, ours marked; the order of `rows` is from top to bottom."""
+    """Draws a dot and an interval for each system, top to bottom in the order of `rows`; ours is marked."""
     ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
     axis = _Axis.around(0.0, max(ends, default=1.0), _LABEL_WIDTH, _WIDTH - _RIGHT)
     bottom = _TOP + _ROW * len(rows)
@@ -43,7 +43,7 @@ def interval_plot(title: str, rows: Sequence[MetricRow], ours: str) -> str:
 
 
 def curve_plot(title: str, curves: Sequence[Curve], phases: Sequence[str]) -> str:
-    """One line for each phase of one metric, in the colour of its place in `phases`."""
+    """Draws one line for each phase of one metric. The phase's place in `phases` sets the colour."""
     steps = [step for curve in curves for step in curve.steps]
     values = [value for curve in curves for value in curve.values]
     low, high = min(values), max(values)
@@ -65,7 +65,7 @@ def curve_plot(title: str, curves: Sequence[Curve], phases: Sequence[str]) -> st
 
 
 def calibration_plot(calibration: Calibration) -> str:
-    """Mean label over mean prediction; a dot's area grows with its bin, and the diagonal is perfect."""
+    """Draws the mean label over the mean prediction. A dot grows with its bin; the diagonal is perfect."""
     bins = [b for b in calibration.bins if b.count]
     largest = max((max(b.mean_predicted, b.mean_label) for b in bins), default=1.0)
     x = _Axis.around(0.0, largest * 1.05, _LEFT, _WIDTH - _RIGHT)
@@ -87,9 +87,9 @@ def calibration_plot(calibration: Calibration) -> str:
 
 
 class _Axis:
-    """Numbers to places, with round ticks."""
+    """An axis, which turns numbers into places and has round ticks."""
 
-    def __init__(self, low: float, high: float, start: float, end: float, ticks: list[float]):
+    def __init__(self, low: float, high: float, start: float, end: float, ticks: list[float]) -> None:
         self.low, self.high, self.ticks = low, high, ticks
         self._start, self._scale = start, (end - start) / (high - low)
 

@@ -1,4 +1,4 @@
-"""Everything a report shows, as plain data that survives a JSON round trip."""
+"""The data of a report, plain enough to survive a JSON round trip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATA_FILE = "report.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One metric while one phase trained: the value at each step."""
+    """The values of one metric during one phase of training, by step."""
 
     phase: str
     metric: str
@@ -31,7 +31,7 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """Examples with similar predictions."""
+    """A group of examples with similar predictions."""
 
     mean_predicted: float
     mean_label: float
@@ -40,7 +40,7 @@ class CalibrationBin:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Predictions of one head against what happened."""
+    """The predictions of one head compared with what happened."""
 
     head: str
     bins: tuple[CalibrationBin, ...]
@@ -48,7 +48,7 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeCost:
-    """What one node of the pipeline took; a cached one took nothing, and its peak may be unknown."""
+    """The time and memory of one node of the pipeline. A cached node took none; a peak may be unknown."""
 
     node: str
     wall_time_s: float
@@ -58,15 +58,15 @@ class NodeCost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How far one column has moved: of a table since the last span, or from training to the newest window.
+    """The distance that a column has moved since the last span, or from training to the newest window.
 
     Attributes:
-        table: Such as ``events``, or ``interactions``, what is made of all tables.
-        column: Its name.
-        is_categorical: Whether `distance` is the largest change of one value's share (the L-infinity norm),
-            or else the Jensen-Shannon divergence of numbers; both are from 0 to 1.
-        distance: How far.
-        limit: Above which the report names it.
+        table: The table, such as ``events``, or ``interactions`` for the join of all tables.
+        column: The name of the column.
+        is_categorical: Whether `distance` is the largest change of one value's share (the L-infinity norm).
+            For numbers it is the Jensen-Shannon divergence. Both are from 0 to 1.
+        distance: The distance.
+        limit: The report names the column if its distance is above this.
     """
 
     table: str
@@ -77,7 +77,7 @@ class Drift:
 
     @property
     def sentence(self) -> str:
-        """What the distance says, for people."""
+        """The distance in a sentence for people."""
         if not self.is_categorical:
             moved = "has moved" if self.distance > self.limit else "is distributed as before"
             return f"{self.column} of {self.table} {moved}."
@@ -89,25 +89,25 @@ class Drift:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """A finished run.
+    """The data of a finished run's report.
 
     Attributes:
-        dataset: Name from the manifest.
-        created: ISO 8601 time.
-        summary: What the data set holds, label to value, such as ``{"items": "2,095"}``.
-        ours: The system of `rows` that the report is about; all others are its baselines.
-        rows: Every metric.
-        differences: Paired comparisons of `ours` with baselines.
-        curves: Learning curves.
-        calibrations: One for each head.
-        findings: What is wrong with the data.
-        drift: Of each column that was compared with the last span.
-        skew: Of each column of the newest window that was compared with the training data.
-        examples: Searches and recommendations.
-        configuration: Nested settings.
-        versions: Library to version.
-        nodes: In the order they ran.
-        gate: The decision.
+        dataset: The name from the manifest.
+        created: The time as ISO 8601.
+        summary: The sizes of the data set by label, such as ``{"items": "2,095"}``.
+        ours: The system of `rows` that the report is about. All other systems are its baselines.
+        rows: All metrics.
+        differences: Paired comparisons of `ours` with the baselines.
+        curves: The learning curves.
+        calibrations: One calibration for each head.
+        findings: The faults of the data.
+        drift: The drift of each column that was compared with the last span.
+        skew: The skew of each column of the newest window that was compared with the training data.
+        examples: Examples of searches and recommendations.
+        configuration: The settings, nested.
+        versions: The version of each library.
+        nodes: The costs of the nodes, in the order they ran.
+        gate: The gate's decision.
     """
 
     dataset: str
@@ -128,16 +128,16 @@ class ReportData:
     gate: Verdict
 
     def to_json(self) -> str:
-        """JSON text that `from_json` turns into equal data.
+        """The data as JSON text, which `from_json` turns into equal data.
 
         Raises:
-            ValueError: A number is NaN or infinite.
+            ValueError: If a number is NaN or infinite.
         """
         return json.dumps(dataclasses.asdict(self), allow_nan=False, ensure_ascii=False, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> ReportData:
-        """Reads what `to_json` wrote."""
+        """Reads the text that `to_json` wrote."""
         return _from_plain(cls, json.loads(text))
 
     def save(self, workdir: Path) -> Path:
@@ -148,10 +148,10 @@ class ReportData:
 
     @classmethod
     def load(cls, workdir: Path) -> ReportData:
-        """Reads what `save` wrote.
+        """Reads the file that `save` wrote.
 
         Raises:
-            DataError: There is none, or it is of another version of the program.
+            DataError: If there is no file, or if another version of the program wrote it.
         """
         path = workdir / DATA_FILE
         try:
@@ -163,7 +163,7 @@ class ReportData:
 
 
 def _from_plain(type_: Any, value: Any) -> Any:
-    """Builds a value of a dataclass, tuple, mapping or plain type from what JSON has for it."""
+    """Builds a value of a dataclass, tuple, mapping or plain type from its JSON form."""
     if dataclasses.is_dataclass(type_) and isinstance(type_, type):
         hints = get_type_hints(type_)
         return type_(**{name: _from_plain(hints[name], part) for name, part in value.items()})

@@ -1,4 +1,4 @@
-"""The main table, the metrics beside it and the slices, as cells ready to be printed."""
+"""The tables of a report, as cells ready to be shown: the main tables, the further metrics and the slices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TASK_NAMES = {"search": "Search", "novel": "Recommend, new to the user", "all": 
 TASK_SHORT = {"search": "SEARCH", "novel": "NOVEL", "all": "ALL"}
 TASK_UNITS = {"search": "queries", "novel": "users", "all": "users"}
 
-# What each task is judged by, the deciding metric first.
+# Each task is judged by these metrics. The first one decides.
 MAIN_METRICS = {
     "search": ("ndcg@10", "recall@100"),
     "novel": ("recall@20", "ndcg@10"),
@@ -26,9 +26,9 @@ METRIC_NAMES = {
     "novelty": "novelty",
     "diversity": "diversity",
 }
-# Of these more is not simply better.
+# For these metrics, more is not simply better.
 _NEUTRAL = ("coverage", "novelty", "diversity")
-# Differences this small are the same number in the table.
+# Numbers that differ by less than this look the same in the table.
 _SAME = 5e-4
 
 
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """One system; a cell is ``None`` where it was not measured."""
+    """The row of one system. A cell is ``None`` if the metric was not measured for it."""
 
     system: str
     is_ours: bool
@@ -65,12 +65,13 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """Systems by metrics.
+    """A table of systems by metrics.
 
     Attributes:
-        columns: Metrics of a task are neighbours.
-        lines: Ours first, then the baselines, best first by their mean share of the best of each column.
-        counts: How many users or queries each task was measured on.
+        columns: The metrics. Those of one task are neighbours.
+        lines: The systems, ours first. The baselines follow, best first: each system's share of the best
+            value is averaged over the columns.
+        counts: The number of users or queries that each task was measured on.
     """
 
     columns: tuple[Column, ...]
@@ -78,14 +79,14 @@ class Table:
     counts: dict[str, int]
 
     def groups(self) -> list[tuple[str, int]]:
-        """Each task with the number of its columns."""
+        """The tasks, each with the number of its columns."""
         tasks = [column.task for column in self.columns]
         return [(task, tasks.count(task)) for task in dict.fromkeys(tasks)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SliceLine:
-    """One slice: ours beside the best baseline in it."""
+    """One slice, with our value beside that of the slice's best baseline."""
 
     slice: str
     num: int
@@ -100,21 +101,21 @@ def metric_name(metric: str) -> str:
 
 
 def main_tables(report: ReportData) -> list[Table]:
-    """The metrics that decide: recommendation, both tasks in one table, and search."""
+    """The tables of the main metrics: one for both recommendation tasks, and one for search."""
     return _present(
         report, [("novel", "all"), ("search",)], lambda task, metric: metric in MAIN_METRICS[task]
     )
 
 
 def further_tables(report: ReportData) -> list[Table]:
-    """All other metrics, likewise."""
+    """The tables of all other metrics, in the same two groups."""
     return _present(
         report, [("novel", "all"), ("search",)], lambda task, metric: metric not in MAIN_METRICS[task]
     )
 
 
 def slice_tables(report: ReportData) -> dict[Column, list[SliceLine]]:
-    """By the deciding metric of each task: every slice that `ours` has a value for."""
+    """The slices that `ours` has a value for, by the deciding metric of each task."""
     tables = {}
     for task, (metric, *_) in MAIN_METRICS.items():
         rows = [row for row in report.rows if (row.task, row.metric) == (task, metric)]
@@ -142,7 +143,7 @@ def slice_tables(report: ReportData) -> dict[Column, list[SliceLine]]:
 
 
 def headlines(report: ReportData) -> list[Difference]:
-    """The deciding metric of each task against its best baseline that was compared with."""
+    """The difference, in each task's deciding metric, to the best baseline that ours was compared with."""
     found = []
     for task, (metric, *_) in MAIN_METRICS.items():
         compared = [

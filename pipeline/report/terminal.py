@@ -12,10 +12,10 @@ _GAP = "  "
 
 
 def print_report(workdir: Path) -> int:
-    """Prints the main table of the run in `workdir`, its decision, and where the report is; returns 0.
+    """Prints a run's main table, the gate's decision and the report's path, and returns 0.
 
     Raises:
-        DataError: There is no report.
+        DataError: If there is no report.
     """
     workdir = Path(workdir)
     report = ReportData.load(workdir)

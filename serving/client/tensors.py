@@ -1,7 +1,6 @@
 """Conversions between NumPy arrays and ``TensorProto``.
 
-They work on any message with TensorProto's fields: the ones of ``serving.client.messages`` and TensorFlow's
-own.
+They work on any message with TensorProto's fields: that of ``serving.client.messages`` and TensorFlow's own.
 """
 
 from __future__ import annotations

@@ -139,9 +139,7 @@ def _use(op: str, nodes: Sequence[tuple[Any, int]]) -> OpUse:
 
 
 def _problem(node: Any, op: StockOp | None, producer: int) -> str | None:
-    """The reason why a server with ``op`` refuses ``node`` of a graph that GraphDef version ``producer``
-    wrote.
-    """
+    """The reason why a server with ``op`` refuses ``node``, written at GraphDef version ``producer``."""
     if op is None:
         return "no such op that runs on a CPU"
     if op.deprecated_at is not None and producer >= op.deprecated_at:

@@ -60,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_version(path: Path) -> Path:
-    """The folder of one version: ``path`` itself, or the newest version in ``path`` or in the run at
-    ``path``.
+    """The folder of one version: ``path`` itself, or the newest version in it or in the run it holds.
 
     Raises:
         DataError: If there is no version.

@@ -1,4 +1,4 @@
-"""The gateway as a command: ``python -m serving.web``, where only `dataset` and `serving` are installed."""
+"""The command ``python -m serving.web``: the gateway, where only `dataset` and `serving` are installed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serves, or manages keys.
 
     Args:
-        argv: The arguments after the module's name; those of the process when ``None``.
+        argv: The arguments after the module's name; ``None`` takes those of the process.
 
     Returns:
-        The exit code: 0 done, 2 a mistake the sentence on stderr names, 130 interrupted.
+        The exit code: 0 if all went well, 2 for a mistake that standard error names, 130 if interrupted.
     """
     parser = argparse.ArgumentParser(
         prog="python -m serving.web", description="Serve a JSON API and a page where people try a model."

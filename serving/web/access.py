@@ -1,4 +1,4 @@
-"""Who may come in: the right host name, a key, and no more often than the rate allows."""
+"""The gate in front of the gateway, which checks the host name, the key and the rate of each request."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from serving.web.errors import error_response
 from serving.web.keys import KeyFile
 from serving.web.request_log import record_of
 
-# What needs no key: the page itself, which asks for one, and what probes ask. Everything else does.
+# The page needs no key, because it asks for one. Probes need none either. Everything else needs a key.
 _OPEN_PATHS = ("/", "/healthz", "/readyz", "/openapi.json")
 _OPEN_FOLDER = "/static/"
 
 
 class Gate:
-    """Lets a request in, or answers why not.
+    """Lets a request in, or answers with the reason why not.
 
     Args:
-        app: Where it leads.
-        keys: Of whom may come in; ``None`` lets everybody in.
-        rate_limit: For each key and, where there is none, for each address; ``None`` for no limit.
-        local_only: Whether only names of this machine are answered. A page of somebody else's, open in a
-            browser here, could otherwise ask a gateway without keys under a name of its own (DNS rebinding).
+        app: The application behind the gate.
+        keys: The keys that are let in; ``None`` lets everybody in.
+        rate_limit: The limit of each key or, without keys, of each address; ``None`` for no limit.
+        local_only: Whether only this machine's own host names are answered. Otherwise a foreign page, open in
+            a browser here, could ask a gateway without keys under a host name of its own (DNS rebinding).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Gate:
 
         name = self._keys.name_of(_bearer(headers)) if self._keys else None
         who = f"key {name}" if name else _network((scope.get("client") or ("",))[0])
-        # Before the refusal of a wrong key: guessing is limited like anything else.
+        # The rate is checked before the key, so that guessing keys is limited too.
         if self._limit is not None and not await self._limiter.hit(self._limit, who):
             reset, _ = await self._limiter.get_window_stats(self._limit, who)
             wait_s = max(1, math.ceil(reset - time.time()))
@@ -79,7 +79,10 @@ def _bearer(headers: Headers) -> str:
 
 
 def _network(address: str) -> str:
-    """What counts as one address: of IPv6 the 64 bits a household gets, as the rest are its to choose."""
+    """The part of an address that counts as one caller.
+
+    A household chooses the last 64 bits of an IPv6 address itself, so only the first 64 count.
+    """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Results as the API shows them: with what brought each, and with the item's columns."""
+"""The API's form of results: each item with the part of the model that brought it, and with its columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from serving.client.results import Result
 from serving.web.schemas import Item, Part, PartName
 
-# The order of channel_scores.
+# The parts are in the order of channel_scores.
 PARTS: tuple[PartName, ...] = ("text", "behaviour")
 # A part with less than this share did not bring an item.
 _MIN_SHARE = 0.1
@@ -18,11 +18,11 @@ _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
 def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | str]]) -> list[Item]:
-    """The results of one row.
+    """The results of one row as the API shows them.
 
     Args:
-        results: Best first.
-        columns: Of each item that has any.
+        results: The results, best first.
+        columns: The columns of each item that has any, by item id.
     """
     items = []
     for rank, result in enumerate(results, start=1):
@@ -43,7 +43,7 @@ def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | 
 
 
 def split(channel_scores: Sequence[float]) -> dict[PartName, Part]:
-    """Each part's score, and its share of what speaks for the item; one that speaks against it has none."""
+    """Each part's score, and its share of the sum of the positive scores; a negative one has the share 0."""
     total = sum(max(score, 0.0) for score in channel_scores)
     return {
         name: Part(score=score, share=max(score, 0.0) / total if total > 0 else None)
@@ -52,7 +52,7 @@ def split(channel_scores: Sequence[float]) -> dict[PartName, Part]:
 
 
 def brought_by(parts: Mapping[PartName, Part]) -> Literal["text", "behaviour", "both"] | None:
-    """The part that an item is in the answer for, both when neither is negligible, ``None`` when none is."""
+    """The part that brought an item; ``"both"`` if neither is negligible, ``None`` if no score is above 0."""
     names = [name for name, part in parts.items() if part.share is not None and part.share >= _MIN_SHARE]
     if len(names) == len(PARTS):
         return "both"

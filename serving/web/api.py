@@ -1,4 +1,4 @@
-"""The JSON API: each path is one question to the model server, for one person at a time."""
+"""The JSON API, where each path asks the model server one question for one person."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from serving.web.schemas import (
 )
 
 _READY_TIMEOUT_S = 2.0
-# Probes ask every few seconds, and so may anybody: the model server is asked once a second at most.
+# Probes ask every few seconds, and anybody else may ask too. So the model server is asked once a second at
+# most.
 _READY_FOR_S = 1.0
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -52,18 +53,19 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class Api:
-    """The routes over one model server.
+    """The routes of the API over one model server.
 
     Args:
-        client: Asks it.
-        files: Of its model.
-        pseudonyms: For the log.
+        client: The client of the model server.
+        files: The files of its model.
+        pseudonyms: The pseudonyms for the log.
     """
 
     def __init__(self, client: VersionedClient, files: ModelFiles, pseudonyms: Pseudonyms) -> None:
         self._client, self._files, self._pseudonyms = client, files, pseudonyms
         self._ready, self._asked_at = False, float("-inf")
-        # The key is asked for before the request gets here; this only tells the description.
+        # The gate has checked the key before a request gets here. This line only puts it into the
+        # description.
         keys = Depends(HTTPBearer(auto_error=False, description="Only where the gateway has keys."))
         self.router = APIRouter(prefix="/api", dependencies=[keys], responses=_ERRORS, tags=["ask"])
         for path, endpoint in (
@@ -80,7 +82,7 @@ class Api:
         self.probes.add_api_route("/readyz", self.readyz, methods=["GET"], responses={503: {"model": Health}})
 
     async def search(self, request: Request, body: SearchRequest) -> Answer:
-        """Items for a text, for the user and the history if they are given."""
+        """Items for a text, with regard to the user and the history if they are given."""
         call = calls.search(
             self._client.model,
             [body.query],
@@ -107,7 +109,7 @@ class Api:
         return await self._answer(request, call, body)
 
     async def similar(self, request: Request, body: SimilarRequest) -> Answer:
-        """Items that resemble one."""
+        """Items that resemble one item."""
         call = calls.similar(
             self._client.model, [body.item_id], k=body.k, exclude=[body.exclude], filters=[body.filters]
         )
@@ -141,11 +143,11 @@ class Api:
         return await run_in_threadpool(self._files.examples)
 
     async def healthz(self) -> Health:
-        """The gateway runs."""
+        """Whether the gateway runs."""
         return Health(status="ok")
 
     async def readyz(self, response: Response) -> Health:
-        """The model server serves the model."""
+        """Whether the model server serves the model."""
         if time.monotonic() - self._asked_at > _READY_FOR_S:
             self._asked_at = time.monotonic()
             try:
@@ -177,7 +179,7 @@ class Api:
 
 
 def _noted(body: Any, pseudonyms: Pseudonyms) -> dict[str, Any]:
-    """What the log is told of a request: who by pseudonym, of texts and lists only how long they are."""
+    """The part of a request that is logged: the user's pseudonym, and only the lengths of texts and lists."""
     noted: dict[str, Any] = {}
     for name, value in body:
         if name == "user_id":

@@ -1,4 +1,4 @@
-"""The gateway as one ASGI application: the API, the page, and what stands in front of both."""
+"""The gateway as one ASGI application: the API, the page, and the layers in front of both."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def create_app(config: GatewayConfig, *, log: TextIO = sys.stdout) -> ASGIApp:
     """Builds the application; nothing is connected before the first request.
 
     Args:
-        config: Checked settings.
-        log: Where the request log goes.
+        config: The checked settings.
+        log: The stream for the request log.
 
     Raises:
-        DataError: When the file of keys cannot be read.
-        ValueError: When the server's address is not one.
+        DataError: If the file of keys cannot be read.
+        ValueError: If the server's address is not HOST:PORT.
     """
     client = VersionedClient(
         config.server, model_name=config.model_name, timeout_s=config.timeout_s, tls=config.server_tls
@@ -53,7 +53,7 @@ def create_app(config: GatewayConfig, *, log: TextIO = sys.stdout) -> ASGIApp:
     app = FastAPI(
         title="Tandem",
         description="Search and recommendation over one model. Errors are one sentence in `error`.",
-        # FastAPI's own pages of documentation load scripts from elsewhere.
+        # FastAPI's own documentation pages load scripts from other sites.
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -68,8 +68,8 @@ def create_app(config: GatewayConfig, *, log: TextIO = sys.stdout) -> ASGIApp:
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    # Around the application rather than as its middleware: so the answer to a bug of ours, FastAPI's last
-    # resort, goes through them too.
+    # These layers are around the application and not its middleware. That way FastAPI's answer to a bug of
+    # ours passes through them too.
     gate = Gate(
         BoundedBody(app),
         keys=keys,

@@ -1,4 +1,4 @@
-"""The gateway's client: answers with the version that answered."""
+"""The gateway's client, whose answers name the version that gave them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Listing:
     """The results of a batch of one.
 
     Attributes:
-        results: Best first.
-        version: Of the model.
-        took_ms: From the call to its response.
+        results: The results, best first.
+        version: The version of the model that answered.
+        took_ms: Milliseconds from the call to its response.
     """
 
     results: list[Result]
@@ -33,7 +33,7 @@ class VersionedClient(AsyncClient):
         """Makes a call of ``serving.client.calls`` that lists items for one row.
 
         Raises:
-            ServingError: When the server cannot be reached or refuses.
+            ServingError: If the server cannot be reached or refuses.
         """
 
         def read(response: Any) -> tuple[list[Result], int]:

@@ -1,4 +1,4 @@
-"""The command ``tandem web``. FastAPI is imported once the arguments are known to be right."""
+"""The command ``tandem web``, which imports FastAPI only after it has checked the arguments."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
-    # argparse would show the command as one that must be given.
+    # argparse by itself would show the subcommand as required.
     parser.usage = "%(prog)s [OPTION]...\n       %(prog)s keys {add,list,remove} ..."
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog=parser.prog)
     keys = commands.add_parser("keys", help="make, list and remove API keys", description="API keys.")
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Serves until it is told to stop.
 
     Raises:
-        DataError: When the arguments do not make a gateway.
+        DataError: If an argument is wrong.
     """
     if not 0 <= args.port <= 65535:
         raise DataError(f"--port must be between 0 and 65535. Got {args.port}.")
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def model_files_dir(args: argparse.Namespace) -> Path | None:
-    """Where the model's files are: as told, or where ``tandem serve`` takes its model from."""
+    """The directory of the model's versions: the given one, or the one that ``tandem serve`` would serve."""
     if args.model_dir:
         return Path(args.model_dir)
     if args.workdir:

@@ -1,4 +1,4 @@
-"""What can be set about the gateway."""
+"""The settings of the gateway."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from serving.client.tls import TlsConfig
 from serving.pushed_model import MODEL_NAME
 from serving.web.request_log import Pseudonyms
 
-# Of one key, or of one address without: a person who types, twice over.
+# The rate is for one key or, without keys, for one address. It is twice what a person who types can send.
 DEFAULT_RATE = "600/minute"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GatewayConfig:
-    """The gateway's settings. On a loopback address nothing is asked of anybody; elsewhere keys are.
+    """The gateway's settings. A gateway needs keys unless it listens on a loopback address.
 
     Attributes:
         server: ``HOST:PORT`` of the model server's gRPC port.
-        server_tls: How to encrypt the way there; by default not at all.
-        model_name: The name it serves the model under.
-        timeout_s: How long it may take over an answer.
-        model_dir: The directory of the model's versions, for examples and the items' columns; may be missing.
+        server_tls: The TLS settings for the model server; by default nothing is encrypted.
+        model_name: The name the model server serves the model under.
+        timeout_s: Seconds the model server may take for an answer.
+        model_dir: The directory of the model's versions, for examples and the items' columns; it may be
+            missing.
         host: The address to listen on.
-        keys: The file of keys; without one nobody needs a key.
-        allow_anonymous: Whether there may be no keys where others than this machine can reach the gateway.
-        rate: How many requests of one key, or of one address, are answered, such as ``"600/minute"``; by
-            default `DEFAULT_RATE`, and any number on a loopback address without keys.
-        pseudonyms: Stand in for identities in the log; by default by a key of this process.
+        keys: The file of keys; without a file nobody needs a key.
+        allow_anonymous: Whether a gateway that other machines can reach may have no keys.
+        rate: The most requests of one key, or of one address, such as ``"600/minute"``. The default is
+            `DEFAULT_RATE`, and no limit on a loopback address without keys.
+        pseudonyms: The pseudonyms that replace identities in the log; by default with a key of this process.
 
     Raises:
-        DataError: When others could reach the gateway without a key, or a value is wrong.
+        DataError: If others could reach the gateway without a key, or if a value is wrong.
     """
 
     server: str = "localhost:8500"
@@ -66,7 +67,7 @@ class GatewayConfig:
 
     @property
     def rate_limit(self) -> RateLimitItem | None:
-        """The rate as a limit; ``None`` for any number of requests."""
+        """The rate as a limit; ``None`` for no limit."""
         if self.rate is None and self.is_local and self.keys is None:
             return None
         try:
@@ -81,7 +82,7 @@ class GatewayConfig:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is of this machine only."""
+    """Whether a name or address is a loopback one, which only this machine can reach."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a failure is told: one sentence in JSON, with the HTTP status that fits it."""
+"""The error answers of the gateway: one sentence in JSON, with the HTTP status that fits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from serving.web.request_log import record_of
 
 _BUSY = "The model server cannot answer at the moment; try again shortly."
 _BROKEN = "The model server failed to answer; whoever runs the gateway finds the reason in its log."
-# By gRPC status: the server's own words may name machines that are nobody's business, so they go to the log.
+# Each gRPC status has an answer of ours. The server's own message may name internal machines, so only the log
+# has it.
 _ANSWERS = {
     "UNAVAILABLE": (503, _BUSY),
     "RESOURCE_EXHAUSTED": (503, _BUSY),
@@ -27,7 +28,7 @@ _ANSWERS = {
     "UNIMPLEMENTED": (501, "The model server cannot answer this kind of request."),
 }
 _REFUSED = ("INVALID_ARGUMENT", "OUT_OF_RANGE")
-# By pydantic's name of the mistake.
+# Each rule stands under pydantic's name of the mistake.
 _RULES = {
     "json_invalid": "must be JSON",
     "model_attributes_type": "must be a JSON object, sent as application/json",
@@ -50,12 +51,12 @@ _RULES = {
 
 
 def error_response(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """``{"error": sentence}``."""
+    """The answer ``{"error": sentence}``."""
     return JSONResponse({"error": sentence}, status, headers)
 
 
 async def answer_serving_error(request: Request, error: ServingError) -> JSONResponse:
-    """The model server did not answer, or refused."""
+    """Answers when the model server did not answer, or refused."""
     record_of(request.scope).line["error"] = f"{error.code}: {error}"
     if error.code in _REFUSED:
         return error_response(400, str(error))
@@ -64,11 +65,11 @@ async def answer_serving_error(request: Request, error: ServingError) -> JSONRes
 
 
 async def answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """The request is not of the form that the API describes."""
+    """Answers a request that does not have the form the API describes."""
     first = error.errors()[0]
-    # Of a body that is no JSON, the place is a position in it.
+    # If the body is no JSON, the place is a position in it, which says nothing to a caller.
     names = first["loc"][1:] if first["type"] != "json_invalid" else ()
-    # The name of an unknown field is the caller's own invention.
+    # The caller may have invented the name of the field, so it is made harmless and cut.
     place = ".".join(map(str, names)).encode("ascii", "backslashreplace").decode()[:100] or "The body"
     rule = _RULES.get(first["type"], "is not as the API describes it").format(**first.get("ctx", {}))
     got = _described(first.get("input"))
@@ -76,7 +77,7 @@ async def answer_invalid(request: Request, error: RequestValidationError) -> JSO
 
 
 def _described(value: object) -> str:
-    """A wrong value in a word or two, never a text itself: it may be long, private or not even encodable."""
+    """A wrong value in a word or two. A text is never shown: it may be long, private or not encodable."""
     if isinstance(value, bool | int | float | None):
         return json.dumps(value)
     if isinstance(value, str):
@@ -85,12 +86,12 @@ def _described(value: object) -> str:
 
 
 async def answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
-    """No such page, or not with this method."""
+    """Answers when there is no such page, or not with this method."""
     return error_response(error.status_code, f"{error.detail}.", dict(error.headers or {}))
 
 
 async def answer_bug(request: Request, error: Exception) -> JSONResponse:
-    """Whatever else goes wrong; the server logs the traceback."""
+    """Answers any other failure; the server logs the traceback."""
     return error_response(500, "The gateway failed by a fault of its own; its log has the reason.")
 
 

@@ -1,4 +1,4 @@
-"""What every request and every answer goes through: a bound on the body, and headers for browsers."""
+"""The safety layers of the gateway: a bound on each request's body, and headers that restrict browsers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.web.errors import error_response
 
-# A thousand item ids fit in with room to spare.
+# A thousand item ids take far less than this.
 MAX_BODY_BYTES = 256 * 1024
 _BODY_TIMEOUT_S = 10.0
 
@@ -26,7 +26,7 @@ _HEADERS = {
 
 
 class SafeHeaders:
-    """Adds the headers that keep a browser from doing what the page does not need."""
+    """Adds headers that forbid a browser everything the page does not need."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,7 +36,8 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
-                # Answers are of one person; the page's files change with the gateway's version.
+                # An answer belongs to one person, so it is not stored. The page's files may be, but they
+                # change with the gateway's version.
                 headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
             await send(message)
 
@@ -44,7 +45,7 @@ class SafeHeaders:
 
 
 class BoundedBody:
-    """Reads a request's body before anything else does, and refuses one that is too large or too slow."""
+    """Reads the whole body of a request first, and refuses a body that is too large or too slow."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -75,7 +76,7 @@ class BoundedBody:
 
 
 async def _read(headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body; ``None`` when it is too large."""
+    """The whole body; ``None`` if it is too large."""
     declared = headers.get("content-length", "0")
     if len(declared) > len(str(MAX_BODY_BYTES)) or int(declared) > MAX_BODY_BYTES:
         return None

@@ -1,7 +1,7 @@
-"""API keys: who may ask the gateway. The file knows their hashes only.
+"""The API keys of the gateway, kept in a file that holds only their hashes.
 
-A key is 256 random bits, so nobody finds it by guessing, and what slow or salted hashes are for, guessable
-secrets and tables of their hashes, does not arise: SHA-256 is enough, and costs a request microseconds.
+A key is 256 random bits, so nobody can guess it. Slow or salted hashes protect secrets that can be guessed,
+and are not needed here: SHA-256 is enough, and costs a request microseconds.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class StoredKey:
     """One line of the file.
 
     Attributes:
-        name: Whose it is; what the log says.
-        created: The day it was made, ISO 8601.
-        sha256: Hash of the key, in hexadecimal.
+        name: The name of the key's owner, which the log shows.
+        created: The day the key was made, ISO 8601.
+        sha256: The hash of the key, in hexadecimal.
     """
 
     name: str
@@ -42,13 +42,13 @@ class StoredKey:
 
 
 class KeyFile:
-    """The keys in a file, one JSON object a line; a change counts from the next request on.
+    """The keys in a file with one JSON object a line. A change of the file counts from the next request on.
 
     Args:
-        path: Where; read at once.
+        path: The file, which is read at once.
 
     Raises:
-        DataError: When the file is missing or is not one of keys.
+        DataError: If the file is missing, or if it is not a file of keys.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,18 +57,18 @@ class KeyFile:
         self._keys = read_keys(path)
 
     def name_of(self, key: str) -> str | None:
-        """Whose the key is; ``None`` when it is nobody's."""
+        """The name of the key's owner; ``None`` if the key is unknown."""
         self._refresh()
         found = None
         presented = _hash(key)
-        # Every one is compared, in constant time: how long it takes says nothing.
+        # Every key is compared, each in constant time, so the time that it takes tells nothing.
         for stored in self._keys:
             if hmac.compare_digest(stored.sha256, presented):
                 found = stored.name
         return found
 
     def _refresh(self) -> None:
-        """Reads the file again when it has changed; one that cannot be read any more lets nobody in."""
+        """Reads the file again if it has changed. A file that can no longer be read lets nobody in."""
         try:
             stamp = _stamp(self.path)
             if stamp != self._stamp:
@@ -79,10 +79,10 @@ class KeyFile:
 
 
 def add_key(path: Path, name: str) -> str:
-    """Makes a key, stores its hash and gives the key, which nothing else remembers.
+    """Makes a key, stores its hash, and returns the key, which is stored nowhere.
 
     Raises:
-        DataError: When the name is not one or is taken.
+        DataError: If the name is malformed or taken.
     """
     if not _NAME.fullmatch(name):
         raise DataError(
@@ -102,7 +102,7 @@ def remove_key(path: Path, name: str) -> None:
     """Takes a key out of the file.
 
     Raises:
-        DataError: When there is none of that name.
+        DataError: If there is no key of that name.
     """
     keys = read_keys(path)
     kept = [stored for stored in keys if stored.name != name]
@@ -115,7 +115,7 @@ def read_keys(path: Path) -> list[StoredKey]:
     """The keys of a file.
 
     Raises:
-        DataError: When the file is missing or is not one of keys.
+        DataError: If the file is missing, or if it is not a file of keys.
     """
     _stamp(path)
     keys = []
@@ -134,7 +134,7 @@ def read_keys(path: Path) -> list[StoredKey]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when the file is replaced."""
+    """The time and the inode of the file, which change when it is replaced."""
     try:
         status = path.stat()
     except OSError as error:
@@ -146,7 +146,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _write(path: Path, keys: Iterable[StoredKey]) -> None:
-    """Replaces the file at once; a new one is readable by its owner only, another keeps its mode."""
+    """Replaces the file in one step. A new file is readable by its owner only; an old one keeps its mode."""
     lines = "".join(json.dumps(dataclasses.asdict(key)) + "\n" for key in keys)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,4 +1,4 @@
-"""What lies beside a model on disk and helps people: examples of questions, and the columns of its items."""
+"""The files beside a model that help people: examples of questions, and the columns of its items."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _EXAMPLES_FILE = "examples.json"
 
 
 class ModelFiles:
-    """The files of a model's versions; threads may share it. What is not there is empty.
+    """The files of a model's versions. Threads may share it, and a missing file counts as empty.
 
     Args:
-        model_dir: The directory of the versions; ``None`` when there is none on this machine.
+        model_dir: The directory of the versions; ``None`` if there is none on this machine.
     """
 
     def __init__(self, model_dir: Path | None) -> None:
@@ -32,12 +32,12 @@ class ModelFiles:
         self._catalogue: Catalogue | None = None
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes the catalogue if one is open."""
         if self._catalogue:
             self._catalogue.close()
 
     def examples(self) -> Examples:
-        """The questions that the newest version brings."""
+        """The example questions of the newest version."""
         if self._model_dir is None:
             return Examples()
         try:

@@ -1,4 +1,4 @@
-"""One JSON line a request, from which nobody learns who asked or what for."""
+"""The request log, one JSON line a request, which does not tell who asked or for what."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from typing import Any, TextIO
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _RECORD = "record"
-# Ours are short; of others' inventions the beginning is enough.
+# Our own paths are short. Of a path that a caller invented, the beginning is enough.
 _MAX_PATH = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pseudonyms:
-    """Keyed hashes in the place of identities: the same for the same one, and without the key nobody's.
+    """Keyed hashes that replace identities. An identity always has the same hash, and nobody without the key
+    can tell whose it is.
 
-    A plain hash would not do: whoever has the list of customers could hash them all.
+    A plain hash would not do, because anybody with a list of the customers could hash them all.
 
     Attributes:
         key: At least 16 bytes. Another key gives other pseudonyms.
@@ -32,11 +33,11 @@ class Pseudonyms:
 
     @classmethod
     def of_this_process(cls) -> Pseudonyms:
-        """By a key that nobody knows and that ends with the process."""
+        """Pseudonyms with a random key, which is lost when the process ends."""
         return cls(key=secrets.token_bytes(32))
 
     def of(self, identity: str) -> str:
-        """16 hexadecimal digits of HMAC-SHA256; empty for an empty identity."""
+        """The pseudonym: 16 hexadecimal digits of HMAC-SHA256, or empty for an empty identity."""
         if not identity:
             return ""
         return hmac.new(self.key, identity.encode(), hashlib.sha256).hexdigest()[:16]
@@ -44,18 +45,18 @@ class Pseudonyms:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """A request under way.
+    """The record of a request that is being answered.
 
     Attributes:
-        started: When it arrived, by ``time.perf_counter``.
-        line: What the log will say of it; whoever learns something adds it.
+        started: The time of its arrival, by ``time.perf_counter``.
+        line: Its line of the log so far; each layer adds the fields it knows.
     """
 
     started: float
     line: dict[str, Any]
 
     def took_ms(self) -> float:
-        """Milliseconds since it arrived."""
+        """The milliseconds since the request arrived."""
         return round((time.perf_counter() - self.started) * 1000, 2)
 
 
@@ -66,12 +67,12 @@ def record_of(scope: Scope) -> Record:
 
 
 class RequestLog:
-    """Writes a line when a request is answered, with what those inside have added to its `Record`.
+    """Writes one line when a request has been answered, with the fields that the inner layers added.
 
     Args:
-        app: Answers the request.
-        stream: Where to.
-        pseudonyms: For the address.
+        app: The application that answers the request.
+        stream: The stream to write to.
+        pseudonyms: The pseudonyms that replace addresses.
     """
 
     def __init__(self, app: ASGIApp, *, stream: TextIO, pseudonyms: Pseudonyms) -> None:
@@ -81,7 +82,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # Of somebody who leaves before the answer there is no status.
+        # The status stays None if the caller leaves before the answer.
         line: dict[str, Any] = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
             "method": scope["method"],

@@ -1,4 +1,4 @@
-"""What the JSON API takes and gives."""
+"""The requests and answers of the JSON API."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class _Request(BaseModel):
 
 class _Asker(_Request):
     user_id: UserId = Field(
-        "", description="Who asks; an id the model does not know is answered like nobody's."
+        "", description="The user who asks; an id the model does not know is answered without a user."
     )
     history: list[ItemId] = Field(
         [],
         max_length=MAX_HISTORY,
-        description="Items they chose, the latest first; wins over what the model remembers of the user.",
+        description="The items they chose, the latest first; replaces what the model remembers of the user.",
     )
 
 
 class _Listed(_Request):
-    k: int = Field(10, ge=1, le=MAX_RESULTS, description="How many results at most.")
+    k: int = Field(10, ge=1, le=MAX_RESULTS, description="The most results to answer with.")
     exclude: list[ItemId] = Field(
         [], max_length=MAX_HISTORY, description="Items that must not be in the answer."
     )
     filters: list[Filter] = Field(
         [],
         max_length=100,
-        description='"column=value"; values of one column are alternatives, columns must all hold.',
+        description='"column=value"; an item must match one of the values given for each column.',
     )
 
 
@@ -52,30 +52,30 @@ class SearchRequest(_Asker, _Listed):
 
 
 class RecommendRequest(_Asker, _Listed):
-    """Somebody to recommend items to; of nobody in particular, what is popular."""
+    """A user or a history to recommend items for; without either, popular items are recommended."""
 
     exclude_seen: bool = Field(True, description="Leave out the items of the history.")
 
 
 class SimilarRequest(_Listed):
-    """An item to find others like."""
+    """An item to find similar items for."""
 
     item_id: ItemId
 
 
 class RankRequest(_Asker):
-    """The caller's own candidates, to be ordered."""
+    """The caller's own candidates, which are put in order."""
 
     candidates: list[ItemId] = Field(min_length=1, max_length=MAX_RESULTS)
     query: Text = ""
 
 
 class Part(BaseModel):
-    """What one part of the model says of an item."""
+    """The score that one part of the model gives an item."""
 
     score: float
     share: float | None = Field(
-        description="Of what speaks for the item, from 0 to 1; null when nothing does."
+        description="The share of the sum of the positive scores, from 0 to 1; null if no score is positive."
     )
 
 
@@ -86,7 +86,7 @@ class Item(BaseModel):
     item_id: str
     title: str
     score: float | None = Field(
-        description="Comparable within one answer; null when the catalogue has no such item."
+        description="Can be compared within one answer; null if the catalogue has no such item."
     )
     parts: dict[PartName, Part]
     brought_by: Literal["text", "behaviour", "both"] | None
@@ -94,19 +94,19 @@ class Item(BaseModel):
 
 
 class ModelVersion(BaseModel):
-    """What answered."""
+    """The model and the version that answered."""
 
     name: str
     version: int
 
 
 class Answer(BaseModel):
-    """Results, best first; fewer than asked for when no more items are allowed."""
+    """The results, best first; fewer than asked for if no more items are allowed."""
 
     results: list[Item]
     model: ModelVersion
-    took_ms: float = Field(description="From the request's arrival at the gateway.")
-    model_ms: float = Field(description="Of that, what the model server took.")
+    took_ms: float = Field(description="Milliseconds since the request arrived at the gateway.")
+    model_ms: float = Field(description="The part of it that the model server took, in milliseconds.")
 
 
 class VersionState(BaseModel):
@@ -118,7 +118,7 @@ class VersionState(BaseModel):
 
 
 class Status(BaseModel):
-    """What the model server says of itself."""
+    """The state of the model server."""
 
     model: str
     ready: bool
@@ -133,14 +133,14 @@ class NamedItem(BaseModel):
 
 
 class ExampleUser(BaseModel):
-    """Somebody the model knows, with the latest items of their history."""
+    """A user the model knows, with the latest items of their history."""
 
     user_id: str
     history: list[NamedItem]
 
 
 class Examples(BaseModel):
-    """What can be asked of this model; empty when the gateway does not have its files."""
+    """Examples of what this model can be asked; empty if the gateway does not have the model's files."""
 
     queries: list[str] = []
     users: list[ExampleUser] = []
@@ -148,12 +148,12 @@ class Examples(BaseModel):
 
 
 class Health(BaseModel):
-    """What a probe is told."""
+    """The answer to a probe."""
 
     status: Literal["ok", "not ready"]
 
 
 class ErrorAnswer(BaseModel):
-    """Why there is no answer."""
+    """The reason why there is no answer."""
 
     error: str = Field(description="One sentence.")

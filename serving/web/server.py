@@ -1,4 +1,4 @@
-"""Runs the gateway until it is told to stop."""
+"""The HTTP server of the gateway, which runs until it is told to stop."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from dataset.errors import DataError
 from serving.web.app import create_app
 from serving.web.config import GatewayConfig
 
-# Longer than the slowest answer.
+# The slowest answer takes less than this.
 _DRAIN_S = 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HttpConfig:
-    """How the gateway speaks HTTP.
+    """The HTTP settings of the gateway.
 
     Attributes:
-        port: To listen on; 0 takes a free one.
-        tls_certificate: PEM file, with its chain; without one HTTP is plain.
-        tls_key: PEM file of its key.
-        trusted_proxies: Addresses and networks whose word on the caller's address is taken.
+        port: The port to listen on; 0 takes a free one.
+        tls_certificate: PEM file of the certificate with its chain; without one the gateway speaks plain
+            HTTP.
+        tls_key: PEM file of the certificate's key.
+        trusted_proxies: Addresses and networks of the proxies that are believed about the caller's address.
     """
 
     port: int = 8080
@@ -37,10 +38,10 @@ class HttpConfig:
 
 
 def serve(config: GatewayConfig, http: HttpConfig) -> None:
-    """Serves until SIGTERM or SIGINT, then answers what is under way and returns.
+    """Serves until SIGTERM or SIGINT, then finishes the open requests and returns.
 
     Raises:
-        DataError: When the port is not to be had, or a file is not what it should be.
+        DataError: If the port is taken or not allowed, or if a file is not what it should be.
     """
     try:
         app = create_app(config)
@@ -49,11 +50,11 @@ def serve(config: GatewayConfig, http: HttpConfig) -> None:
     settings = uvicorn.Config(
         app,
         access_log=False,
-        # Its own set-up closes the handlers of everybody else in the process.
+        # uvicorn's own log set-up would close the log handlers of everybody else in the process.
         log_config=None,
         log_level="warning",
         server_header=False,
-        # uvicorn would otherwise believe whatever connects from this machine.
+        # Otherwise uvicorn would believe every proxy on this machine.
         proxy_headers=bool(http.trusted_proxies),
         forwarded_allow_ips=list(http.trusted_proxies),
         timeout_graceful_shutdown=_DRAIN_S,
@@ -70,8 +71,8 @@ def serve(config: GatewayConfig, http: HttpConfig) -> None:
         ) from error
     listening = _listen(config.host, http.port)
     server = uvicorn.Server(settings)
-    # uvicorn has a handler of its own for as long as it serves. This one is for a signal before that, and for
-    # the same signal once more, which uvicorn raises when it has drained.
+    # uvicorn has its own handler while it serves. This handler catches a signal before that time, and the
+    # same signal again, which uvicorn raises once it has drained.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     _announce(config, http, listening.getsockname()[1])
     asyncio.run(server.serve(sockets=[listening]))
@@ -82,7 +83,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        # Python's own words go on after the system's, in brackets.
+        # Python appends text of its own to the system's, in brackets.
         reason = (error.strerror or str(error)).partition(" (")[0]
         raise DataError(
             f"--host and --port must be an address of this machine and free. Got {host} and {port}: {reason}."

@@ -1,5 +1,4 @@
-"""The recorder of the ops that each stock TF Serving links, as the wheels of its TensorFlow and TF-Text have
-them.
+"""The recorder of the ops that each stock TF Serving links, read from the wheels of its libraries.
 
     python -m serving.compatibility.stock_ops.record
 
