@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 
 
 def critical_path(durations: Mapping[str, float], upstream: Mapping[str, Sequence[str]]) -> list[str]:
@@ -36,8 +37,6 @@ def critical_path(durations: Mapping[str, float], upstream: Mapping[str, Sequenc
 
 def upstream_nodes(dataset: str, workdir: Path) -> dict[str, list[str]]:
     """The graph of a dataset's pipeline, in the order the local runner takes it."""
-    # TensorFlow Recommenders refuses Keras 3 as tf.keras.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     from dataset.manifest import load_manifest
     from pipeline.config import Config
     from pipeline.local import locations_in

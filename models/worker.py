@@ -12,6 +12,8 @@ import os
 import types
 from typing import Any
 
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
+
 ARGUMENTS_FILE = "arguments.json"
 
 
@@ -30,8 +32,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Joins a Trainer that waits for further workers.")
     parser.add_argument("arguments", help=f"{ARGUMENTS_FILE} in the Trainer's model_run folder")
     path = parser.parse_args().arguments
-    # TensorFlow Recommenders refuses Keras 3 as tf.keras.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow as tf
 
     from models.training import run_fn

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
+
 from dataset.errors import DataError
 from dataset.manifest import SCHEMAS_FOLDER, Manifest
 from pipeline.config import Config, load_config
@@ -155,7 +157,6 @@ def logged_to(workdir: Path) -> Iterator[None]:
     import warnings
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     folder = workdir / "logs"
     folder.mkdir(exist_ok=True)
     log = (folder / time.strftime("%Y%m%d-%H%M%S.log")).open("a", encoding="utf-8")

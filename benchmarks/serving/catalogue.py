@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 
 import numpy as np
 import tensorflow as tf

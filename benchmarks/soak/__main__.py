@@ -21,8 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 
 from benchmarks.machine import machine
 from benchmarks.serving.load import make_asks

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
+
 from dataset.errors import DataError
 from pipeline.cli import kubeflow as kubeflow_commands
 from pipeline.cli.commands import add_command, add_debug
@@ -52,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 if all went well, 1 for a bug of ours, 2 for a mistake that standard error names, 3
         for a model that did not pass its gates, 130 if interrupted.
     """
-    # TensorFlow Recommenders needs Keras 2 as tf.keras. TensorFlow reads this variable only once.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     arguments = _parser().parse_args(argv)
     try:
         code = int(arguments.func(arguments))
