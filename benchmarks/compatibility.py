@@ -1,14 +1,14 @@
-"""Loads a pushed model with the TensorFlow of every stock TF Serving, asks it, and compares the answers.
+"""The comparison of a pushed model's answers under the TensorFlow of every stock TF Serving.
 
     python -m benchmarks.compatibility runs/online_retail
 
-For each version the wheels of TensorFlow and TF-Text are unpacked into a temporary folder (2 GB, removed
-again), the model is loaded by the function that TF Serving itself calls, and one request of two rows is sent
-to every signature. The answers must be those of the TensorFlow installed here: the same items in the same
-order, and numbers within a relative 1e-4. Takes five to ten minutes on two cores.
+For each version it unpacks the wheels of TensorFlow and TF-Text into a temporary folder (2 GB, removed
+again). It loads the model by the function that TF Serving itself calls, and sends one request of two rows to
+every signature. The answers must equal those of the TensorFlow installed here: the same items in the same
+order, and numbers within a relative 1e-4. It takes five to ten minutes on two cores.
 
-TF Serving up to 2.19 links TF-Text 2.12.1, whose wheel loads only into TensorFlow 2.12. So the tokeniser of
-those servers is tried there, in the first row; the rows of 2.16 to 2.19 use the TF-Text of their own
+TF Serving up to 2.19 links TF-Text 2.12.1, whose wheel loads only into TensorFlow 2.12. So the first row
+tries the tokeniser of those servers in that TensorFlow. The rows of 2.16 to 2.19 use the TF-Text of their own
 TensorFlow.
 """
 
@@ -35,7 +35,7 @@ from serving.compatibility.doctor import find_version
 from serving.compatibility.stock_ops.wheels import unpacked
 from serving.servable.warmup_requests import example_inputs
 
-# TensorFlow, a TF-Text that loads into it, and the TF Serving they stand for.
+# Each case is a TensorFlow, a TF-Text that loads into it, and the TF Serving that they stand for.
 CASES = (
     ("2.12.1", "2.12.1", "the TF-Text of 2.16 to 2.19"),
     ("2.16.1", "2.16.1", "2.16"),
@@ -53,11 +53,11 @@ _INSTALLED = Path(tf.__file__).parent.parent
 
 
 def outcomes(folder: Path) -> Iterator[tuple[str, ...]]:
-    """A row of the table per case.
+    """Yields a row of the table for each case.
 
     Raises:
-        DataError: The model lacks the examples to ask it with.
-        RuntimeError: The TensorFlow installed here cannot load the model.
+        DataError: If the model lacks the examples to ask it with.
+        RuntimeError: If the TensorFlow installed here cannot load the model.
     """
     requests = _requests(folder)
     expected = _ask(_INSTALLED, folder, requests)
@@ -66,7 +66,7 @@ def outcomes(folder: Path) -> Iterator[tuple[str, ...]]:
     loading = check_compatibility(folder).versions
     for tensorflow, text, server in CASES:
         print(f"TensorFlow {tensorflow} with TF-Text {text} …", file=sys.stderr)
-        # Not tensorflow-cpu: that of 2.19 lacks a symbol that TF-Text asks for.
+        # This is not tensorflow-cpu, because tensorflow-cpu 2.19 lacks a symbol that TF-Text needs.
         with unpacked(f"tensorflow=={tensorflow}", f"tensorflow-text=={text}") as wheels:
             answered = _ask(wheels, folder, requests)
         doctor = "" if " " in server else "yes" if server in loading else "no"
@@ -79,7 +79,7 @@ def outcomes(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _requests(folder: Path) -> dict[str, Any]:
-    """What to feed and fetch, by signature, in the names of the graph's own tensors."""
+    """The tensors to feed and to fetch, by signature and by their names in the graph."""
     try:
         examples = json.loads((folder / "assets.extra" / "examples.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def _ask(wheels: Path, folder: Path, requests: dict[str, Any]) -> dict[str, Any]
 
 
 def _compare(expected: dict[str, Any], answered: dict[str, Any]) -> tuple[int, float]:
-    """How many signatures answer the same, and the largest difference of a number."""
+    """The number of signatures with the same answer, and the largest difference of a number."""
     same, largest = 0, 0.0
     for signature, outputs in expected.items():
         is_same = True

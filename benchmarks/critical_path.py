@@ -1,7 +1,8 @@
-"""What running independent nodes at once could save: ``python -m benchmarks.critical_path WORKDIR DATASET``.
+"""The critical path of a pipeline: ``python -m benchmarks.critical_path WORKDIR DATASET``.
 
-Reads how long each node of the last runs took, and prints the longest chain of nodes that wait for each other
-beside the sum of all. The difference is the most that any number of machines could save.
+It is the longest chain of nodes that wait for each other, in the times that the last runs took. The command
+prints it beside the sum of all nodes. The difference is the most that running independent nodes at once could
+save, on any number of machines.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ def critical_path(durations: Mapping[str, float], upstream: Mapping[str, Sequenc
     """The chain of nodes that takes longest, first node first.
 
     Args:
-        durations: Seconds by node.
-        upstream: The nodes each one waits for; every node comes after those it waits for.
+        durations: The seconds of each node.
+        upstream: The nodes that each node waits for. A node must come after those it waits for.
     """
     ends: dict[str, float] = {}
     before: dict[str, str] = {}
@@ -36,7 +37,7 @@ def critical_path(durations: Mapping[str, float], upstream: Mapping[str, Sequenc
 
 
 def upstream_nodes(dataset: str, workdir: Path) -> dict[str, list[str]]:
-    """The graph of a dataset's pipeline, in the order the local runner takes it."""
+    """The graph of a dataset's pipeline, in the order in which the local runner runs it."""
     from dataset.manifest import load_manifest
     from pipeline.config import Config
     from pipeline.local import locations_in

@@ -1,10 +1,10 @@
-"""Throughput and memory of the data nodes on a set repeated N times.
+"""The benchmark of the data nodes, their throughput and memory, on a set repeated N times.
 
 ``python -m benchmarks.data_nodes FOLDER``.
 
-Copy k of the set has users and items of its own (``ID~k``) and the same times, so that a log of N times the
-size has N times the users, items and baskets. Every process that Beam starts gets the limit from the kernel:
-past it the allocation fails, and the run with it.
+Copy k of the set has users and items of its own (``ID~k``) and the same times. So a log of N times the size
+has N times the users, items and baskets. The kernel limits the memory of every process that Beam starts. An
+allocation past the limit fails, and the run fails with it.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _POLL_S = 0.05
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a node took.
+    """The cost of one node.
 
     Attributes:
-        seconds: Wall time.
-        cpu_seconds: Of the runner and of all workers.
-        runner_gb: Peak resident memory of this process, which holds the runner, in 1e9 bytes.
-        worker_gb: The same of the largest process that Beam started; 0 if there was none.
+        seconds: The wall time.
+        cpu_seconds: The processor time of the runner and of all workers.
+        runner_gb: The peak resident memory of this process, which holds the runner, in 1e9 bytes.
+        worker_gb: The peak resident memory of the largest process that Beam started; 0 if there was none.
     """
 
     seconds: float
@@ -59,10 +59,11 @@ def measure(work: Callable[[], None], limit_gb: float) -> Cost:
     """Runs `work` and watches this process and the ones it starts.
 
     Args:
-        work: What to run.
-        limit_gb: Private writable memory (the kernel's ``RLIMIT_DATA``) allowed to each started process.
+        work: The function to run.
+        limit_gb: The private writable memory (the kernel's ``RLIMIT_DATA``) that each started process may
+            have.
     """
-    # The kernel keeps the peak of a process's whole life; 5 starts it anew.
+    # The kernel keeps the peak of a process's whole life. Writing 5 resets it.
     Path("/proc/self/clear_refs").write_text("5")
     limit = int(limit_gb * 1e9)
     peaks: dict[int, float] = {}
@@ -75,12 +76,12 @@ def measure(work: Callable[[], None], limit_gb: float) -> Cost:
                 try:
                     if child.pid not in peaks:
                         resource.prlimit(child.pid, resource.RLIMIT_DATA, (limit, limit))
-                    # Of one that has ended and is not yet reaped the kernel says nothing.
+                    # The kernel reports no memory for a process that has ended and is not reaped yet.
                     peaks[child.pid] = max(peaks.get(child.pid, 0.0), _peak_gb(child.pid))
                     times = child.cpu_times()
                     cpu[child.pid] = times.user + times.system
                 except (psutil.Error, OSError):
-                    # It ended between the listing and the look.
+                    # The process ended between the listing and the look.
                     continue
 
     watcher = threading.Thread(target=watch)
@@ -111,11 +112,11 @@ def repeat(manifest: Manifest, folder: Path, times: int) -> Manifest:
 
     Args:
         manifest: A data set with items and events.
-        folder: Where; what is there is taken for the same set, written before.
-        times: How many copies.
+        folder: The folder to write. Files that are there count as this set, written by an earlier call.
+        times: The number of copies.
 
     Raises:
-        DataError: There is no table of events.
+        DataError: If there is no table of events.
     """
     if manifest.events is None:
         raise DataError(f"{manifest.name} must have a table of events to be repeated.")
@@ -143,7 +144,7 @@ def _copies(path: str, table: Any, ids: list[str], copy: int) -> Iterator[pa.Rec
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             for name in ids:
                 columns[name] = _suffixed(columns[name], f"~{copy}")
-            # Equal texts would be encoded once.
+            # The texts must differ, because equal texts would be encoded only once.
             for name in getattr(table, "text", ())[:1]:
                 columns[name] = _suffixed(columns[name], f" {copy}")
             batch = pa.record_batch(columns)
@@ -167,10 +168,10 @@ class Nodes:
     Args:
         manifest: The data set.
         args: Beam's flags.
-        folder: Where the artifacts go.
+        folder: The folder for the artifacts.
     """
 
-    def __init__(self, manifest: Manifest, args: list[str], folder: Path):
+    def __init__(self, manifest: Manifest, args: list[str], folder: Path) -> None:
         from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
         from tfx.types import standard_artifacts
 
@@ -190,7 +191,7 @@ class Nodes:
         Executor(self._context).Do({}, outputs, component.exec_properties | {"span": 0, "version": None})
 
     def interaction_builder(self) -> None:
-        """Joins what `example_gen` wrote."""
+        """Joins the tables that `example_gen` wrote."""
         from tfx.types import standard_artifacts
 
         from components.artifacts import InteractionSummary
@@ -207,7 +208,7 @@ class Nodes:
         )
 
     def analyse_items(self) -> None:
-        """Stands in for Transform: writes what it finds in the items, for `transform_applier` to apply."""
+        """Analyses the items in place of Transform, and writes the result for `transform_applier`."""
         import apache_beam as beam
         import tensorflow as tf
         import tensorflow_transform.beam as tft_beam
@@ -241,7 +242,7 @@ class Nodes:
         metadata_io.write_metadata(raw, str(self._folder / "graph" / "metadata"))
 
     def transform_applier(self) -> None:
-        """Transforms the items by what `analyse_items` wrote."""
+        """Transforms the items with the result of `analyse_items`."""
         from tfx.types import standard_artifacts
 
         from components.transform_applier import TransformApplier
@@ -255,7 +256,7 @@ class Nodes:
         )
 
     def text_embedder(self) -> None:
-        """Encodes what `transform_applier` wrote, or finds the vectors in the cache of an earlier call."""
+        """Encodes the items that `transform_applier` wrote, or finds their vectors in the cache."""
         from tfx.types import standard_artifacts
 
         from components.artifacts import TextEmbeddings

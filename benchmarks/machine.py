@@ -1,4 +1,4 @@
-"""Where a benchmark ran."""
+"""The machine that a benchmark runs on, in words."""
 
 from __future__ import annotations
 

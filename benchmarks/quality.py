@@ -1,7 +1,7 @@
-"""Trains on data sets and prints what the report says: ``python -m benchmarks.quality FOLDER...``.
+"""The benchmark of the trained models on data sets: ``python -m benchmarks.quality FOLDER...``.
 
-A folder has a ``dataset.toml``, or the name of a manifest in ``benchmarks/manifests``. Nothing is chosen on a
-test split: epochs and the ranker are chosen on validation; only the report looks at the test window.
+A folder has a ``dataset.toml``, or the name of a manifest in ``benchmarks/manifests``. The test split chooses
+nothing: the epochs and the ranker are chosen on validation, and only the report looks at the test window.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Loads a SavedModel as TensorFlow Serving does, with the TensorFlow of unpacked wheels, and asks it.
+"""A loader of SavedModels that works as TensorFlow Serving does, with the TensorFlow of unpacked wheels.
 
     python -m benchmarks.stock_loader WHEELS MODEL REQUESTS
 
 The C library's ``TF_LoadSessionFromSavedModel`` is the function ``LoadSavedModel`` that TensorFlow Serving
-calls, so what it refuses a server refuses, in the same words. Prints one JSON document, ``{"answers": …}`` or
-``{"error": …}``. A process of its own, because a process can hold one TensorFlow.
+calls. So a server refuses the same models with the same messages. The command prints one JSON document,
+``{"answers": …}`` or ``{"error": …}``. It is a process of its own, because a process can hold only one
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TYPES: dict[int, Any] = {1: ctypes.c_float, 3: ctypes.c_int32, 9: ctypes.c_int6
 
 
 class _Output(ctypes.Structure):
-    """``TF_Output``: one of the tensors that an operation gives."""
+    """``TF_Output``, one of the tensors that an operation outputs."""
 
     _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
 
@@ -33,11 +34,11 @@ class StockModel:
     """A model that is loaded for serving.
 
     Args:
-        wheels: Where tensorflow-cpu and tensorflow-text are unpacked.
+        wheels: The folder where tensorflow-cpu and tensorflow-text are unpacked.
         folder: The SavedModel.
 
     Raises:
-        RuntimeError: It cannot be loaded; in TensorFlow's words.
+        RuntimeError: If the model cannot be loaded; the text is TensorFlow's message.
     """
 
     def __init__(self, wheels: Path, folder: Path) -> None:
@@ -59,11 +60,12 @@ class StockModel:
         """Runs the graph once.
 
         Args:
-            inputs: By the tensor's name in the graph its ``dtype`` as a number, ``shape``, flat ``values``.
-            outputs: Tensors' names in the graph, by the name they shall have in the answer.
+            inputs: The ``dtype`` as a number, the ``shape`` and the flat ``values`` of each tensor, by its
+                name in the graph.
+            outputs: The names of the tensors in the graph, by their names in the answer.
 
         Returns:
-            ``shape`` and flat ``values`` of each output.
+            The ``shape`` and flat ``values`` of each output.
         """
         functions = self._library.functions
         fed = (_Output * len(inputs))(*map(self._output, inputs))

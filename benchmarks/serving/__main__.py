@@ -1,9 +1,10 @@
-"""Latency and throughput of serving: ``python -m benchmarks.serving MODEL_DIR``.
+"""The benchmark of serving, its latency and throughput: ``python -m benchmarks.serving MODEL_DIR``.
 
-The embedded server, started as ``tandem serve`` starts it, is asked by closed-loop clients over loopback: on
-the pushed model, and on models over synthetic catalogues. In the same minutes so is a peer (ONNX Runtime with
-the same encoder, faiss over the same vectors, gRPC; see ``benchmarks.serving.peer``). The SavedModel alone is
-called inside one process. Further requirements are in ``requirements/benchmarks.in``.
+Closed-loop clients ask the embedded server over loopback. The server is started as ``tandem serve`` starts
+it, with the pushed model and with models over synthetic catalogues. In the same minutes the clients ask a
+peer (ONNX Runtime with the same encoder, faiss over the same vectors, gRPC; see ``benchmarks.serving.peer``).
+The SavedModel is also called alone, inside one process. Further requirements are in
+``requirements/benchmarks.in``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from serving.pushed_model import newest_version_dir
 SAMPLE = "sample"
 _REQUIRED = ("faiss", "onnx", "onnxruntime", "tokenizers")
 _ROUNDS = 2
-# A version of a million items is read from disk and warmed up.
+# A version of a million items takes long to read from disk and to warm up.
 _START_TIMEOUT_S = 900.0
 _FLAGS = (
     "--enable_batching=true",
@@ -51,15 +52,15 @@ def measure_catalogue(
     numbers_of_clients: Sequence[int],
     seconds: float,
 ) -> CatalogueResult:
-    """Everything about one catalogue.
+    """Measures everything about one catalogue.
 
     Args:
-        name: What the tables call it.
-        model_dir: Where its versions are.
-        folder: Where ``benchmarks.serving.catalogue`` wrote it.
-        clients: Who asks.
-        numbers_of_clients: How many ask at once, one measurement each.
-        seconds: Of each measurement.
+        name: The catalogue's name in the tables.
+        model_dir: The directory of its model's versions.
+        folder: The folder that ``benchmarks.serving.catalogue`` wrote.
+        clients: The clients that ask.
+        numbers_of_clients: The numbers of clients that ask at once, one measurement each.
+        seconds: The seconds of each measurement.
     """
     version_dir = newest_version_dir(model_dir)
     asks = make_asks(version_dir, read_ids(folder))
@@ -86,7 +87,7 @@ def _in_turns(
     count: int,
     seconds: float,
 ) -> dict[str, Measured]:
-    """Both systems, a round each in turn, so that what else the machine does falls on both."""
+    """Measures both systems in turn, round by round, so that other work on the machine slows both."""
     rounds: dict[str, list[Measured]] = {system: [] for system in addresses}
     for _ in range(_ROUNDS):
         for system, address in addresses.items():
@@ -100,7 +101,7 @@ def _in_turns(
 
 @contextlib.contextmanager
 def _peer(folder: Path) -> Iterator[str]:
-    """The peer in a process of its own, for as long as the ``with`` block lasts: gives its address."""
+    """Runs the peer in a process of its own while the ``with`` block lasts, and yields its address."""
     arguments = [resolve_encoder(DEFAULT_ENCODER), str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.serving.peer", *arguments], stdout=subprocess.PIPE, text=True
@@ -125,7 +126,7 @@ def _run(module: str, *arguments: object) -> str:
     """The standard output of a module run in a process of its own.
 
     Raises:
-        RuntimeError: When it fails, with its last words.
+        RuntimeError: If the module fails; the text has its last words.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
@@ -140,9 +141,9 @@ def _say(text: str) -> None:
 
 
 def prepare(size: str, model_dir: Path, cache: Path) -> tuple[Path, Path]:
-    """The directory of the versions and the folder of a catalogue of one size, made unless they are there."""
+    """The directory of the versions and the folder of a catalogue of one size; both are made if missing."""
     version_dir = newest_version_dir(model_dir)
-    # Another version is another model.
+    # Another version is another model, so each version has a cache of its own.
     cache = cache / version_dir.name
     base = cache / SAMPLE
     if not (base / "vectors.npy").exists():

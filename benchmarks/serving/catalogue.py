@@ -1,8 +1,9 @@
 """The catalogues that serving is measured on: that of a pushed model, and synthetic ones made from it.
 
 Each is a folder with ``ids.npy``, ``titles.npy`` and ``vectors.npy`` (the encoder's own vectors of the texts,
-float32 ``[num_items, dim]``) for the peer; a synthetic one has a model in ``model/1`` besides.
-``python -m benchmarks.serving.catalogue`` makes one in a process of its own, whose memory is given back.
+float32 ``[num_items, dim]``) for the peer. A synthetic one also has a model in ``model/1``.
+``python -m benchmarks.serving.catalogue`` makes one in a process of its own, which then gives its memory
+back.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _ENCODE_BATCH = 64
 _NUM_USERS = 10_000
 _NUM_CATEGORIES = 20
 _HISTORY = 20
-# Cosine of an item and the real one it was drawn around: about 0.9, as between variants of one product.
+# With this spread the cosine of an item and its real item is about 0.9, as between variants of one product.
 _SPREAD = 0.5
 
 
@@ -62,10 +63,10 @@ def write_synthetic(num_items: int, base: Path, version_dir: Path, folder: Path)
     """Draws items around the real ones of ``base``, and exports an untrained model of real size over them.
 
     Args:
-        num_items: How many.
+        num_items: The number of items.
         base: A folder that `write_real` wrote.
-        version_dir: The model it was written from, for the queries of its examples.
-        folder: Where to.
+        version_dir: The model that the folder was written from; its examples have the queries.
+        folder: The folder to write.
     """
     rng = np.random.default_rng(11)
     titles, vectors = np.load(base / "titles.npy"), np.load(base / "vectors.npy")
@@ -73,7 +74,7 @@ def write_synthetic(num_items: int, base: Path, version_dir: Path, folder: Path)
     new_ids = np.array([b"item-%07d" % i for i in range(num_items)], object)
     new_titles = np.array([f"{titles[row]} No. {i}".encode() for i, row in enumerate(rows)], object)
     drawn = vectors[rows]
-    # In place: of a million, every copy is 1.5 GB.
+    # The arrays are changed in place, because every copy of a million vectors takes 1.5 GB.
     noise = rng.standard_normal(drawn.shape, np.float32)
     noise *= _SPREAD / np.sqrt(drawn.shape[1])
     drawn += noise
@@ -97,7 +98,7 @@ def _item_table(ids: Array, titles: Array, vectors: Array, rng: np.random.Genera
     return ItemTable(
         ids=ids,
         titles=titles,
-        # Texts are encoded already; the model is frozen and does not look at their tokens.
+        # The texts are encoded already. The model is frozen and does not look at their tokens.
         tokens=np.zeros((len(ids), 3), np.int32),
         text_vectors=vectors,
         categories=categories,

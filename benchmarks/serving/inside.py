@@ -1,14 +1,13 @@
-"""What the servable takes inside one process, and which part of it takes how long.
+"""The time that the servable takes inside one process, as a whole and part by part.
 
-``python -m benchmarks.serving.inside called VERSION_DIR CATALOGUE_DIR SECONDS`` prints it as JSON: the
-benchmark runs it in a process of its own, so that TensorFlow's threads and memory are none of its clients'.
+``python -m benchmarks.serving.inside called VERSION_DIR CATALOGUE_DIR SECONDS`` prints it as JSON. The
+benchmark runs it in a process of its own, which keeps TensorFlow's threads and memory away from the clients.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import time
@@ -17,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 
 import numpy as np
 import tensorflow as tf
@@ -33,14 +32,14 @@ from serving.client import tensors
 
 Array = np.ndarray[Any, Any]
 
-# Ops that only call others: their time is that of what they call.
+# These ops only call other ops, and their time is that of the ops they call.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf")
-# A scope that is entered again is called "encode_1".
+# A scope that is entered again gets a number: "encode_1".
 _IN_SCOPE = re.compile(rf"(?:^|/)({'|'.join(SCOPES)})(?:_\d+)?/")
 _NUM_WARM_UP = 5
 _NUM_TRACED = 20
 _MAX_QUERY_TOKENS = 32
-# What float32 leaves of two ways to compute the same.
+# In float32, two ways to compute the same number may differ by this much.
 _MAX_DIFFERENCE = 1e-4
 
 
@@ -51,7 +50,7 @@ def inputs_of(operation: str, ask: Ask) -> dict[str, Array]:
 
 
 def caller(model: Any, operation: str) -> Callable[[Ask], None]:
-    """Calls a signature of a loaded SavedModel with arrays, and takes its answer as arrays."""
+    """A function that calls a signature of a loaded SavedModel with arrays and gets arrays."""
     signature = model.signatures[operation]
 
     def call(ask: Ask) -> None:
@@ -63,7 +62,7 @@ def caller(model: Any, operation: str) -> Callable[[Ask], None]:
 
 
 def encoder_caller() -> Callable[[Ask], Array]:
-    """Encodes the query's tokens with the encoder alone, as it is served: no tokenising, no search."""
+    """A function that encodes the query's tokens with the served encoder alone: no tokenising, no search."""
     folder = resolve_encoder(DEFAULT_ENCODER)
     tokenizer = Tokenizer.from_pretrained(folder)
     encode = tf.function(
@@ -83,7 +82,7 @@ def encoder_caller() -> Callable[[Ask], Array]:
 
 
 def onnx_caller() -> Callable[[Ask], Array]:
-    """Encodes the query with the peer's encoder, tokenising included."""
+    """A function that tokenises and encodes the query with the peer's encoder."""
     from benchmarks.serving.onnx import OnnxEncoder
 
     encoder = OnnxEncoder(resolve_encoder(DEFAULT_ENCODER))
@@ -91,7 +90,7 @@ def onnx_caller() -> Callable[[Ask], Array]:
 
 
 def latencies_ms(call: Callable[[Ask], Any], asks: Sequence[Ask], seconds: float) -> list[float]:
-    """One call after the other for so long."""
+    """The latencies of one call after the other, for ``seconds``."""
     for ask in asks[:_NUM_WARM_UP]:
         call(ask)
     latencies: list[float] = []
@@ -103,24 +102,24 @@ def latencies_ms(call: Callable[[Ask], Any], asks: Sequence[Ask], seconds: float
 
 
 class Session:
-    """A version in a session of its own, as the servers run it, which can tell when each op ran.
+    """A version in a session of its own, as the servers run it. It can tell when each op ran.
 
     Args:
         version_dir: The model.
     """
 
-    def __init__(self, version_dir: Path):
+    def __init__(self, version_dir: Path) -> None:
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         with self._session.graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(version_dir))
         self._signatures = loaded.signature_def
 
     def caller(self, operation: str) -> Callable[[Ask], Any]:
-        """Runs a signature."""
+        """A function that runs a signature."""
         return lambda ask: self.run(operation, inputs_of(operation, ask))
 
     def parts(self, operation: str, asks: Sequence[Ask]) -> dict[str, float]:
-        """Each scope's share of the time between the first op of a run and its last: they sum to 1."""
+        """Each scope's share of the time from the first op of a run to its last. The shares sum to 1."""
         traced = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
         total: Counter[str] = Counter()
         for ask in asks:
@@ -142,14 +141,14 @@ def shares(spans: Sequence[tuple[str, int, int]]) -> Counter[str]:
     """Splits the time from the first start to the last end among the names that were running.
 
     Args:
-        spans: Name, start and end.
+        spans: The name, start and end of each span.
     """
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     for name, start, end in spans:
         changes[start][name] += 1
         changes[end][name] -= 1
     running: Counter[str] = Counter()
-    # Counter types its values as whole numbers, and these are shares.
+    # The type of Counter has whole numbers, but these values are shares.
     split: Any = Counter()
     previous: int | None = None
     for instant in sorted(changes):
@@ -177,7 +176,7 @@ def _spans(metadata: Any) -> list[tuple[str, int, int]]:
 
 
 def measure_called(version_dir: Path, asks: Sequence[Ask], seconds: float) -> dict[str, Any]:
-    """Latencies in ms of the encoder alone, of the peer's, and of each operation of the loaded SavedModel."""
+    """The latencies in ms of our encoder, of the peer's, and of each operation of the loaded SavedModel."""
     ours, peer = encoder_caller(), onnx_caller()
     difference = max(float(np.abs(ours(ask) - peer(ask)).max()) for ask in asks)
     if difference > _MAX_DIFFERENCE:
@@ -188,7 +187,7 @@ def measure_called(version_dir: Path, asks: Sequence[Ask], seconds: float) -> di
 
 
 def measure_session(version_dir: Path, asks: Sequence[Ask], seconds: float) -> dict[str, Any]:
-    """Of each operation in a session its ``latencies_ms`` and its ``parts``: shares of the time by scope."""
+    """The ``latencies_ms`` of each operation in a session, and its ``parts``: shares of the time by scope."""
     session = Session(version_dir)
     return {
         name: {
@@ -199,7 +198,7 @@ def measure_session(version_dir: Path, asks: Sequence[Ask], seconds: float) -> d
     }
 
 
-# Each in a process of its own, because a catalogue of a million items need not be in memory twice.
+# Each measure runs in a process of its own, so that a catalogue of a million items is not in memory twice.
 _MEASURES = {"called": measure_called, "session": measure_session}
 
 

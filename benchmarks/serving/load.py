@@ -1,4 +1,4 @@
-"""Clients of the serving benchmark: closed loops, each in a process of its own, without TensorFlow."""
+"""The clients of the serving benchmark: closed loops, each in a process of its own, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ K = 10
 NUM_CANDIDATES = 50
 _NUM_QUESTIONS = 64
 _TIMEOUT_S = 60.0
-# Asked but not counted, until all processes have heard of the job and the server is warm.
+# Requests of this first time are not counted, until all processes have their job and the server is warm.
 _WARM_UP_S = 1.0
 
 
@@ -43,11 +43,11 @@ class Ask:
 
 
 def make_asks(version_dir: Path, ids: Sequence[str] | None = None) -> list[Ask]:
-    """Requests out of a model's own examples, the same every time.
+    """Makes requests from a model's own examples, the same every time.
 
     Args:
         version_dir: The model.
-        ids: Its items, of which candidates are drawn; by default those of its examples.
+        ids: The items that candidates are drawn from; by default those of the examples.
     """
     examples = json.loads((version_dir / "assets.extra" / "examples.json").read_text())
     if ids is None:
@@ -72,7 +72,7 @@ def read_ids(folder: Path) -> list[str]:
 
 
 def call_of(operation: str, ask: Ask) -> Call[list[list[Result]]]:
-    """What the client sends for a request."""
+    """The call that the client makes for a request."""
     model = Model(name=MODEL_NAME)
     if operation == "search":
         return calls.search(model, [ask.query], k=K)
@@ -85,10 +85,10 @@ def call_of(operation: str, ask: Ask) -> Call[list[list[Result]]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one client does: ask ``system`` at ``address`` for ``operation`` until ``end``.
+    """The job of one client, which asks ``system`` at ``address`` for ``operation`` until ``end``.
 
-    What is answered before ``start`` does not count. Times are seconds of the monotonic clock, which all
-    processes share.
+    Answers before ``start`` do not count. Times are seconds of the monotonic clock, which all processes
+    share.
     """
 
     system: str
@@ -101,37 +101,37 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The latencies of every request in ms, over how many seconds, and the clients' own CPU time for each."""
+    """The latency of every request in ms, the seconds of the measurement, and the CPU time a client needs."""
 
     latencies_ms: Array
     seconds: float
     client_cpu_ms: float
 
     def percentile(self, q: float) -> float:
-        """A latency in ms."""
+        """The ``q``-th percentile of the latencies, in ms."""
         return float(np.percentile(self.latencies_ms, q))
 
     @property
     def per_second(self) -> float:
-        """Requests answered a second."""
+        """The number of requests answered a second."""
         return len(self.latencies_ms) / self.seconds
 
     @classmethod
     def joined(cls, parts: Sequence[Measured]) -> Measured:
-        """Rounds of one measurement as one."""
+        """Joins the rounds of one measurement."""
         latencies = np.concatenate([part.latencies_ms for part in parts])
         cpu = sum(part.client_cpu_ms * len(part.latencies_ms) for part in parts) / max(len(latencies), 1)
         return cls(latencies_ms=latencies, seconds=sum(part.seconds for part in parts), client_cpu_ms=cpu)
 
 
 class Clients:
-    """Up to ``most`` client processes, kept for as long as the ``with`` block lasts.
+    """Client processes, kept for as long as the ``with`` block lasts.
 
     Args:
-        most: How many processes to start.
+        most: The number of processes to start, which is the most that can ask at once.
     """
 
-    def __init__(self, most: int):
+    def __init__(self, most: int) -> None:
         self._most = most
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
@@ -163,7 +163,7 @@ class Clients:
         """Lets ``clients`` processes ask in closed loops.
 
         Raises:
-            RuntimeError: When a request failed.
+            RuntimeError: If a request failed.
         """
         start = time.monotonic() + _WARM_UP_S
         job = Job(
@@ -200,12 +200,12 @@ def _work(pipe: Connection, seed: int) -> None:
             connections[key] = _SYSTEMS[job.system](job.address)
         try:
             pipe.send(_loop(connections[key](job.operation), job, seed))
-        except Exception as error:  # Whatever it is, the other side must hear of it, or it waits for ever.
+        except Exception as error:  # The other side must hear of any error, or it waits for ever.
             pipe.send(f"{type(error).__name__}: {error}")
 
 
 def _loop(ask: Callable[[Ask], None], job: Job, seed: int) -> tuple[Array, float]:
-    """Asks from now on, and counts what is answered between the job's start and its end."""
+    """Asks until the job's end, and counts the answers between the job's start and its end."""
     order = np.random.default_rng(seed).permutation(len(job.asks))
     latencies = []
     cpu_before = None

@@ -1,7 +1,8 @@
 """A BERT sentence encoder as an ONNX graph of ONNX Runtime's own fused operators, from Hugging Face weights.
 
-This is what ``onnxruntime.transformers.optimizer`` turns an exported BERT into (fused attention, layer
-normalisation with its residual, bias with GELU), written down directly, so that no PyTorch is needed.
+``onnxruntime.transformers.optimizer`` turns an exported BERT into this graph (fused attention, layer
+normalisation with its residual, bias with GELU). Here the graph is written down directly, so that no PyTorch
+is needed.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ _MAX_TOKENS = 32
 
 
 class OnnxEncoder:
-    """Unit vectors of texts.
+    """An encoder of texts into unit vectors.
 
     Args:
         folder: A Hugging Face BERT: configuration, ``model.safetensors`` and ``tokenizer.json``.
-        num_threads: Threads of one run; 0 takes a thread a core.
+        num_threads: The threads of one run; 0 takes one thread a core.
     """
 
-    def __init__(self, folder: str | Path, *, num_threads: int = 0):
+    def __init__(self, folder: str | Path, *, num_threads: int = 0) -> None:
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._tokenizer.enable_truncation(_MAX_TOKENS)
         self._tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = num_threads
-        # Clients and server share the cores, so a thread that spins while it waits takes time from both.
+        # Clients and server share the cores, so a thread that spins while it waits would slow both.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             build_bert(Path(folder)).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, text: str) -> Array:
-        """The vector of one text: float32 ``[hidden_dim]``."""
+        """The vector of one text, float32 ``[hidden_dim]``."""
         return self.encode([self.tokenise(text)])[0]
 
     def tokenise(self, text: str) -> list[int]:
@@ -55,7 +56,7 @@ class OnnxEncoder:
         return ids
 
     def encode(self, rows: Sequence[Sequence[int]]) -> Array:
-        """The vectors of tokenised texts of any length: float32 ``[len(rows), hidden_dim]``."""
+        """The vectors of tokenised texts of any length, float32 ``[len(rows), hidden_dim]``."""
         tokens = np.zeros((len(rows), max(map(len, rows))), np.int32)
         for padded, row in zip(tokens, rows, strict=True):
             padded[: len(row)] = row
@@ -66,10 +67,10 @@ class OnnxEncoder:
 
 
 def build_bert(folder: Path) -> onnx.ModelProto:
-    """The encoder with mean pooling.
+    """Builds the encoder with mean pooling.
 
-    Takes ``tokens`` and ``mask``, int32 ``[batch, length]``, and gives ``vectors`` of unit length, float32
-    ``[batch, hidden_dim]``.
+    It takes ``tokens`` and ``mask``, int32 ``[batch, length]``, and returns ``vectors`` of unit length,
+    float32 ``[batch, hidden_dim]``.
     """
     config = json.loads((folder / "config.json").read_text())
     weights = load_file(folder / "model.safetensors")
@@ -96,7 +97,7 @@ def build_bert(folder: Path) -> onnx.ModelProto:
 
     epsilon = config["layer_norm_eps"]
     embeddings = "embeddings.{}.weight"
-    # Every token is of the first segment: its vector is added once, here.
+    # Every token is of the first segment, so the segment's vector is added once, here.
     segment = weights[embeddings.format("token_type_embeddings")][0]
     position = constant("position", weights[embeddings.format("position_embeddings")] + segment)
     word = weight(embeddings.format("word_embeddings"))

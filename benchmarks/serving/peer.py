@@ -1,7 +1,8 @@
-"""What one would build in a day instead: ONNX Runtime for the encoder, faiss for the search, gRPC in front.
+"""The peer, which one could build in a day instead: ONNX Runtime as encoder, faiss as search, gRPC in front.
 
-``python -m benchmarks.serving.peer ENCODER_DIR ITEMS_DIR`` serves it on a free port and prints where. It has
-the same encoder with the same weights, and neither a ranker nor rules: only the history is left out.
+``python -m benchmarks.serving.peer ENCODER_DIR ITEMS_DIR`` serves it on a free port and prints the address.
+The peer has the same encoder with the same weights. It has neither a ranker nor filters; it only leaves out
+the history.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 SERVICE = "tandem.benchmarks.Peer"
 METHODS = ("search", "recommend", "rank")
-# Threads that answer; the encoder and the index let go of Python's lock.
+# This many threads answer. The encoder and the index release Python's lock.
 _NUM_WORKERS = 2 * (os.cpu_count() or 1)
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -57,37 +58,39 @@ Question, Answer = _message_classes()
 
 
 class Peer:
-    """The three answers.
+    """The peer's three answers.
 
     Args:
-        encoder: From a text to its unit vector.
-        ids: Item ids.
-        titles: Their titles.
-        vectors: float32 ``[num_items, dim]`` of unit length.
+        encoder: The function from a text to its unit vector.
+        ids: The item ids.
+        titles: The titles of the items.
+        vectors: The items' vectors of unit length, float32 ``[num_items, dim]``.
     """
 
-    def __init__(self, encoder: Callable[[str], Array], ids: list[str], titles: list[str], vectors: Array):
-        # Only the process that serves needs it.
+    def __init__(
+        self, encoder: Callable[[str], Array], ids: list[str], titles: list[str], vectors: Array
+    ) -> None:
+        # Only the process that serves needs faiss.
         import faiss
 
         self._encode, self._ids, self._titles = encoder, ids, titles
         self._rows = {item_id: row for row, item_id in enumerate(ids)}
         self._index = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
-        # The index's own memory, not a copy.
+        # These vectors share the memory of the index, so nothing is copied.
         self._vectors = faiss.rev_swig_ptr(self._index.get_xb(), vectors.size).reshape(vectors.shape)
 
     def search(self, question: Any) -> Any:
-        """The nearest items to the text."""
+        """The items nearest to the text."""
         return self._nearest(self._encode(question.text), question.k, set())
 
     def recommend(self, question: Any) -> Any:
-        """The nearest items to the mean of the history, without those of the history."""
+        """The items nearest to the mean of the history, without the history's own."""
         rows = [self._rows[item_id] for item_id in question.history if item_id in self._rows]
         return self._nearest(self._vectors[rows].mean(axis=0), question.k, set(rows))
 
     def rank(self, question: Any) -> Any:
-        """The candidates in the order of their product with the text."""
+        """The candidates in the order of their dot product with the text."""
         rows = np.array([self._rows[item_id] for item_id in question.candidates])
         scores = self._vectors[rows] @ self._encode(question.text)
         order = np.argsort(-scores, kind="stable")
@@ -108,7 +111,7 @@ class Peer:
 
 
 def serve(peer: Peer) -> tuple[grpc.Server, int]:
-    """Starts a server of ``peer``, which runs until it is stopped, and tells its port."""
+    """Starts a server of ``peer``, which runs until it is stopped, and returns it with its port."""
 
     def handler(method: str) -> grpc.RpcMethodHandler[Any, Any]:
         answer = getattr(peer, method)

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.serving.load import OPERATIONS, Measured
 
-# The name scopes of the servable, in the order in which a request passes them.
+# These are the name scopes of the servable, in the order in which a request passes them.
 SCOPES = ("tokenise", "encode", "history", "rules", "retrieve", "rank", "answer")
 OTHER, IDLE = "other ops", "between ops"
 ENCODER, PEER_ENCODER = "encoder", "peer's encoder"
@@ -18,13 +18,13 @@ ENCODER, PEER_ENCODER = "encoder", "peer's encoder"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogueResult:
-    """What was measured on one catalogue.
+    """The measurements on one catalogue.
 
     Attributes:
-        name: Its size in words.
-        served: Over gRPC, by operation and number of clients, then by system.
-        called: Latencies in ms inside one process, of both encoders alone and of each operation.
-        session: Of each operation in a session, its ``latencies_ms`` and the shares of its ``parts``.
+        name: The size of the catalogue in words.
+        served: The measurements over gRPC, by operation and number of clients, then by system.
+        called: The latencies in ms inside one process, of both encoders alone and of each operation.
+        session: The ``latencies_ms`` of each operation in a session, and the shares of its ``parts``.
     """
 
     name: str
@@ -34,7 +34,7 @@ class CatalogueResult:
 
 
 def served_table(results: Sequence[CatalogueResult]) -> str:
-    """Latency and throughput of both systems; above 1 the ratios are in favour of Tandem."""
+    """The latency and throughput of both systems. A ratio above 1 is in favour of Tandem."""
     rows = []
     for result in results:
         for (operation, clients), systems in result.served.items():
@@ -59,7 +59,7 @@ def served_table(results: Sequence[CatalogueResult]) -> str:
 
 
 def where_time_goes_table(result: CatalogueResult) -> str:
-    """What each part of a request takes for one client, in ms, beside the same inside one process."""
+    """The time in ms that each part of a request takes for one client, beside the same inside one process."""
     rows = []
     columns = {operation: _parts_ms(result, operation) for operation in OPERATIONS}
     for part in dict.fromkeys(part for column in columns.values() for part in column):

@@ -1,9 +1,9 @@
-"""Ten minutes under load and under fault: ``python -m benchmarks.soak MODEL_DIR``.
+"""The soak, ten minutes under load and fault: ``python -m benchmarks.soak MODEL_DIR``.
 
-Clients of every kind ask the embedded server while new versions are pushed, a broken and a half-copied one
-among them; the server is killed and started again; clients hang up; senseless requests and a thousand
-connections arrive. Every answer is compared with that of its version, computed in this process. What must
-hold is checked at the end; where it does not, it is said, and the exit code is 1.
+Clients of every kind ask the embedded server. Meanwhile new versions are pushed, a broken and a half-copied
+one among them; the server is killed and started again; clients hang up; senseless requests and a thousand
+connections arrive. Every answer is compared with that of its version, which this process computes. At the end
+the soak checks what must hold. It prints every failure, and then the exit code is 1.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ _FILES_PER_CONNECTION = 8
 
 
 class Soak:
-    """One run.
+    """One run of the soak.
 
     Args:
-        variants: Models whose answers differ, to be pushed in turn.
-        questions: What is asked.
-        base: An empty folder, which becomes the one that the server watches.
-        seconds: How long the load lasts.
-        push_every_s: Time from one version to the next.
-        num_fuzzed: Requests that make no sense.
-        num_connections: Idle connections that are held open.
+        variants: Models whose answers differ, which are pushed in turn.
+        questions: The questions that are asked.
+        base: An empty folder, which the server will watch.
+        seconds: The seconds that the load lasts.
+        push_every_s: The seconds from one version to the next.
+        num_fuzzed: The number of requests that make no sense.
+        num_connections: The number of idle connections that are held open.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Soak:
         self._num_connected = 0
 
     def run(self) -> Report:
-        """Runs it, and gives what happened."""
-        # TFX takes its time to import; versions must not wait for it.
+        """Runs the soak and returns its report."""
+        # TFX takes seconds to import, and the versions must not wait for it.
         from components.pusher import push_version
 
         self._push_version = push_version
@@ -135,14 +135,14 @@ class Soak:
         return f"localhost:{self._ports[0]}"
 
     def _plan(self) -> list[tuple[float, Callable[[], None]]]:
-        """What happens when, in seconds from the start."""
+        """The events of the run, each with its time in seconds from the start."""
         total, every = self._seconds, self._push_every_s
         half = 0.35 * total
         pushes = [every * i for i in range(1, int(total / every))]
         return sorted(
             [
                 *((when, self._push) for when in pushes),
-                # Early, so that one process is watched for most of the time.
+                # The kill is early, so that one process is watched for most of the time.
                 (0.1 * total, self._kill),
                 (0.15 * total, self._connect),
                 (0.2 * total, self._send_oversized),
@@ -177,7 +177,7 @@ class Soak:
         push_half(self._variants[0], self._base, self._half)
 
     def _push_rest(self) -> None:
-        # A version pushed meanwhile may have made it one too many.
+        # A version pushed meanwhile may have led to the deletion of this one, as the oldest.
         if (self._base / str(self._half)).exists():
             push_rest(self._variants[0], self._base, self._half)
 
@@ -219,7 +219,7 @@ class Soak:
 
 
 def _allow_files(count: int) -> None:
-    """Raises the limit of open files, which the server inherits, if the system lets us."""
+    """Raises the limit of open files if the system allows it; the server inherits the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(count, hard)), hard))
 
@@ -248,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
                 make_questions(make_asks(version_dir)[:_NUM_ASKS]),
                 base=base,
                 seconds=options.seconds,
-                # A short run has its versions and its nonsense closer together.
+                # In a short run the versions and the senseless requests follow each other faster.
                 push_every_s=min(_PUSH_EVERY_S, options.seconds / 8),
                 num_fuzzed=int(_FUZZED_PER_S * options.seconds),
             )

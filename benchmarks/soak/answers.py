@@ -1,4 +1,4 @@
-"""What a version must answer: versions whose answers differ, and a table of the answers of each."""
+"""The answers that each version must give, for versions whose answers differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.client.results import Result
 
 OPERATIONS = ("search", "recommend", "similar", "rank")
 
-# What batching changes of a score: another order of the same sums.
+# Batching adds up the same sums in another order, so scores may differ by this much.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 _ITEM_VECTORS = "item_vectors"
 
@@ -34,7 +34,7 @@ class Question:
 
 
 def make_questions(asks: Sequence[Ask]) -> list[Question]:
-    """Every operation for every ask."""
+    """Makes a question of every operation for every ask."""
     return [
         Question(operation=operation, call=call_of(operation, ask))
         for ask in asks
@@ -43,15 +43,15 @@ def make_questions(asks: Sequence[Ask]) -> list[Question]:
 
 
 def write_variants(version_dir: Path, folder: Path, count: int) -> list[Path]:
-    """Copies a SavedModel with other vectors for its items in each copy, so that each answers differently.
+    """Copies a SavedModel several times, with other item vectors, and so other answers, in each copy.
 
     Args:
         version_dir: The model.
-        folder: Where to.
-        count: How many.
+        folder: The folder for the copies.
+        count: The number of copies.
 
     Raises:
-        DataError: When the model holds no vectors of items.
+        DataError: If the model holds no vectors of items.
     """
     checkpoint = tf.train.load_checkpoint(str(version_dir / "variables" / "variables"))
     names = sorted(checkpoint.get_variable_to_shape_map())
@@ -63,7 +63,7 @@ def write_variants(version_dir: Path, folder: Path, count: int) -> list[Path]:
         variant = folder / f"variant-{shift}"
         shutil.copytree(version_dir, variant, ignore=shutil.ignore_patterns("variables.*"))
         values = [checkpoint.get_tensor(name) for name in names]
-        # Every item gets its neighbour's vector, or that of the one after.
+        # Every item gets the vector of the next item, or of the one after that.
         place = names.index(changed[0])
         values[place] = np.roll(values[place], shift, axis=0)
         tf.raw_ops.SaveV2(
@@ -77,7 +77,7 @@ def write_variants(version_dir: Path, folder: Path, count: int) -> list[Path]:
 
 
 def expected_answers(version_dir: Path, questions: Sequence[Question]) -> list[list[Result]]:
-    """The answer to each question, computed in this process."""
+    """The answers to the questions, computed in this process."""
     session = Session(version_dir)
     answers = []
     for question in questions:
@@ -96,14 +96,14 @@ def is_same(expected: Sequence[tuple[str, float]], got: Sequence[tuple[str, floa
         return False
     known = dict(expected)
     for (_, wanted), (item_id, score) in zip(expected, got, strict=True):
-        # One that was not among the best may be equal to the last of them.
+        # An item that is not in the expected answer may have the same score as its last item.
         if not _is_close(wanted, score) or not _is_close(known.get(item_id, expected[-1][1]), score):
             return False
     return True
 
 
 def scored_ids(results: Sequence[Result]) -> list[tuple[str, float]]:
-    """What `is_same` compares."""
+    """The ids and scores, which `is_same` compares."""
     return [(result.item_id, result.score) for result in results]
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in the soak: versions that are broken or half there, huge requests, idle connections."""
+"""The faults of the soak: broken and half-copied versions, huge requests, idle connections."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _TIMEOUT_S = 60.0
 
 
 def next_version(base: Path) -> int:
-    """One above the newest version."""
+    """The number after that of the newest version."""
     return max((int(path.name) for path in base.iterdir() if path.name.isdecimal()), default=0) + 1
 
 
 def push_broken(source: Path, base: Path) -> int:
-    """Publishes a version, whole and at once, whose graph cannot be read."""
+    """Publishes a complete version in one step, but one whose graph cannot be read."""
     version = next_version(base)
     partial = base / f".partial-{version}"
     shutil.copytree(source, partial)
@@ -38,12 +38,12 @@ def push_broken(source: Path, base: Path) -> int:
 
 
 def push_half(source: Path, base: Path, version: int) -> None:
-    """Copies a version in place, as nobody should, and stops before the last file."""
+    """Copies a version straight to its place, as nobody should, and stops before the last file."""
     shutil.copytree(source, base / str(version), ignore=shutil.ignore_patterns(_MODEL_FILE))
 
 
 def push_rest(source: Path, base: Path, version: int) -> None:
-    """Copies the last file of `push_half`."""
+    """Copies the last file, which `push_half` left out."""
     shutil.copy(source / _MODEL_FILE, base / str(version) / _MODEL_FILE)
 
 
@@ -57,7 +57,7 @@ def prune(base: Path, num_kept: int) -> None:
 
 
 def send_oversized(address: str, rest_port: int, request: Any, journal: Journal) -> None:
-    """Sends a huge text, more rows than a batch may have, and both over REST, and bytes that are nothing."""
+    """Sends a huge text and too many rows for a batch, over gRPC and REST, and a body that is no JSON."""
     text = messages.PredictRequest.FromString(request.SerializeToString())
     field = next(name for name in ("query", "item_id", "user_id") if name in text.inputs)
     text.inputs[field].string_val[0] = b"mug " * (_OVERSIZED_BYTES // 4)
@@ -90,7 +90,7 @@ def send_oversized(address: str, rest_port: int, request: Any, journal: Journal)
 
 @contextlib.contextmanager
 def open_connections(address: str, count: int) -> Iterator[int]:
-    """Connections of clients that ask once and then keep still; gives how many were answered."""
+    """Opens connections of clients that ask once and then keep still; yields how many were answered."""
     request = messages.GetModelStatusRequest()
     request.model_spec.name = MODEL_NAME
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Predict requests that nobody should send: bytes changed at random, and wrong tensors of every kind."""
+"""The Predict requests that nobody should send: changed bytes, and wrong tensors of every kind."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOST_BYTES = 4_000_000
 
 
 def fuzzed_requests(requests: Sequence[Any], seed: int) -> Iterator[bytes]:
-    """Serialised requests without end: half with their bytes changed, half with their meaning.
+    """Yields serialised requests without end: in one half the bytes are changed, in the other the meaning.
 
     Args:
-        requests: Valid ones.
+        requests: Valid requests.
         seed: The same seed gives the same requests.
     """
     rng = random.Random(seed)
@@ -53,7 +53,7 @@ def _with_changed_bytes(content: bytes, rng: random.Random) -> bytes:
 
 def _tensor(request: Any, rng: random.Random) -> Any:
     names = sorted(request.inputs)
-    # A change before this one may have taken the last input away.
+    # An earlier change may have removed the last input.
     return request.inputs[rng.choice(names) if names else "query"]
 
 

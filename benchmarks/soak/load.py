@@ -1,4 +1,4 @@
-"""The load of the soak: threads that ask, check every answer, and write down what happened."""
+"""The load of the soak: threads that ask, check every answer, and record what happened."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from serving.pushed_model import MODEL_NAME
 Scored = list[tuple[str, float]]
 
 _TIMEOUT_S = 30.0
-# Between two requests of a thread: a machine without any idle time takes minutes to load a version.
+# A thread pauses between two requests, because a machine without idle time takes minutes to load a version.
 _THINK_S = 0.1
-# While the server is down, asking in a tight loop would only slow its start.
+# A thread also pauses while the server is down, because a tight loop would only slow the server's start.
 _PAUSE_S = 0.1
 _CANCELLED_WITHIN_S = 0.02
-# The longest that the server takes to be there again.
+# The server is back within this time.
 _DOWN_S = 120.0
-# What a request that makes no sense may be told; anything else is the server's own failure.
+# A request that makes no sense may get one of these codes. Any other code is a failure of the server.
 REFUSALS = frozenset(
     {
         "OK",
@@ -43,14 +43,14 @@ REFUSALS = frozenset(
         "OUT_OF_RANGE",
         "UNIMPLEMENTED",
         "RESOURCE_EXHAUSTED",
-        # What gRPC itself says of bytes that are no message.
+        # gRPC itself answers with this code to bytes that are no message.
         "INTERNAL",
     }
 )
 
 
 class Versions:
-    """What each version must answer, and which of them has been seen to be available."""
+    """The answers that each version must give, and the newest version that was seen to be available."""
 
     def __init__(self, expected: Sequence[Sequence[Sequence[Result]]]) -> None:
         self._expected = [[scored_ids(results) for results in answers] for answers in expected]
@@ -60,30 +60,30 @@ class Versions:
         self.answered: collections.Counter[int] = collections.Counter()
 
     def add(self, version: int, variant: int) -> None:
-        """Says which variant a version is, before it can answer."""
+        """Records the variant of a version, before the version can answer."""
         self._variants[version] = variant
 
     def saw_available(self, version: int) -> None:
-        """From now on no older version may answer."""
+        """Records that the version is available; from now on no older version may answer."""
         with self._lock:
             self.newest_available = max(self.newest_available, version)
 
     def is_right(self, number: int, version: int, got: Scored, *, oldest: int) -> bool:
-        """Whether ``version``, at least ``oldest``, answers the question of that number so."""
+        """Whether ``version`` is at least ``oldest`` and must answer question ``number`` with ``got``."""
         with self._lock:
             self.answered[version] += 1
         known = version >= oldest and version in self._variants
         return known and is_same(self._expected[self._variants[version]][number], got)
 
     def is_right_of_any(self, number: int, got: Scored, *, oldest: int) -> bool:
-        """The same where an answer does not say of which version it is."""
+        """Whether ``got`` is the answer of any version of at least ``oldest``; REST names no version."""
         variants = {variant for version, variant in self._variants.items() if version >= oldest}
         return any(is_same(self._expected[variant][number], got) for variant in variants)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A valid request that was not answered; times of the monotonic clock."""
+    """A valid request that was not answered. Its times are those of the monotonic clock."""
 
     kind: str
     sent: float
@@ -92,7 +92,7 @@ class Failure:
 
 
 class Journal:
-    """What all threads saw."""
+    """The record of what all threads saw."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -103,38 +103,38 @@ class Journal:
         self.wrong: list[str] = []
 
     def answered(self, kind: str, sent: float) -> None:
-        """An answer that is right."""
+        """Records a right answer."""
         with self._lock:
             self.answers[kind] += 1
             self.latencies_ms[kind].append(1e3 * (time.monotonic() - sent))
 
     def refused(self, code: str) -> None:
-        """What a request that makes no sense was told."""
+        """Records the code that a request that makes no sense got."""
         with self._lock:
             self.refusals[code] += 1
 
     def failed(self, kind: str, sent: float, error: str) -> None:
-        """A valid request without an answer."""
+        """Records a valid request without an answer."""
         with self._lock:
             self.failures.append(Failure(kind=kind, sent=sent, ended=time.monotonic(), error=error))
 
     def was_wrong(self, text: str) -> None:
-        """An answer that must not have been given."""
+        """Records a wrong answer."""
         with self._lock:
             self.wrong.append(text)
 
 
 class Load:
-    """Threads of every kind, from ``start`` to ``stop``.
+    """The threads of every kind, which ask from ``start`` to ``stop``.
 
     Args:
-        address: The server's gRPC port.
-        rest_port: Its REST port, on localhost.
-        questions: What is asked.
-        versions: What must be answered.
-        journal: Where it is written down.
-        num_fuzzed: How many requests that make no sense are sent, spread over ``seconds``.
-        seconds: How long the load lasts.
+        address: The address of the server's gRPC port.
+        rest_port: The server's REST port, on localhost.
+        questions: The questions that are asked.
+        versions: The versions and their right answers.
+        journal: The journal to record in.
+        num_fuzzed: The number of requests that make no sense, spread over ``seconds``.
+        seconds: The seconds that the load lasts.
     """
 
     def __init__(
@@ -162,13 +162,13 @@ class Load:
         ]
 
     def start(self) -> None:
-        """Begins."""
+        """Starts all threads."""
         self._started = time.monotonic()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Ends, once every thread has the answer it waits for."""
+        """Stops the threads, each once it has the answer it waits for."""
         self._stopped.set()
         for thread in self._threads:
             thread.join()
@@ -177,7 +177,7 @@ class Load:
         def run() -> None:
             try:
                 target(*arguments)
-            except Exception as error:  # A thread that ends unnoticed would prove nothing.
+            except Exception as error:  # The soak would prove nothing if a thread could end unnoticed.
                 self._journal.was_wrong(f"{target.__name__} ended: {type(error).__name__}: {error}")
 
         return threading.Thread(target=run, daemon=True)
@@ -253,7 +253,7 @@ class Load:
                 self._send_one(predict, request)
 
     def _send_one(self, predict: Any, request: bytes) -> None:
-        """Sends a request until it is answered: one that meets a server that is down proves nothing."""
+        """Sends a request until it is answered, because a request to a server that is down proves nothing."""
         deadline = time.monotonic() + _DOWN_S
         while time.monotonic() < deadline:
             sent = time.monotonic()
@@ -272,7 +272,7 @@ class Load:
             return
 
     def _disconnect(self) -> None:
-        """Goes away in the midst of a request, over gRPC by cancelling it and over REST by hanging up."""
+        """Leaves in the middle of requests: it cancels those over gRPC and hangs up on those over REST."""
         rng = random.Random(2)
         with channel(self._address) as connection:
             predict: Any = connection.unary_unary(PREDICT.path, request_serializer=PREDICT.serialize)
@@ -287,7 +287,7 @@ class Load:
                     rest.close()
                     self._journal.answered("hung up", time.monotonic())
                 except OSError:
-                    # It is down.
+                    # The server is down.
                     time.sleep(_PAUSE_S)
 
 
@@ -295,7 +295,7 @@ _PREDICT_PATH = f"/v1/models/{MODEL_NAME}:predict"
 
 
 def _with_version(call: Call[Any]) -> Call[Any]:
-    """The same call, answered with the version that answered besides."""
+    """The same call, whose answer also has the version that gave it."""
     read = call.read
     return dataclasses.replace(
         call, read=lambda response: (response.model_spec.version.value, read(response))
@@ -303,7 +303,7 @@ def _with_version(call: Call[Any]) -> Call[Any]:
 
 
 def channel(address: str) -> grpc.Channel:
-    """A connection that is shared with no other channel: what breaks it breaks nobody else's."""
+    """A channel with a connection of its own, so that a broken connection breaks no other channel."""
     return grpc.insecure_channel(
         address,
         options=[
@@ -324,7 +324,7 @@ def _json_request(request: Any) -> bytes:
 
 
 def post_json(port: int, body: bytes) -> tuple[int, bytes]:
-    """Asks the REST API on localhost: status and body of its answer."""
+    """Asks the REST API on localhost, and returns the status and the body of its answer."""
     connection = http.client.HTTPConnection("localhost", port, timeout=_TIMEOUT_S)
     try:
         connection.request("POST", _PREDICT_PATH, body)

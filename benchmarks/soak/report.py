@@ -1,4 +1,4 @@
-"""What a soak has shown: what must hold, and the table of what happened."""
+"""The report of a soak: the rules that must hold, and the table of what happened."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import psutil
 
 from benchmarks.soak.load import Failure, Journal
 
-# How long a client's channel waits at most before it tries a server again that was down.
+# A client's channel waits at most this long before it tries a server again that was down.
 _RECONNECT_S = 3.0
 _WARM_UP_SHARE = 0.3
-# A leak of versions or of requests would be far more.
+# A leak of versions or of requests would make the memory grow far more than this.
 _MAX_GROWTH = 0.10
 _MIN_SLOPE_S = 60.0
 _NUM_SHOWN = 5
 
 
 class Lives:
-    """The server's processes, one after the other, and their memory."""
+    """The lives of the server's processes, one after the other, and their memory."""
 
     def __init__(self) -> None:
         self.killed: list[float] = []
@@ -33,33 +33,34 @@ class Lives:
         self._process: psutil.Process | None = None
 
     def begin(self, pid: int) -> None:
-        """A process is ready."""
+        """Records that a process is ready."""
         self.ready.append(time.monotonic())
         self.rss_mb.append([])
         self._process = psutil.Process(pid)
 
     def end(self) -> None:
-        """The process is about to be killed, or told to stop."""
+        """Records that the process is about to be killed, or told to stop."""
         self._process = None
         self.killed.append(time.monotonic())
 
     def sample(self) -> None:
-        """Looks at its memory."""
+        """Records the memory of the process."""
         process = self._process
         if process is None:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
-            # One that has ended and that nobody has waited for is a zombie, whose memory reads as none.
+            # A process that has ended before anybody waited for it is a zombie, and its memory reads as zero.
             if process.status() != psutil.STATUS_ZOMBIE:
                 self.rss_mb[-1].append((time.monotonic(), process.memory_info().rss / 1e6))
                 return
-        # Killed since the first line, or crashed, of which once is told.
+        # The process is gone. If `end` was called meanwhile, it was killed; otherwise it crashed, which
+        # counts once.
         if self._process is process:
             self.crashes += 1
             self._process = None
 
     def was_down(self, failure: Failure) -> bool:
-        """Whether a request met the time from a kill until clients could connect again."""
+        """Whether a request fell into the time from a kill until clients could connect again."""
         return any(
             failure.ended >= killed and failure.sent <= ready + _RECONNECT_S
             for killed, ready in zip(self.killed, self.ready[1:], strict=True)
@@ -72,19 +73,19 @@ class Lives:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """What happened.
+    """The report of one soak.
 
     Attributes:
-        seconds: How long the load lasted.
-        journal: What its threads saw.
+        seconds: The seconds that the load lasted.
+        journal: The record of its threads.
         lives: The server's processes.
-        pushed: Good versions, with the time of each.
-        answered: Answers by version.
+        pushed: The good versions, with the time of each.
+        answered: The number of answers by version.
         last_version: The newest good version.
-        num_connected: Idle connections whose client was answered.
-        num_connections: How many there were to be.
-        num_fuzzed: How many requests that make no sense there were to be.
-        last_words: What the last process wrote at the end.
+        num_connected: The number of idle connections whose client was answered.
+        num_connections: The number of idle connections that were wanted.
+        num_fuzzed: The number of requests that make no sense that were wanted.
+        last_words: The last lines that the last process wrote.
     """
 
     seconds: float
@@ -99,7 +100,7 @@ class Report:
     last_words: str
 
     def problems(self) -> list[str]:
-        """What did not hold, in words."""
+        """The rules that did not hold, in words."""
         lost = [failure for failure in self.journal.failures if not self.lives.was_down(failure)]
         problems = [f"wrong: {text}" for text in self.journal.wrong[:_NUM_SHOWN]]
         problems += [f"lost: {failure.kind}: {failure.error}" for failure in lost[:_NUM_SHOWN]]
@@ -117,13 +118,13 @@ class Report:
         return problems
 
     def growth(self) -> float | None:
-        """By what share the last process's memory grew after warm-up; None for a run too short to say."""
+        """The share by which the last process's memory grew after warm-up; ``None`` in a short run."""
         samples = self.lives.rss_mb[-1]
         if not samples or samples[-1][0] - samples[0][0] < _MIN_SLOPE_S:
             return None
         settled = [mb for _, mb in samples[int(_WARM_UP_SHARE * len(samples)) :]]
         third = max(len(settled) // 3, 1)
-        # Versions come and go, so medians of many swaps are compared, not single points.
+        # Versions come and go, so this compares medians over many swaps and not single points.
         return float(np.median(settled[-third:]) / np.median(settled[:third]) - 1.0)
 
     def markdown(self) -> str:
