@@ -183,9 +183,7 @@ def _assign(
     name: str,
     rows: Mapping[int, np.ndarray] = types.MappingProxyType({}),
 ) -> None:
-    values = weights.from_bytes(_read(folder, name), model.weights, os.path.join(folder, name))
-    for variable in model.weights:
-        value = values[variable.path]
+    for variable, value in weights.from_bytes(_read(folder, name), model, os.path.join(folder, name)):
         variable.assign(carried(value, rows[id(variable)]) if id(variable) in rows else value)
 
 

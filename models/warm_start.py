@@ -116,10 +116,10 @@ class WarmStart:
         """Sets what training moves; ids that are new keep the rows the model has."""
         with tf.io.gfile.GFile(os.path.join(self._folder, name), "rb") as file:
             content = file.read()
-        values = weights.from_bytes(content, model.trainable_weights, os.path.join(self._folder, name))
+        saved = weights.from_bytes(content, model, os.path.join(self._folder, name), trainable_only=True)
         rows = carried_rows(model, self._before, self._now)
-        for variable in model.trainable_weights:
-            value = values[variable.path]
+        for variable, value in saved:
             if id(variable) in rows:
-                value = carried(value, rows[id(variable)], fresh=variable.numpy())
-            variable.assign(value)
+                variable.assign(carried(value, rows[id(variable)], fresh=variable.numpy()))
+            else:
+                variable.assign(value)
