@@ -40,7 +40,7 @@ def _compile(dataset: Path, output: Path, *arguments: str) -> int:
 class Compiled:
     """A specification, read back."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path, self.text = path, path.read_text()
         self.documents: list[dict[str, Any]] = list(yaml.safe_load_all(self.text))
         self.specification = self.documents[0]

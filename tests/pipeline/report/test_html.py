@@ -16,7 +16,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
 class Page(HTMLParser):
     """Collects what a page holds, and checks that its elements nest."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str]]] = []
