@@ -30,7 +30,7 @@ class Gate:
     Args:
         app: The application behind the gate.
         keys: The keys that are let in; ``None`` lets everybody in.
-        rate_limit: The limit of each key or, without keys, of each address; ``None`` for no limit.
+        rate_limit: The limit of each key, or of each address without a known key; ``None`` for no limit.
         local_only: Whether only this machine's own host names are answered. Otherwise a foreign page, open in
             a browser here, could ask a gateway without keys under a host name of its own (DNS rebinding).
     """
