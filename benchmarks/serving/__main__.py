@@ -110,7 +110,7 @@ def _peer(folder: Path) -> Iterator[str]:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         if not address:
-            raise RuntimeError("The peer must start, and ended instead; it has said why.")
+            raise RuntimeError("The peer must start. It ended instead; its own message is above.")
         yield address
     finally:
         process.terminate()

@@ -36,7 +36,7 @@ def add_commands(parser: argparse.ArgumentParser, *, to_compile: Sequence[AddArg
     )
 
     submitting = add_command(commands, "submit", _submit, "upload a specification and run it")
-    submitting.add_argument("specification", type=Path, metavar="FILE", help="what compile wrote")
+    submitting.add_argument("specification", type=Path, metavar="FILE", help="the file that compile wrote")
     submitting.add_argument(
         "--parameter",
         action="append",
@@ -46,16 +46,16 @@ def add_commands(parser: argparse.ArgumentParser, *, to_compile: Sequence[AddArg
         help="one parameter of the run, such as data=gs://bucket/shop; may be repeated",
     )
     submitting.add_argument(
-        "--pipeline-root", metavar="gs://…", help="artifacts of this run, instead of FILE's"
+        "--pipeline-root", metavar="gs://…", help="the folder for the artifacts of this run (default: FILE's)"
     )
     submitting.add_argument("--experiment", help="the experiment of the run (default: Kubeflow's own)")
-    submitting.add_argument("--run-name", help="how the run is called (default: the pipeline and the time)")
+    submitting.add_argument("--run-name", help="the name of the run (default: the pipeline and the time)")
     _add_cluster(submitting)
 
     following = add_command(
         commands, "status", _status, "follow a run's tasks to its end: exit code 0 succeeded, 1 failed"
     )
-    following.add_argument("run_id", metavar="RUN_ID", help="what submit printed")
+    following.add_argument("run_id", metavar="RUN_ID", help="the id that submit printed")
     _add_cluster(following)
 
 

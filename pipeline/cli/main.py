@@ -103,14 +103,16 @@ def _parser() -> argparse.ArgumentParser:
     kubeflow_commands.add_commands(kubeflow, to_compile=(_add_dataset, _add_settings))
 
     refresh = add_command(
-        commands, "refresh", _refresh, "put the catalogue as it is now under the last model; trains nothing"
+        commands, "refresh", _refresh, "put the current catalogue under the last model, without training"
     )
     _add_dataset(refresh)
     refresh.add_argument(
         "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)"
     )
 
-    report = add_command(commands, "report", _report, "where the HTML report is, and its main table")
+    report = add_command(
+        commands, "report", _report, "print the main table of a report, and the path of its page"
+    )
     report.add_argument(
         "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: the latest under {RUNS}/)"
     )

@@ -35,7 +35,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     launcher.add_arguments(serve)
 
     search = add_command(subparsers, "search", _search, "find items for a text")
-    search.add_argument("text", help="what to search for")
+    search.add_argument("text", help="the text to search for")
     _add_context(search)
     search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
     _add_list_options(search)
@@ -51,7 +51,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     rank = add_command(subparsers, "rank", _rank, "order your own candidates")
     rank.add_argument("--candidates", type=_ids, required=True, metavar="A,B", help="item ids to order")
-    rank.add_argument("--query", metavar="TEXT", help="what was searched for")
+    rank.add_argument("--query", metavar="TEXT", help="the text that was searched for")
     _add_context(rank)
     _add_server_options(rank)
 
@@ -61,18 +61,18 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_context(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user", metavar="U", help="the id of who asks")
+    parser.add_argument("--user", metavar="U", help="the id of the user who asks")
     parser.add_argument("--history", type=_ids, metavar="A,B", help="item ids, the most recent first")
 
 
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-k", type=int, default=10, help="how many results at most (default: 10)")
+    parser.add_argument("-k", type=int, default=10, help="the most results to answer with (default: 10)")
     parser.add_argument("--exclude", type=_ids, metavar="A,B", help="item ids that must not be in the answer")
     parser.add_argument(
         "--filter",
         action="append",
         metavar="COLUMN=VALUE",
-        help="only such items; values of one column are alternatives, columns must all hold",
+        help="only items with this value; may be repeated, and then one value of each column must hold",
     )
     _add_server_options(parser)
 
@@ -82,7 +82,11 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
         "--server", default="localhost:8500", metavar="HOST:PORT", help="default: localhost:8500"
     )
     parser.add_argument(
-        "--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait (default: 10)"
+        "--timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="seconds to wait for an answer (default: 10)",
     )
     parser.add_argument("--version", type=int, metavar="N", help="ask this version (default: the newest)")
     parser.add_argument("--label", metavar="NAME", help="ask the version with this label")

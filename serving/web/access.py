@@ -60,13 +60,13 @@ class Gate:
             wait_s = max(1, math.ceil(reset - time.time()))
             return error_response(
                 429,
-                f"At most {self._limit} must be asked. Got more; come back in {wait_s} s.",
+                f"At most {self._limit} are answered. Got more; come back in {wait_s} s.",
                 {"Retry-After": str(wait_s)},
             )
         if self._keys and name is None:
             return error_response(
                 401,
-                "The header Authorization must be `Bearer` and a key of this gateway. Got none that counts.",
+                "The header Authorization must be `Bearer` and a key of this gateway. Got no such key.",
                 {"WWW-Authenticate": "Bearer"},
             )
         record_of(scope).line["key"] = name

@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-dir",
         type=Path,
-        help="the same as the directory of the model's versions, where there is no run",
+        help="the directory of the model's versions, if there is no run",
     )
     access = parser.add_argument_group("access")
     access.add_argument("--keys", type=Path, metavar="FILE", help="ask for one of these API keys")
     access.add_argument(
         "--allow-anonymous",
         action="store_true",
-        help="ask for no key, also where others can reach the gateway",
+        help="ask for no key, even if other machines can reach the gateway",
     )
     access.add_argument(
         "--rate", metavar="N/TIME", help="requests of one key or address, such as the default 600/minute"
@@ -82,7 +82,7 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=explanation, description=f"{explanation.capitalize()}.")
         action.set_defaults(func=function)
         if name != "list":
-            action.add_argument("name", metavar="NAME", help="whose it is")
+            action.add_argument("name", metavar="NAME", help="the name of the key's owner")
         action.add_argument("--keys", type=Path, metavar="FILE", required=True, help="the file of keys")
 
 
@@ -182,7 +182,9 @@ def _add_key(args: argparse.Namespace) -> int:
     from serving.web.keys import add_key
 
     key = add_key(args.keys, args.name)
-    print(f"The key of {args.name}, shown this once; {args.keys} has its hash only:", file=sys.stderr)
+    print(
+        f"This is the key of {args.name}. It is shown only once; {args.keys} has its hash:", file=sys.stderr
+    )
     print(key)
     return 0
 
@@ -199,5 +201,5 @@ def _remove_key(args: argparse.Namespace) -> int:
     from serving.web.keys import remove_key
 
     remove_key(args.keys, args.name)
-    print(f"The key of {args.name} counts no more.", file=sys.stderr)
+    print(f"The key of {args.name} is removed.", file=sys.stderr)
     return 0

@@ -86,8 +86,8 @@ def add_key(path: Path, name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise DataError(
-            "A key's name must be up to 64 letters, digits, dots, dashes and underscores, no mark first. "
-            f"Got {name!r}."
+            "A key's name must be up to 64 letters, digits, dots, dashes and underscores, the first a "
+            f"letter or digit. Got {name!r}."
         )
     keys = read_keys(path) if path.exists() else []
     if any(stored.name == name for stored in keys):
@@ -139,7 +139,7 @@ def _stamp(path: Path) -> tuple[int, int]:
         status = path.stat()
     except OSError as error:
         raise DataError(
-            f"The file of keys must be there to be read. Got {path}, which is not; make one with "
+            f"The file of keys must exist and be readable. Got {path}, which is not; make one with "
             f"`tandem web keys add NAME --keys {path}`."
         ) from error
     return status.st_mtime_ns, status.st_ino

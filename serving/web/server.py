@@ -86,7 +86,7 @@ def _listen(host: str, port: int) -> socket.socket:
         # Python appends text of its own to the system's, in brackets.
         reason = (error.strerror or str(error)).partition(" (")[0]
         raise DataError(
-            f"--host and --port must be an address of this machine and free. Got {host} and {port}: {reason}."
+            f"--host and --port must be a free address of this machine. Got {host} and {port}: {reason}."
         ) from error
 
 

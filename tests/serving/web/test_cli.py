@@ -36,7 +36,7 @@ def test_key_is_printed_once_and_found_again_by_name(
         (["--port", "70000"], "--port must be between 0 and 65535. Got 70000."),
         (["--rate", "often"], "--rate must be a number of requests a time"),
         (["--server", "nonsense"], "address must be HOST:PORT"),
-        (["--keys", "nowhere"], "The file of keys must be there"),
+        (["--keys", "nowhere"], "The file of keys must exist"),
         (["--workdir", "nowhere"], "There must be a pushed model in"),
         (["--model-dir", "nowhere"], "--model-dir must be a directory. Got nowhere."),
         (["--workdir", "a", "--model-dir", "b"], "Either --workdir or --model-dir"),
@@ -45,7 +45,7 @@ def test_key_is_printed_once_and_found_again_by_name(
         (["--log-key", "nowhere"], "The file of --log-key must be readable. Got nowhere."),
         (["--server-ca", "nowhere"], "A PEM file must exist and be readable. Got nowhere."),
         (["--trusted-proxy", "somebody"], "--trusted-proxy must be an address or a network. Got 'somebody'."),
-        (["keys", "remove", "shop", "--keys", "nowhere"], "The file of keys must be there"),
+        (["keys", "remove", "shop", "--keys", "nowhere"], "The file of keys must exist"),
     ],
 )
 def test_mistake_is_one_sentence(
