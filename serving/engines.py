@@ -81,8 +81,7 @@ def flag_value(flags: Sequence[str], name: str) -> str:
 
 def named_in_config(path: Path, field: str) -> list[str]:
     """The values of ``field`` in a ``ModelServerConfig`` in text form, such as every ``base_path``."""
-    # A regular expression is enough here. The message's own parser needs TensorFlow, which takes seconds to
-    # import.
+    # A regular expression is enough here. The message's own parser would import TensorFlow for seconds.
     return re.findall(rf"""\b{field}\s*:\s*["']([^"']*)["']""", path.read_text(encoding="utf-8"))
 
 

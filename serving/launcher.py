@@ -119,8 +119,7 @@ def _check_ports(port: int, rest_api_port: int) -> None:
         if not lowest <= number <= 65535:
             raise DataError(f"--{name} must be between {lowest} and 65535. Got {number}.")
         with socket.socket() as probe:
-            # The real server would share a port that is taken, and the other server would get some of the
-            # requests.
+            # The real server would share a port that is taken, and lose some requests to the other server.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("", number))

@@ -160,9 +160,8 @@ class ServerProcess:
 
     def _is_ready(self, client: Client) -> bool:
         if flag_value(self.flags, "ssl_config_file"):
-            # We have no certificates to ask the server with. A TLS handshake is enough: the server listens
-            # only once its models are loaded, and Docker's proxy, which listens earlier, does not answer a
-            # handshake.
+            # We have no certificates to ask the server with, but a TLS handshake is enough. It listens
+            # only once its models are loaded. Docker's proxy listens earlier, but answers no handshake.
             try:
                 ssl.get_server_certificate(("localhost", int(self.address.rpartition(":")[2])), timeout=1.0)
             except OSError:
@@ -207,8 +206,7 @@ class ServerProcess:
         for name in names:
             with (
                 Client(self.address, model_name=name, timeout_s=2.0, num_attempts=1) as client,
-                # Over TLS we cannot ask, for want of certificates. While the server starts, there is no need
-                # to.
+                # Over TLS we have no certificates to ask with. While the server starts, we need not ask.
                 contextlib.suppress(ServingError),
             ):
                 client.unload_models()

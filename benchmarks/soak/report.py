@@ -53,8 +53,7 @@ class Lives:
             if process.status() != psutil.STATUS_ZOMBIE:
                 self.rss_mb[-1].append((time.monotonic(), process.memory_info().rss / 1e6))
                 return
-        # The process is gone. If `end` was called meanwhile, it was killed; otherwise it crashed, which
-        # counts once.
+        # The process is gone. It was killed if `end` was called meanwhile; otherwise it crashed, once.
         if self._process is process:
             self.crashes += 1
             self._process = None

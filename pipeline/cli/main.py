@@ -62,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has seen enough (`tandem check … | head`). Python must not complain at
-        # exit.
+        # The reader of our output has seen enough (`tandem check … | head`), which is no error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # Whatever happens, a person sees one sentence.

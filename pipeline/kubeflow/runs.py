@@ -22,8 +22,8 @@ from dataset.errors import DataError
 
 SUCCEEDED, FAILED = 0, 1
 _POLL_S = 10.0
-# A gateway answers with these codes while it has lost the API server. The waits are 0, 20 and three times 30
-# s: together about as long as an API server takes to start.
+# A gateway answers with these codes while it has lost the API server. The waits are 0 s, 20 s and three times
+# 30 s, together about as long as an API server takes to start.
 _DROPPED, _NUM_RETRIES, _MAX_WAIT_S = (502, 503, 504), 5, 30.0
 _FAILURES = ("FAILED", "CANCELED", "SKIPPED")
 
@@ -191,7 +191,7 @@ def show_status(cluster: Cluster, run_id: str, *, poll_s: float = _POLL_S) -> in
         DataError: If the cluster has no such run, or if it refuses.
     """
     shown: dict[str, str] = {}
-    # The first look is not repeated, so that a mistake is told at once.
+    # The first look is not repeated for two minutes, so that a mistake is told at once.
     retries: urllib3.Retry | None = None
     while True:
         with cluster.connected(retries) as client:

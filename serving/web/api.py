@@ -32,8 +32,7 @@ from serving.web.schemas import (
 )
 
 _READY_TIMEOUT_S = 2.0
-# Probes ask every few seconds, and anybody else may ask too. So the model server is asked once a second at
-# most.
+# Probes ask every few seconds, and anybody may ask. So the model server is asked at most once a second.
 _READY_FOR_S = 1.0
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -64,8 +63,7 @@ class Api:
     def __init__(self, client: VersionedClient, files: ModelFiles, pseudonyms: Pseudonyms) -> None:
         self._client, self._files, self._pseudonyms = client, files, pseudonyms
         self._ready, self._asked_at = False, float("-inf")
-        # The gate has checked the key before a request gets here. This line only puts it into the
-        # description.
+        # The gate has checked the key before a request gets here. This line only describes it.
         keys = Depends(HTTPBearer(auto_error=False, description="Only where the gateway has keys."))
         self.router = APIRouter(prefix="/api", dependencies=[keys], responses=_ERRORS, tags=["ask"])
         for path, endpoint in (

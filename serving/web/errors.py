@@ -16,8 +16,7 @@ from serving.web.request_log import record_of
 
 _BUSY = "The model server cannot answer at the moment; try again shortly."
 _BROKEN = "The model server failed to answer; whoever runs the gateway finds the reason in its log."
-# Each gRPC status has an answer of ours. The server's own message may name internal machines, so only the log
-# has it.
+# Each gRPC status has an answer of ours. The server's own message may name machines, so only the log has it.
 _ANSWERS = {
     "UNAVAILABLE": (503, _BUSY),
     "RESOURCE_EXHAUSTED": (503, _BUSY),

@@ -1,4 +1,4 @@
-// Asks the gateway. The key, where one is needed, lives as long as the tab.
+// The questions to the gateway. If a key is needed, it is kept as long as the tab is open.
 
 const KEY = "tandem-api-key";
 
@@ -36,7 +36,7 @@ export async function ask(path, body, signal) {
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    // A proxy in between may have answered, in a language of its own.
+    // A proxy in between may have answered with something that is not JSON.
     const sentence = response ? `The gateway answered ${response.status}.` : "The gateway does not answer.";
     throw new ApiError(sentence, response?.status ?? 0);
   }

@@ -1,4 +1,4 @@
-// Who is asking: a customer and a history, and the part of the page that shows them.
+// The asker, a customer with a history, and the part of the page that shows them.
 
 import { button, element, find, text } from "./dom.js";
 
@@ -61,7 +61,7 @@ export class Asker {
 
   remove(itemId) {
     const left = this.history.filter((item) => item.item_id !== itemId);
-    // An empty list would not be "nothing": the model takes what it remembers then.
+    // With an empty list the model would use the history that it remembers.
     this.own = left.length ? left : null;
     this.show();
     this.changed(false);
@@ -70,7 +70,7 @@ export class Asker {
   chooseCustomer() {
     const isNew = find("customer").value === "new";
     find("invented").hidden = !isNew;
-    // Whoever is made up may have the history that was just clicked together.
+    // A made-up customer may keep the history that was just clicked together.
     if (!isNew) this.own = null;
     this.show();
     this.changed(false);

@@ -1,4 +1,4 @@
-// The few things that every part of the page does with the document.
+// The functions on the document that every part of the page uses.
 
 export const find = (id) => document.getElementById(id);
 

@@ -1,4 +1,4 @@
-// The page: what is asked, when, and what is said of the answer.
+// The page, which decides what is asked and when, and shows the answer.
 
 import { ApiError, ask, hasKey, keepKey } from "./api.js";
 import { Asker } from "./asker.js";
@@ -53,7 +53,7 @@ function updateSoon() {
 }
 
 function show(asked, answer, tookMs) {
-  // Of the same question by somebody else, or with another history, it shows what moved.
+  // If somebody else, or another history, asks the same question again, the page shows what moved.
   const subject = `${asked.path} ${asked.body.query ?? asked.body.item_id ?? ""}`;
   const before = last.subject === subject ? last.ranks : null;
   const focused = focusedButton();
@@ -165,6 +165,6 @@ find("key-form").addEventListener("submit", (event) => {
   find("problem").hidden = true;
   begin();
 });
-// On a phone the results come first to the eye.
+// On a phone the asker is closed at first, so that the results are in sight.
 if (matchMedia("(max-width: 55rem)").matches) find("asker").open = false;
 begin();

@@ -1,4 +1,4 @@
-// The list of results: what each item is, what brought it, how it moved, and what can be done with it.
+// The list of results. Each shows the item, what brought it, how it moved, and what can be done with it.
 
 import { button, element, find } from "./dom.js";
 
