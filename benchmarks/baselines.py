@@ -1,7 +1,7 @@
-"""Measures every baseline on data sets: ``python -m benchmarks.baselines FOLDER...``.
+"""The benchmark of every baseline on data sets: ``python -m benchmarks.baselines FOLDER...``.
 
-Recommendation fits on all events before the test window and is measured on that window; search has nothing to
-fit but the catalogue, so it is measured on all queries.
+Recommendation baselines are fitted on all events before the test window and measured on that window. Search
+baselines are fitted on the catalogue only, so they are measured on all queries.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.dataset import Dataset, Events, Judgments, load_dataset
+from components.retrieval_evaluator.baselines.ease import Ease
+from components.retrieval_evaluator.baselines.item_knn import ItemKnn
+from components.retrieval_evaluator.baselines.lexical import Lexical, document
+from components.retrieval_evaluator.baselines.popular import RecentPopularity
+from components.retrieval_evaluator.baselines.repeat import Repeat
 from components.retrieval_evaluator.evaluation import Evaluation, ScoreFunction, as_listed
 from components.retrieval_evaluator.names import ALL, NOVEL, SEARCH
 from components.retrieval_evaluator.recommendation import evaluate_recommendation
 from components.retrieval_evaluator.search import evaluate_search
 from dataset.errors import DataError
-from models.channels.ease import Ease
-from models.channels.item_knn import ItemKnn
-from models.channels.lexical import Lexical, document
-from models.channels.popular import RecentPopularity
-from models.channels.repeat import Repeat
 
 _COLUMNS = {
     SEARCH: ("ndcg@10", "recall@100", "mrr"),
@@ -33,7 +33,7 @@ _COLUMNS = {
 
 
 def recommendation_baselines(events: Events) -> Evaluation:
-    """Popularity, item-kNN, EASE and own purchase count, fitted before the test window and measured on it."""
+    """Measures popularity, item-kNN, EASE and own purchase count on the test window, fitted before it."""
     past = events.interactions.between(None, events.test_start)
     popular = RecentPopularity().fit(past, now=events.test_start)
     systems = {
@@ -51,15 +51,16 @@ def recommendation_baselines(events: Events) -> Evaluation:
 def search_baselines(
     judgments: Judgments, texts: tuple[tuple[str, ...], ...], *, encoder: str | None = None
 ) -> Evaluation:
-    """BM25 on the first text column, and on all of them with the first one three more times.
+    """Measures BM25 on the first text column, and on all columns with the first one three more times.
 
-    With an encoder, also its cosine on the first column, and the two fusions of it with BM25.
+    With an encoder, it also measures the encoder's cosine on the first column and two fusions of it with
+    BM25.
     """
     first = [columns[0] for columns in texts]
     lexical = _whole_catalogue(Lexical().fit([document(columns) for columns in texts]))
     systems = {"lexical, first column": _whole_catalogue(Lexical().fit(first)), "lexical": lexical}
     if encoder is not None:
-        # TensorFlow takes seconds to import, and everything else does without it.
+        # TensorFlow takes seconds to import, and the other baselines do not need it.
         from benchmarks.zero_shot import ZeroShot, reciprocal_rank_fusion, sum_of_shares
 
         dense = ZeroShot(encoder, first).score
@@ -73,12 +74,12 @@ def search_baselines(
 
 
 def _whole_catalogue(index: Lexical) -> ScoreFunction:
-    """What no word matches is ranked too, last."""
+    """A score function that also ranks the items that no word matches, last."""
     return lambda queries: np.maximum(index.score(queries), 0.0)
 
 
 def measure(dataset: Dataset, *, encoder: str | None = None) -> dict[str, Evaluation]:
-    """Every baseline the dataset has data for, by task."""
+    """Measures every baseline that the dataset has data for, by task."""
     measured = {}
     if dataset.events is not None:
         measured[NOVEL] = measured[ALL] = recommendation_baselines(dataset.events)
@@ -88,7 +89,7 @@ def measure(dataset: Dataset, *, encoder: str | None = None) -> dict[str, Evalua
 
 
 def print_table(evaluation: Evaluation, task: str) -> None:
-    """One task's systems as an aligned table, with 95 % intervals."""
+    """Prints one task's systems as an aligned table, with 95 % intervals."""
     rows = [row for row in evaluation.rows if row.task == task and not row.slice]
     print(f"\n{task}, {len(evaluation.units[task]):,} {'queries' if task == SEARCH else 'users'}")
     print(f"{'':26}" + "".join(f"{metric:>22}" for metric in _COLUMNS[task]))

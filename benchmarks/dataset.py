@@ -1,4 +1,4 @@
-"""A whole dataset as arrays in memory, for measurements outside the pipeline."""
+"""A dataset as arrays in memory, for measurements outside the pipeline."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from components.retrieval_evaluator.baselines.base import Interactions
 from dataset.columns import normalised_batches, read_queries
 from dataset.contract import EventSplit
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
 from dataset.splits import event_starts
 from dataset.tables import expand_paths
-from models.channels.base import Interactions
 
 MANIFESTS = Path(__file__).parent / "manifests"
 
@@ -33,7 +33,7 @@ class Events:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judgments:
-    """Query texts, and their gains as CSR `[num_queries, num_items]`."""
+    """Query texts, and their gains as CSR ``[num_queries, num_items]``."""
 
     queries: tuple[str, ...]
     gains: sparse.csr_matrix
@@ -41,14 +41,14 @@ class Judgments:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A catalogue with what was done or judged in it.
+    """A catalogue with its events and judgments.
 
     Attributes:
-        name: From the manifest.
-        item_ids: In the order of the item rows: by bytes.
+        name: The name from the manifest.
+        item_ids: The item ids in the order of the item rows, which is that of their bytes.
         texts: The text columns of each item.
-        events: ``None`` without such a table.
-        judgments: ``None`` without such a table.
+        events: The log; ``None`` without a table of events.
+        judgments: The judgments; ``None`` without a table of judgments.
     """
 
     name: str
@@ -59,10 +59,10 @@ class Dataset:
 
 
 def find_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of a folder: its own ``dataset.toml``, or the one in `MANIFESTS` that has its name.
+    """Reads the manifest of a folder: its own ``dataset.toml``, or the one in `MANIFESTS` of that name.
 
     Raises:
-        DataError: There is neither.
+        DataError: If there is no manifest.
     """
     manifest_path = folder / "dataset.toml"
     if not manifest_path.exists():
@@ -79,7 +79,7 @@ def load_dataset(folder: Path) -> Dataset:
     Events and judgments of unknown items are left out.
 
     Raises:
-        DataError: There is no manifest, or the data does not fit it.
+        DataError: If there is no manifest, or if the data does not fit it.
     """
     manifest = find_manifest(folder)
     items = _table(manifest, "items")
@@ -107,7 +107,7 @@ def _table(manifest: Manifest, name: str) -> pa.Table:
 
 
 def _rows(ids: pa.ChunkedArray, item_ids: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    """int32 `[n]` rows of the item table, -1 for unknown ids."""
+    """The rows of the item table, int32 ``[n]``; -1 for unknown ids."""
     return pc.fill_null(pc.index_in(ids, item_ids.combine_chunks()), -1).to_numpy().astype(np.int32)
 
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
-# TensorFlow Recommenders and TF-Text want Keras 2 behind `tf.keras`, decided before TensorFlow is imported.
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 
 import numpy as np
 import tensorflow as tf
 
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation import Array, ScoreFunction
-from models.channels.base import Queries
 from models.encoding import encode_tokens
 from models.pretrained import resolve_encoder
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 
 _MAX_TOKENS = 32
-# Cormack et al., "Reciprocal Rank Fusion", SIGIR 2009.
+# The constant is that of Cormack et al., "Reciprocal Rank Fusion", SIGIR 2009.
 _RRF_K = 60
 
 
 class ZeroShot:
-    """Exact cosine between a query's and every item's vector."""
+    """The exact cosine between a query's vector and every item's."""
 
-    def __init__(self, encoder: str, texts: Sequence[str]):
+    def __init__(self, encoder: str, texts: Sequence[str]) -> None:
         folder = resolve_encoder(encoder)
         self._tokenizer = Tokenizer.from_pretrained(folder)
         self._encoder = TextEncoder.from_pretrained(folder)
         self._item_vectors = self._encode(texts)
 
     def score(self, queries: Queries) -> Array:
-        """Cosines: float32 `[num_queries, num_items]`."""
+        """The cosines, float32 ``[num_queries, num_items]``."""
         return self._encode(queries.texts) @ self._item_vectors.T
 
     def _encode(self, texts: Sequence[str]) -> Array:

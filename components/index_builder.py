@@ -21,12 +21,15 @@ from dataset.contract import ItemsTable
 from dataset.frames import BYTES, FLOAT, read_frame
 from dataset.manifest import Manifest
 from models.config import ModelConfig
+from models.event_log import read_event_log
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
+from models.recommender import Recommender
 from models.trained import TrainedModel, config_of
 from models.vocabularies import Vocabularies, rows_of
 from serving.servable.catalogue import CATALOGUE_FILE, Value, write_catalogue
 from serving.servable.histories import UserTable
+from serving.servable.recommending import Recommending
 from serving.servable.servable import Servable
 from serving.servable.warmup_requests import write_warmup_requests
 
@@ -67,7 +70,8 @@ def IndexBuilder(
         manifest: The dataset as JSON.
         num_candidates: Items retrieved for the ranker.
         max_users: Users whose latest history the servable carries, most recently active first.
-        events: The log that the model was trained on; its span is written down.
+        events: The log that the model was trained on: what users did is read from it, and its span is written
+            down.
     """
     dataset = Manifest.from_json(manifest)
     items = load_item_table(
@@ -90,6 +94,7 @@ def IndexBuilder(
         trained,
         items,
         _user_table(users, source, config),
+        _recommending(trained.recommender, dataset, events, items, users.user_ids),
         max_history=config.max_history,
         max_query_tokens=config.max_query_tokens,
         max_text_tokens=config.max_text_tokens,
@@ -108,6 +113,21 @@ def IndexBuilder(
         file.write(str(events.get_int_custom_property("span") if events else 0))
     servable.set_int_custom_property("num_items", len(items))
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
+
+
+def _recommending(
+    recommender: Recommender | None,
+    dataset: Manifest,
+    events: Any,
+    items: ItemTable,
+    user_ids: np.ndarray,
+) -> Recommending | None:
+    """The recommender with the log that the servable carries."""
+    if recommender is None or dataset.events is None or events is None:
+        return None
+    pattern = os.path.join(artifact_utils.get_split_uri([events], features.ALL), "*")
+    log, log_users = read_event_log(pattern, dataset.events, items.ids)
+    return Recommending(recommender, items.text_vectors, log=log, log_users=log_users, user_ids=user_ids)
 
 
 def on_catalogue(users: Contexts, rows: np.ndarray) -> Contexts:

@@ -22,6 +22,8 @@ _FURTHER = {
     "text_embeddings": TextEmbeddings,
     "summary": InteractionSummary,
 }
+# Only a dataset with a log has it.
+_EVENTS = "events"
 
 
 class TrainerSpec(TfxTrainerSpec):
@@ -30,6 +32,7 @@ class TrainerSpec(TfxTrainerSpec):
     INPUTS = TfxTrainerSpec.INPUTS | {
         name: component_spec.ChannelParameter(type=kind) for name, kind in _FURTHER.items()
     }
+    INPUTS[_EVENTS] = component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True)
 
 
 class Executor(GenericExecutor):
@@ -39,6 +42,8 @@ class Executor(GenericExecutor):
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         for name in _FURTHER:
             setattr(fn_args, name, artifact_utils.get_single_uri(input_dict[name]))
+        events = input_dict.get(_EVENTS)
+        fn_args.events = artifact_utils.get_single_uri(events) if events else None
         fn_args.interactions = artifact_utils.get_single_uri(input_dict["examples"])
         if os.environ.get("TF_CONFIG"):
             write_arguments(fn_args)
@@ -52,8 +57,8 @@ class Trainer(base_component.BaseComponent):
         examples: Transformed interactions.
         transform_graph: What transformed them.
         splits: Those trained on.
-        further: Channels for ``item_examples``, ``item_transform_graph``, ``text_embeddings`` and
-            ``summary``.
+        further: Channels for ``item_examples``, ``item_transform_graph``, ``text_embeddings``,
+            ``summary`` and, where there is a log, ``events``.
         custom_config: What `run_fn` is told.
         base_model: An earlier trained model to begin from, in a channel that may be empty.
     """

@@ -91,8 +91,9 @@ class TrainConfig:
         warm_start: Begin from the weights of the last blessed model that was trained on other data, where
             both know the same ids.
         refit: Fit once more on training and validation time together before the test window is looked at.
-        ranker_epochs: Most passes over the retrieved candidates.
-        ranker_users: Most users whose candidates the ranker is trained on.
+        ranker_epochs: Most passes over the retrieved candidates of judged queries; the best one is kept.
+        recommender_epochs: Passes over what the channels named in past windows.
+        recommender_users: Most users of each window.
         seed: Of every random choice.
     """
 
@@ -112,11 +113,12 @@ class TrainConfig:
     warm_start: bool = False
     refit: bool = True
     ranker_epochs: int = 20
-    ranker_users: int = 2000
+    recommender_epochs: int = 8
+    recommender_users: int = 2000
     seed: int = 17
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "targets_per_query", "accumulation_steps", "ranker_users"):
+        for name in ("epochs", "batch_size", "targets_per_query", "accumulation_steps", "recommender_users"):
             require(getattr(self, name) >= 1, f"train.{name} must be at least 1", getattr(self, name))
         require(
             self.precision in PRECISIONS,
@@ -128,7 +130,7 @@ class TrainConfig:
             f"train.batch_size must be a multiple of train.accumulation_steps, {self.accumulation_steps}",
             self.batch_size,
         )
-        for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs"):
+        for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs", "recommender_epochs"):
             require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
         for name in ("item_dropout", "history_dropout", "user_dropout"):
             require(

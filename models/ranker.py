@@ -79,7 +79,7 @@ class Ranker(keras.Model):
         self.logits = {
             name: keras.layers.Dense(1, kernel_initializer="zeros", name=name) for name in heads.names
         }
-        self.tasks = {name: tf.function(tfrs.tasks.Ranking(loss=_loss(name))) for name in heads.names}
+        self.tasks = {name: tf.function(tfrs.tasks.Ranking(loss=head_loss(name))) for name in heads.names}
 
     def build(self, *shapes: Any, **named: Any) -> None:
         """Adds the weight of the retrieval score in each head."""
@@ -137,7 +137,7 @@ class _Cross(keras_rs.layers.FeatureCross):
         self.dense.name = "dense"
 
 
-def _loss(name: str) -> Any:
+def head_loss(name: str) -> Any:
     if name == RATING:
         return tf.keras.losses.Huber(reduction="sum_over_batch_size")
     return tf.keras.losses.BinaryCrossentropy(reduction="sum_over_batch_size")

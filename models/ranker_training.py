@@ -1,4 +1,4 @@
-"""Fits the ranker on what retrieval returned, for users and queries that retrieval was not trained on."""
+"""Training of the ranker for queries: on what retrieval returned, with the judgments as labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.interactions import Contexts
 from models.metrics import ndcg_at_k, rank_relevant
-from models.ranker import RATING, RELEVANCE, Heads, Ranker
+from models.ranker import RELEVANCE, Heads, Ranker
 from models.retriever import Retriever
 from models.validation import NDCG_K
 
@@ -51,65 +51,39 @@ class Candidates:
 
 
 def retrieve_candidates(
-    contexts: Contexts, query_vectors: np.ndarray, retriever: Retriever, heads: Heads, *, k: int, judged: bool
+    contexts: Contexts, query_vectors: np.ndarray, retriever: Retriever, *, k: int
 ) -> Candidates:
-    """Retrieves for each context and labels what comes back.
+    """Retrieves for each judged query and labels what comes back.
 
-    An item that nobody chose or judged is a negative: it was retrieved, so it is a hard one. Ratings exist
-    only where somebody rated.
+    An item that nobody judged is a negative: it was retrieved, so it is a hard one.
 
     Args:
-        contexts: Users at the start of a window, or judged queries.
+        contexts: Judged queries.
         query_vectors: float32 ``[num_contexts, dim]``.
         retriever: The dense channel.
-        heads: The labels.
-        k: Candidates of each context.
-        judged: Whether the targets are judgments.
+        k: Candidates of each query.
     """
-    num_items = retriever.item_vectors.shape[0]
     parts = [
         retriever.top(tf.constant(query_vectors[s : s + 256]), tf.constant(k))
         for s in range(0, len(contexts), 256)
     ]
     rows = np.concatenate([part[0].numpy() for part in parts])
-    is_valid = np.concatenate([part[2].numpy() for part in parts])
-    labels = {name: np.full(rows.shape, np.nan, np.float32) for name in heads.names}
-    for i in range(len(contexts)):
-        _label(labels, i, rows[i], contexts, heads, num_items, judged)
-    arrays = {
-        "query_vectors": query_vectors,
-        "rows": rows,
-        "is_valid": is_valid,
-        "history_rows": contexts.inputs[features.HISTORY_ROWS],
-        "history_counts": contexts.inputs[features.HISTORY_COUNTS],
-    }
-    return Candidates(arrays=arrays | labels)
-
-
-def _label(
-    labels: dict[str, np.ndarray],
-    i: int,
-    rows: np.ndarray,
-    contexts: Contexts,
-    heads: Heads,
-    num_items: int,
-    judged: bool,
-) -> None:
-    targets, kinds = contexts.targets[i], contexts.kinds[i]
-    if judged:
-        grades = np.zeros(num_items, np.float32)
-        grades[targets] = contexts.weights[i]
-        labels[RELEVANCE][i] = np.minimum(grades[rows], 1.0)
-        return
-    for position, kind in enumerate(heads.kinds):
-        chosen = np.zeros(num_items, np.float32)
-        # The first stage of a funnel is passed by whoever reached a later one.
-        chosen[targets if position == 0 else targets[kinds == kind.encode()]] = 1.0
-        labels[kind][i] = chosen[rows]
-    if heads.has_rating:
-        values = np.full(num_items, np.nan, np.float32)
-        values[targets] = contexts.values[i]
-        labels[RATING][i] = values[rows]
+    grades = np.zeros(retriever.item_vectors.shape[0], np.float32)
+    labels = np.empty(rows.shape, np.float32)
+    for label, row, targets, weights in zip(labels, rows, contexts.targets, contexts.weights, strict=True):
+        grades[targets] = weights
+        label[:] = np.minimum(grades[row], 1.0)
+        grades[targets] = 0.0
+    return Candidates(
+        arrays={
+            "query_vectors": query_vectors,
+            "rows": rows,
+            "is_valid": np.concatenate([part[2].numpy() for part in parts]),
+            "history_rows": contexts.inputs[features.HISTORY_ROWS],
+            "history_counts": contexts.inputs[features.HISTORY_COUNTS],
+            RELEVANCE: labels,
+        }
+    )
 
 
 class RankerModel(keras.Model):
@@ -173,7 +147,7 @@ def fit_ranker(
             losses.append(
                 [epoch, float(fitted.fit(data, epochs=1, shuffle=False, verbose=0).history["loss"][0])]
             )
-        value = _order_quality(fitted, held_out, heads)
+        value = _order_quality(fitted, held_out)
         points.append([epoch, value])
         # Epoch 0 only shows where retrieval's order stood: its probabilities mean nothing yet.
         if value > best and (epoch or not train.ranker_epochs):
@@ -187,17 +161,11 @@ def fit_ranker(
     return fitted.ranker, curves
 
 
-def _order_quality(model: RankerModel, held_out: Candidates, heads: Heads) -> float:
-    """Mean nDCG@10 among the candidates, of each context's own ordering head."""
+def _order_quality(model: RankerModel, held_out: Candidates) -> float:
+    """Mean nDCG@10 among the candidates."""
     predictions = model.predict(held_out.arrays, batch_size=_BATCH, verbose=0)
-    values = []
-    for name in (heads.behaviour, RELEVANCE if heads.has_relevance else None):
-        if name is None:
-            continue
-        is_valid, labels = held_out.arrays["is_valid"], held_out.arrays[name]
-        has_labels = np.isfinite(labels).all(axis=1)
-        scores = np.where(is_valid, predictions[name], -np.inf)[has_labels]
-        gains = sparse.csr_matrix(np.where(is_valid, labels, 0.0)[has_labels])
-        values.append(ndcg_at_k(rank_relevant(scores, gains), NDCG_K))
-    measured = np.concatenate(values) if values else np.zeros(0)
+    is_valid = held_out.arrays["is_valid"]
+    scores = np.where(is_valid, predictions[RELEVANCE], -np.inf)
+    gains = sparse.csr_matrix(np.where(is_valid, held_out.arrays[RELEVANCE], 0.0))
+    measured = ndcg_at_k(rank_relevant(scores, gains), NDCG_K)
     return float(np.nanmean(measured)) if np.isfinite(measured).any() else 0.0

@@ -22,6 +22,7 @@ from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.matrices import item_matrix
 from models.ranker import Heads, Ranker
+from models.recommender import Recommender
 from models.retriever import Retriever
 from models.text_encoder import TextEncoder
 from models.tokenizer import VOCABULARY_FILE, Tokenizer
@@ -38,21 +39,23 @@ class TrainedModel:
 
     Attributes:
         two_tower: The retrieval model.
-        ranker: The ranker.
+        ranker: The ranker of what is retrieved for a query; ``None`` without judgments to learn from.
         tokenizer: The encoder's own.
         item_shares: float32 ``[num_items]``, each item's share of the training interactions.
         num_user_numbers: Width of the users' numeric features.
         vocabularies: What the rows of the retrieval model's tables stand for.
+        recommender: What answers without a query; ``None`` without events to learn from.
         selected: The retrieval model before it was fitted to the validation window too, from which a later
             one may begin; ``None`` if it was not, or after loading.
     """
 
     two_tower: TwoTower
-    ranker: Ranker
+    ranker: Ranker | None
     tokenizer: Tokenizer
     item_shares: np.ndarray
     num_user_numbers: int
     vocabularies: Vocabularies
+    recommender: Recommender | None = None
     selected: TwoTower | None = None
 
     def save(self, folder: str, model: ModelConfig, train: TrainConfig) -> None:
@@ -64,14 +67,17 @@ class TrainedModel:
             "num_users": self.two_tower.query_tower.num_users,
             "user_category_sizes": [e.input_dim for e in self.two_tower.query_tower.category_embeddings],
             "num_user_numbers": self.num_user_numbers,
-            "heads": dataclasses.asdict(self.ranker.heads),
+            "heads": dataclasses.asdict(self.ranker.heads) if self.ranker else None,
             "lowercase": self.tokenizer.lowercase,
         }
         _write(folder, _DESCRIPTION, json.dumps(description).encode())
         _write(folder, VOCABULARY_FILE, "\n".join(self.tokenizer.vocabulary).encode())
         self.two_tower.encoder.save_architecture(folder)
         _write(folder, TOWERS_FILE, weights.to_bytes(self.two_tower))
-        _write(folder, _RANKER, weights.to_bytes(self.ranker))
+        if self.ranker is not None:
+            _write(folder, _RANKER, weights.to_bytes(self.ranker))
+        if self.recommender is not None:
+            self.recommender.save(folder)
         _write(folder, _SHARES, _array(self.item_shares))
         self.vocabularies.save(folder)
         if self.selected is not None:
@@ -98,12 +104,16 @@ class TrainedModel:
             num_user_numbers=description["num_user_numbers"],
         )
         heads = description["heads"]
-        ranker = Ranker(
-            Heads(**heads | {"kinds": tuple(heads["kinds"])}), num_cross_layers=config.num_cross_layers
-        )
+        ranker = None
+        if heads is not None:
+            heads = Heads(**heads | {"kinds": tuple(heads["kinds"])})
+            ranker = Ranker(heads, num_cross_layers=config.num_cross_layers)
         trained_on = Vocabularies.load(folder)
         vocabularies = dataclasses.replace(trained_on, items=items.ids)
         _assign(two_tower, folder, TOWERS_FILE, carried_rows(two_tower, trained_on, vocabularies))
+        recommender = Recommender.load(folder)
+        if recommender is not None:
+            recommender = recommender.on_catalogue(rows_of(trained_on.items, items.ids), items.text_vectors)
         shares = np.load(io.BytesIO(_read(folder, _SHARES)))
         model = cls(
             two_tower=two_tower,
@@ -114,13 +124,17 @@ class TrainedModel:
             item_shares=carried(shares, rows_of(items.ids, trained_on.items)),
             num_user_numbers=description["num_user_numbers"],
             vocabularies=vocabularies,
+            recommender=recommender,
         )
-        model.create_ranker_weights(items)
-        _assign(ranker, folder, _RANKER)
+        if ranker is not None:
+            model.create_ranker_weights(items)
+            _assign(ranker, folder, _RANKER)
         return model
 
     def create_ranker_weights(self, items: ItemTable) -> None:
-        """Calls the ranker once on nothing, so that its weights exist."""
+        """Calls the ranker, if there is one, once on nothing, so that its weights exist."""
+        if self.ranker is None:
+            return
         tower = self.two_tower
         vector = tower.item_vectors(tf.zeros([1], tf.int32))
         retriever = Retriever(vector, text_dim=tower.encoder.output_dim)

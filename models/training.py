@@ -1,4 +1,4 @@
-"""The `run_fn` of TFX's Trainer: retrieval, then a ranker on what it retrieves, then retrieval once more."""
+"""The `run_fn` of TFX's Trainer: the towers, a ranker for queries, and the recommender."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from dataset import features
-from dataset.errors import DataError
 from dataset.manifest import Manifest
 from dataset.settings import section_of
 from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
+from models.event_log import kinds_of, read_event_log
 from models.interactions import InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.matrices import query_matrix
 from models.ranker import Heads, Ranker
 from models.ranker_training import Candidates, fit_ranker, retrieve_candidates
+from models.recommender import Recommender
+from models.recommender_training import fit_recommender
 from models.retrieval_training import RetrievalTrainer, phases, with_targets
 from models.strategy import is_chief, training_strategy
 from models.text_encoder import TextEncoder
@@ -75,7 +77,8 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: TFX's `FnArgs` with, beside the usual, ``item_examples``, ``item_transform_graph``,
-            ``text_embeddings`` and ``summary`` folders, and ``custom_config`` as `Settings` writes it.
+            ``text_embeddings`` and ``summary`` folders, ``events`` (``None`` without a log), and
+            ``custom_config`` as `Settings` writes it.
     """
     settings = Settings.from_custom_config(fn_args.custom_config)
     strategy = training_strategy()
@@ -132,9 +135,10 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
         # TFX wants to find it after every `run_fn`.
         tf.io.gfile.makedirs(fn_args.serving_model_dir)
         return
-    # The ranker is small: the chief fits it alone.
+    # What follows is small: the chief fits it alone.
     shares = (counts / max(counts.sum(), 1)).astype(np.float32)
     ranker, curves = _fit_ranker(selected, source, items, shares, settings)
+    recommender, more_curves = _fit_recommender(fn_args.events, items, starts, settings)
     model = TrainedModel(
         two_tower=two_tower,
         ranker=ranker,
@@ -142,11 +146,12 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
         item_shares=shares,
         num_user_numbers=source.num_user_numbers,
         vocabularies=vocabularies,
+        recommender=recommender,
         selected=selected if train.refit else None,
     )
     model.save(fn_args.serving_model_dir, config, train)
     origin.save(fn_args.serving_model_dir)
-    written = {"curves": trainer.curves + curves, "best_epochs": epochs}
+    written = {"curves": trainer.curves + curves + more_curves, "best_epochs": epochs}
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
         json.dump(written, file)
     trainer.remove_backups()
@@ -158,47 +163,38 @@ def _fit_ranker(
     items: ItemTable,
     shares: np.ndarray,
     settings: Settings,
-) -> tuple[Ranker, list[dict[str, Any]]]:
-    heads, train = heads_of(settings.manifest), settings.train
-    retriever = build_retriever(model)
-    sources = [(features.USERS_AT_VALIDATION, False)] * bool(heads.kinds)
-    sources += [(features.JUDGED_TRAIN, True), (features.JUDGED_VALIDATION, True)] * heads.has_relevance
+) -> tuple[Ranker | None, list[dict[str, Any]]]:
+    """Fits the ranker of what is retrieved for a query; ``None`` where no query is judged."""
+    heads, retriever = Heads(has_relevance=True), build_retriever(model)
     found: Candidates | None = None
-    for split, judged in sources:
+    for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION):
         contexts = with_targets(source.load(split))
-        rng = np.random.default_rng(train.seed)
-        if not judged and len(contexts) > train.ranker_users:
-            contexts = contexts.take(np.sort(rng.permutation(len(contexts))[: train.ranker_users]))
         if len(contexts):
-            part = retrieve_candidates(
-                contexts,
-                query_matrix(model, contexts),
-                retriever,
-                heads,
-                k=settings.num_candidates,
-                judged=judged,
-            )
+            vectors = query_matrix(model, contexts)
+            part = retrieve_candidates(contexts, vectors, retriever, k=settings.num_candidates)
             found = part if found is None else found + part
-    candidate_features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=shares)
     if found is None:
-        raise DataError("The validation split must hold a user with a past or a judged query. Got none.")
-    return fit_ranker(found, heads, candidate_features, model=settings.model, train=train)
+        return None, []
+    candidate_features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=shares)
+    return fit_ranker(found, heads, candidate_features, model=settings.model, train=settings.train)
 
 
-def heads_of(manifest: Manifest) -> Heads:
-    """The heads that have labels: one a kind of event, rating for values, relevance for judgments."""
-    kinds: tuple[str, ...] = ()
-    if manifest.events:
-        weights: dict[str, float] = {}
-        for kind in manifest.events.kind.kinds.values():
-            if kind.weight > 0:
-                weights[kind.label] = max(kind.weight, weights.get(kind.label, 0.0))
-        # Kinds that only the data knows share one head, "event".
-        kinds = tuple(sorted(weights, key=lambda label: weights[label])) or ("event",)
-    return Heads(
-        kinds=kinds,
-        has_rating=bool(manifest.events and manifest.events.value),
-        has_relevance=manifest.judgments is not None,
+def _fit_recommender(
+    folder: str | None, items: ItemTable, starts: tuple[int, int], settings: Settings
+) -> tuple[Recommender | None, list[dict[str, Any]]]:
+    """Fits the recommender on the log; ``None`` where there is none to learn from."""
+    table = settings.manifest.events
+    if table is None or folder is None:
+        return None, []
+    pattern = os.path.join(folder, f"Split-{features.ALL}", "*")
+    log, user_ids = read_event_log(pattern, table, items.ids)
+    return fit_recommender(
+        log,
+        user_ids,
+        starts=starts,
+        text_vectors=items.text_vectors,
+        heads=Heads(kinds=kinds_of(table), has_rating=table.value is not None),
+        train=settings.train,
     )
 
 

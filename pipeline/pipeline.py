@@ -145,6 +145,7 @@ def create_pipeline(
             "item_transform_graph": item_transform.outputs["transform_graph"],
             "text_embeddings": embedder.outputs["embeddings"],
             "summary": builder.outputs["summary"],
+            **({"events": raw["events"]} if manifest.events else {}),
         },
     )
     index = IndexBuilder(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.channels.base import Queries
+from components.retrieval_evaluator.baselines.base import Queries
 from models.metrics import bootstrap_interval, paired_difference_interval
 
 Array = np.ndarray[Any, Any]

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from components.retrieval_evaluator.baselines.base import Interactions
 from dataset import features
 from dataset.frames import BYTES, INT, read_frame
 from dataset.manifest import Manifest
-from models.channels.base import Interactions
 
 Array = np.ndarray[Any, Any]
 

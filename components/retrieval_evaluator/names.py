@@ -9,4 +9,14 @@ SEARCH = "search"
 OURS = "tandem"
 BLESSED = "last blessed"
 POPULAR = "popular"
+ITEM_KNN = "item-kNN"
+EASE = "EASE"
+OWN_COUNT = "own purchase count"
+# What a shop could have without us; the channels of the model are no baselines.
+BASELINES = (POPULAR, ITEM_KNN, EASE, OWN_COUNT)
 ZERO_SHOT = "zero-shot encoder"
+
+
+def channel_row(name: str) -> str:
+    """The name of a channel alone, as a row of the report."""
+    return f"channel {name}"

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
+from components.retrieval_evaluator.baselines.base import Interactions, Queries
 from components.retrieval_evaluator.evaluation import (
     Array,
     Evaluation,
@@ -26,7 +27,6 @@ from components.retrieval_evaluator.evaluation import (
 )
 from components.retrieval_evaluator.names import ALL, NOVEL
 from models import metrics
-from models.channels.base import Interactions, Queries
 
 TASKS = (NOVEL, ALL)
 
@@ -107,24 +107,26 @@ def evaluate_recommendation(
     users = np.union1d(units[NOVEL], units[ALL])
     masks = _user_masks(had, user_groups or {})
     judge = _Judge(past, candidates, item_vectors)
-    rows: list[MetricRow] = []
-    values: dict[tuple[str, str, str], Array] = {}
-    for system, score in systems.items():
-        parts: dict[tuple[str, str], list[Array]] = defaultdict(list)
-        listed: dict[str, list[Array]] = defaultdict(list)
-        for start in range(0, len(users), chunk_size):
-            chunk = users[start : start + chunk_size]
-            scores = score(Queries.of_users(past, chunk))
+    parts: dict[str, dict[tuple[str, str], list[Array]]] = {system: defaultdict(list) for system in systems}
+    listed: dict[str, dict[str, list[Array]]] = {system: defaultdict(list) for system in systems}
+    for start in range(0, len(users), chunk_size):
+        chunk = users[start : start + chunk_size]
+        queries = Queries.of_users(past, chunk)
+        for system, score in systems.items():
+            scores = score(queries)
             for task in TASKS:
                 counts = np.isin(chunk, units[task])
                 task_scores = np.where(candidates, scores[counts], -np.inf)
                 if task == NOVEL:
                     task_scores[had[chunk[counts]].nonzero()] = -np.inf
                 measured, lists = judge.measure(task_scores, relevant[task][chunk[counts]])
-                listed[task].append(lists)
+                listed[system][task].append(lists)
                 for metric, per_user in measured.items():
-                    parts[task, metric].append(per_user)
-        for (task, metric), chunks in parts.items():
+                    parts[system][task, metric].append(per_user)
+    rows: list[MetricRow] = []
+    values: dict[tuple[str, str, str], Array] = {}
+    for system in systems:
+        for (task, metric), chunks in parts[system].items():
             name, _, item_slice = metric.partition("|")
             per_user = np.concatenate(chunks)
             if not item_slice:
@@ -138,7 +140,7 @@ def evaluate_recommendation(
                 )
                 if row is not None:
                     rows.append(row)
-        for task, lists_ in listed.items():
+        for task, lists_ in listed[system].items():
             rows.append(_coverage(np.concatenate(lists_), candidates, system, task))
     return Evaluation(rows=tuple(rows), values=values, units=units)
 

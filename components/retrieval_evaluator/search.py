@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation import (
     Array,
     Evaluation,
@@ -20,7 +21,6 @@ from components.retrieval_evaluator.evaluation import (
 )
 from components.retrieval_evaluator.names import SEARCH
 from models import metrics
-from models.channels.base import Queries
 
 RECALL_K = 100
 NDCG_K = 10

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the servable)
 
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation_data import Items
-from models.channels.base import Queries
 
 Array = np.ndarray[Any, Any]
 
@@ -21,10 +21,19 @@ _MAX_HISTORY = 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Lists of a batch of requests: item rows int64, -1 for none, and scores float32, `[batch, k]`."""
+    """Lists of a batch of requests.
+
+    Attributes:
+        rows: int64 ``[batch, k]``, -1 for none.
+        scores: float32 ``[batch, k]``.
+        probabilities: float32 ``[batch, k]``, of a choice or of relevance.
+        reason_rows: int64 ``[batch, k]``, the item of the history that spoke most for each, -1 for none.
+    """
 
     rows: Array
     scores: Array
+    probabilities: Array
+    reason_rows: Array
 
     def as_scores(self, num_items: int) -> Array:
         """float32 `[batch, num_items]`; ``-inf`` for items that are not in the list."""
@@ -48,26 +57,43 @@ class ServedModel:
         self._ids = np.array([item.encode() for item in items.ids], object)
 
     def recommend(
-        self, queries: Queries, *, exclude_seen: bool, user_ids: list[str], k: int = LIST_LENGTH
+        self, queries: Queries, *, exclude_seen: bool, user_ids: list[str], now: int, k: int = LIST_LENGTH
     ) -> Answers:
         """Recommends with the histories that `queries` hold, not with those the servable carries."""
-        asker = {"user_id": tf.constant(user_ids), "history": self._histories(queries)}
+        asker = self._asker(queries, user_ids, now)
         return self._list("recommend", asker | {"exclude_seen": tf.fill([len(queries)], exclude_seen)}, k)
+
+    def channel_scores(self, queries: Queries, user_ids: list[str], now: int) -> dict[str, Array]:
+        """What each channel alone says of the catalogue: float32 ``[batch, num_items]``, -inf for nothing."""
+        said = self._loaded.channel_scores(**self._asker(queries, user_ids, now))
+        found = {name: scores.numpy() for name, scores in said.items()}
+        return {name: np.where(scores > 0, scores, -np.inf) for name, scores in found.items()}
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The channels that answer without a query; none where the towers do."""
+        if not hasattr(self._loaded, "channel_scores"):
+            return ()
+        (function,) = self._loaded.channel_scores.concrete_functions
+        return tuple(function.structured_outputs)
 
     def search(self, texts: list[str], *, k: int = LIST_LENGTH) -> Answers:
         """Searches for an anonymous asker."""
-        nobody = {"user_id": tf.fill([len(texts)], ""), "history": tf.zeros([len(texts), 0], tf.string)}
+        nobody = {
+            "user_id": tf.fill([len(texts)], ""),
+            "history": tf.zeros([len(texts), 0], tf.string),
+            "history_times": tf.zeros([len(texts), 0], tf.int64),
+            "now": tf.zeros([len(texts)], tf.int64),
+        }
         seen = {"exclude_seen": tf.fill([len(texts)], False)}
         return self._list("search", {"query": tf.constant(texts)} | nobody | seen, k)
 
     def query_vectors(self, queries: Queries, user_ids: list[str]) -> Array:
         """The query tower's vectors: float32 `[batch, dim]`."""
-        answer = self._signatures["embed_query"](
-            query=tf.constant(list(queries.texts)),
-            user_id=tf.constant(user_ids),
-            history=self._histories(queries),
-        )
-        return answer["embedding"].numpy()
+        asker = self._asker(queries, user_ids, now=0)
+        return self._call("embed_query", asker | {"query": tf.constant(list(queries.texts))})[
+            "embedding"
+        ].numpy()
 
     def item_vectors(self) -> Array:
         """The item tower's vectors of the catalogue: float32 `[num_items, dim]`, zeros for unknown items."""
@@ -83,20 +109,50 @@ class ServedModel:
     def _list(self, signature: str, inputs: dict[str, tf.Tensor], k: int) -> Answers:
         batch = len(next(iter(inputs.values())))
         empty = tf.zeros([batch, 0], tf.string)
-        answer = self._signatures[signature](**inputs, exclude=empty, filters=empty, k=tf.fill([batch], k))
-        ids = answer["item_ids"].numpy()
-        return Answers(rows=self._items.rows(ids), scores=answer["scores"].numpy())
+        answer = self._call(
+            signature, inputs | {"exclude": empty, "filters": empty, "k": tf.fill([batch], k)}
+        )
+        scores = answer["scores"].numpy()
+        # A model of an earlier version has no probabilities and no reasons.
+        speakers = answer.get("reason_item_ids", tf.fill(scores.shape, ""))
+        return Answers(
+            rows=self._items.rows(answer["item_ids"].numpy()),
+            scores=scores,
+            probabilities=answer.get("probabilities", answer["scores"]).numpy(),
+            reason_rows=self._items.rows(speakers.numpy()),
+        )
 
-    def _histories(self, queries: Queries) -> tf.Tensor:
-        """String ``[batch, n]``: an id for every moment its item was chosen at, most recent first."""
-        rows = []
+    def _call(self, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Calls a signature with those of the inputs that it has: a model of an earlier version has fewer."""
+        function = self._signatures[signature]
+        known = function.structured_input_signature[1]
+        answer: dict[str, tf.Tensor] = function(**{name: inputs[name] for name in known})
+        return answer
+
+    def _asker(self, queries: Queries, user_ids: list[str], now: int) -> dict[str, tf.Tensor]:
+        ids, times = self._histories(queries)
+        return {
+            "user_id": tf.constant(user_ids),
+            "history": ids,
+            "history_times": times,
+            "now": tf.fill([len(queries)], np.int64(now)),
+        }
+
+    def _histories(self, queries: Queries) -> tuple[tf.Tensor, tf.Tensor]:
+        """An id, string, and a time, int64, for each moment an item was chosen at, most recent first.
+
+        Both are ``[batch, n]``.
+        """
+        rows, moments = [], []
         for start, stop in zip(queries.history_starts[:-1], queries.history_starts[1:], strict=True):
             items, times = queries.history_items[start:stop], queries.history_times[start:stop]
             # What was bought twice in one basket was chosen once.
             _, first = np.unique(np.stack([times, items]), axis=1, return_index=True)
-            rows.append(items[np.sort(first)][:_MAX_HISTORY])
+            kept = np.sort(first)[:_MAX_HISTORY]
+            rows.append(items[kept])
+            moments.append(times[kept])
         width = max((len(row) for row in rows), default=0)
-        table = np.full((len(rows), width), b"", object)
-        for line, row in zip(table, rows, strict=True):
-            line[: len(row)] = self._ids[row]
-        return tf.constant(table.tolist(), tf.string, shape=table.shape)
+        table, dates = np.full((len(rows), width), b"", object), np.zeros((len(rows), width), np.int64)
+        for number, (row, times) in enumerate(zip(rows, moments, strict=True)):
+            table[number, : len(row)], dates[number, : len(row)] = self._ids[row], times
+        return tf.constant(table.tolist(), tf.string, shape=table.shape), tf.constant(dates)

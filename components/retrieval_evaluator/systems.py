@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from components.retrieval_evaluator.baselines.base import Queries
+from components.retrieval_evaluator.baselines.ease import Ease
+from components.retrieval_evaluator.baselines.item_knn import ItemKnn
+from components.retrieval_evaluator.baselines.lexical import Lexical, document
+from components.retrieval_evaluator.baselines.popular import RecentPopularity
+from components.retrieval_evaluator.baselines.repeat import Repeat
 from components.retrieval_evaluator.evaluation import (
     Difference,
     Evaluation,
@@ -16,20 +23,26 @@ from components.retrieval_evaluator.evaluation import (
     as_listed,
 )
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
-from components.retrieval_evaluator.names import ALL, BLESSED, NOVEL, OURS, POPULAR, SEARCH, ZERO_SHOT
+from components.retrieval_evaluator.names import (
+    ALL,
+    BLESSED,
+    EASE,
+    ITEM_KNN,
+    NOVEL,
+    OURS,
+    OWN_COUNT,
+    POPULAR,
+    SEARCH,
+    ZERO_SHOT,
+    channel_row,
+)
 from components.retrieval_evaluator.recommendation import evaluate_recommendation
 from components.retrieval_evaluator.search import evaluate_search
 from components.retrieval_evaluator.servable_caller import ServedModel
-from models.channels.base import Queries
-from models.channels.ease import Ease
-from models.channels.item_knn import ItemKnn
-from models.channels.lexical import Lexical, document
-from models.channels.popular import RecentPopularity
-from models.channels.repeat import Repeat
 
 Array = np.ndarray[Any, Any]
 
-DENSE = "dense channel"
+DENSE = channel_row("dense")
 # Intervals are the same for one model, however it was trained.
 _BOOTSTRAP_SEED = 17
 # Requests with long histories are compared pairwise inside the graph, so few at a time.
@@ -106,20 +119,24 @@ def _recommendation(
 
     def answers(model: ServedModel, *, exclude_seen: bool) -> ScoreFunction:
         return lambda queries: model.recommend(
-            queries, exclude_seen=exclude_seen, user_ids=users_of(queries)
+            queries, exclude_seen=exclude_seen, user_ids=users_of(queries), now=log.test_start
         ).as_scores(num_items)
 
     item_vectors = served.item_vectors()
     popular = RecentPopularity().fit(log.past, now=log.test_start)
     baselines: dict[str, ScoreFunction] = {
-        DENSE: lambda queries: served.query_vectors(queries, users_of(queries)) @ item_vectors.T,
         POPULAR: popular.score,
-        "item-kNN": ItemKnn().fit(log.past).score,
-        "own purchase count": Repeat().fit(popular.item_scores).score,
+        ITEM_KNN: ItemKnn().fit(log.past).score,
+        OWN_COUNT: Repeat().fit(popular.item_scores).score,
     }
     if num_items <= max_ease_items:
-        baselines["EASE"] = Ease(max_items=max_ease_items).fit(log.past).score
-    listed = {name: as_listed(score) for name, score in baselines.items()}
+        baselines[EASE] = Ease(max_items=max_ease_items).fit(log.past).score
+    channels: dict[str, ScoreFunction] = {
+        DENSE: lambda queries: served.query_vectors(queries, users_of(queries)) @ item_vectors.T
+    }
+    if served.channel_names:
+        channels |= _channels_alone(served, users_of, log.test_start)
+    listed = {name: as_listed(score) for name, score in (channels | baselines).items()}
     models = {OURS: served} | ({BLESSED: last} if last else {})
 
     def evaluate(systems: dict[str, ScoreFunction]) -> Evaluation:
@@ -149,6 +166,23 @@ def _recommendation(
         units=others.units,
     )
     return merged, {OURS: answers(served, exclude_seen=True), **baselines}
+
+
+def _channels_alone(
+    served: ServedModel, users_of: Callable[[Queries], list[str]], now: int
+) -> dict[str, ScoreFunction]:
+    """Each channel that answers without a query; the systems are asked in turn for the same queries."""
+    last: list[tuple[Queries, dict[str, Array]]] = []
+
+    def scores_of(name: str) -> ScoreFunction:
+        def score(queries: Queries) -> Array:
+            if not last or last[0][0] is not queries:
+                last[:] = [(queries, served.channel_scores(queries, users_of(queries), now))]
+            return last[0][1][name]
+
+        return score
+
+    return {channel_row(name): scores_of(name) for name in served.channel_names}
 
 
 def _search(

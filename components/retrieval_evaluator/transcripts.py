@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.names import NOVEL, OURS, SEARCH
 from components.retrieval_evaluator.recommendation import ItemSlices, is_cold
 from components.retrieval_evaluator.record import Example, ExampleList, ListedItem
 from components.retrieval_evaluator.servable_caller import Answers, ServedModel
 from components.retrieval_evaluator.systems import Measured
-from models.channels.base import Queries
 from models.metrics import top_k
 
 _CHUNK = 64
@@ -48,7 +48,11 @@ def _write_choices(log: Log, served: ServedModel, writer: tf.io.TFRecordWriter) 
         chunk = users[start : start + _CHUNK]
         queries = Queries.of_users(log.past, chunk)
         answers = served.recommend(
-            queries, exclude_seen=False, user_ids=[log.user_ids[u] for u in chunk], k=_CANDIDATES
+            queries,
+            exclude_seen=False,
+            user_ids=[log.user_ids[u] for u in chunk],
+            now=log.test_start,
+            k=_CANDIDATES,
         )
         _write(
             writer,
@@ -77,7 +81,7 @@ def _look_up(matrix: sparse.csr_matrix, answers: Answers) -> np.ndarray:
 
 def _write(writer: tf.io.TFRecordWriter, answers: Answers, *, head: str, **columns: np.ndarray) -> None:
     keep = answers.rows >= 0
-    scores = answers.scores[keep]
+    scores = answers.probabilities[keep]
     flat = {name: values[keep].tolist() for name, values in columns.items()}
     rows = zip(
         scores.tolist(), *(flat[n] for n in ("labels", "is_head", "is_repeat", "is_cold")), strict=True

@@ -62,6 +62,9 @@ class Call(Generic[Answer]):
         method: The method to call.
         request: Its message; ``None`` if there is nothing to ask. Then ``read`` needs no response.
         read: Turns the response into the answer.
+        history_times: When each item of the histories was chosen, epoch seconds; without them the places
+            stand in.
+        now: The moment that is asked for, epoch seconds; 0 is the newest event that the model knows.
         timeout_s: Seconds to wait; ``None`` leaves it to the client.
     """
 
@@ -124,6 +127,8 @@ def search(
     exclude_seen: bool = False,
     filters: Rows | None = None,
     *,
+    history_times: Sequence[Sequence[int]] | None = None,
+    now: int = 0,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Finds items for each query text, and takes the row's user and history into account if they are given.
@@ -139,6 +144,9 @@ def search(
         exclude_seen: Whether the items of the row's history are left out.
         filters: One list of ``"column=value"`` per row. An item must match one of the values given for each
             column.
+        history_times: When each item of the histories was chosen, epoch seconds; without them the places
+            stand in.
+        now: The moment that is asked for, epoch seconds; 0 is the newest event that the model knows.
         timeout_s: Seconds to wait for the answer; by default the client's own timeout.
 
     Returns:
@@ -148,7 +156,7 @@ def search(
         queries=queries, user_ids=user_ids, histories=histories, exclude=exclude, filters=filters
     )
     inputs = {"query": text_tensor("queries", queries, batch)}
-    inputs |= context_tensors(batch, user_ids, histories)
+    inputs |= context_tensors(batch, user_ids, histories, history_times, now)
     inputs |= result_tensors(batch, k, exclude, filters)
     inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
     return _listing(model, "search", batch, inputs, timeout_s)
@@ -163,13 +171,17 @@ def recommend(
     exclude: Rows | None = None,
     filters: Rows | None = None,
     *,
+    history_times: Sequence[Sequence[int]] | None = None,
+    now: int = 0,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Recommends items to each user, or for each history. The arguments are those of ``search``."""
     if user_ids is None and histories is None:
         raise ValueError("recommend must have user_ids or histories. Got neither.")
     batch = batch_size(user_ids=user_ids, histories=histories, exclude=exclude, filters=filters)
-    inputs = context_tensors(batch, user_ids, histories) | result_tensors(batch, k, exclude, filters)
+    inputs = context_tensors(batch, user_ids, histories, history_times, now) | result_tensors(
+        batch, k, exclude, filters
+    )
     inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
     return _listing(model, "recommend", batch, inputs, timeout_s)
 
@@ -197,6 +209,8 @@ def rank(
     user_ids: Sequence[str] | None = None,
     histories: Rows | None = None,
     *,
+    history_times: Sequence[Sequence[int]] | None = None,
+    now: int = 0,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Orders the caller's own candidates, one list of item ids per row. The other arguments are those of
@@ -213,7 +227,7 @@ def rank(
         "query": text_tensor("queries", queries, batch),
         "candidates": candidates_tensor(candidates, batch),
     }
-    inputs |= context_tensors(batch, user_ids, histories)
+    inputs |= context_tensors(batch, user_ids, histories, history_times, now)
     return _listing(model, "rank", batch, inputs, timeout_s)
 
 
@@ -223,12 +237,14 @@ def embed_query(
     user_ids: Sequence[str] | None = None,
     histories: Rows | None = None,
     *,
+    history_times: Sequence[Sequence[int]] | None = None,
+    now: int = 0,
     timeout_s: float | None = None,
 ) -> Call[np.ndarray[Any, Any]]:
     """Computes the query tower's vectors, float32 ``[batch, dim]``."""
     batch = batch_size(queries=queries, user_ids=user_ids, histories=histories)
     inputs = {"query": text_tensor("queries", queries, batch)}
-    inputs |= context_tensors(batch, user_ids, histories)
+    inputs |= context_tensors(batch, user_ids, histories, history_times, now)
     return _embedding(model, "embed_query", inputs, timeout_s)
 
 

@@ -12,6 +12,29 @@ from serving.client import messages, tensors
 from serving.client.arguments import Tensors
 from serving.client.errors import ServingError
 
+# The two parts of the dense channel, which answers queries, and the channels that answer without one.
+CHANNELS = (
+    "dense_text",
+    "dense_behaviour",
+    "next",
+    "next_long",
+    "ease",
+    "ease_short",
+    "ease_binary",
+    "basket",
+    "text",
+    "neighbours",
+)
+_LISTED = (
+    "item_ids",
+    "scores",
+    "titles",
+    "channel_scores",
+    "probabilities",
+    "reasons",
+    "reason_item_ids",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
@@ -22,13 +45,20 @@ class Result:
         score: The higher, the better; scores can be compared within one answer only. The lowest finite
             float32 marks a candidate of ``rank`` that the catalogue does not have.
         title: The item's first text column; empty if the catalogue does not have the item.
-        channel_scores: The score that each candidate channel gave the item, in the model's order of channels.
+        channel_scores: The score that each candidate channel gave the item, in the order of `CHANNELS`.
+        probability: The probability of a choice, or of relevance to the query.
+        reason: What spoke most for the item: ``again`` (the user had it), ``history`` (an item of the
+            history), ``popular``, ``new``, or ``text`` (the query).
+        reason_item_id: That item of the history; empty for the other reasons.
     """
 
     item_id: str
     score: float
     title: str
     channel_scores: tuple[float, ...]
+    probability: float = 0.0
+    reason: str = ""
+    reason_item_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from models.candidate_features import CandidateFeatures
+from models.channels.channels import marked
+from models.channels.history import History
 from models.item_table import ItemTable
 from models.ranker import RELEVANCE, Ranker
+from models.retriever import Retriever
 from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
 from serving.servable.histories import RequestHistory, UserTable
+from serving.servable.recommending import Recommending
 from serving.servable.rules import Rules
 
 # A request's history may be longer than the model looks at; beyond this it is cut.
@@ -32,6 +36,7 @@ class Asker:
     """Who asks, as the model takes it.
 
     Attributes:
+        position: int32 ``[batch]``, in the table of users, -1 for unknown.
         history_rows: int32 ``[batch, max_history]``, -1 is padding.
         history_counts: float32 ``[batch, max_history]``.
         user_row: int32 ``[batch]``.
@@ -40,6 +45,7 @@ class Asker:
         seen: int32 ``[batch, n]``, rows of everything chosen before; -1 is padding.
     """
 
+    position: tf.Tensor
     history_rows: tf.Tensor
     history_counts: tf.Tensor
     user_row: tf.Tensor
@@ -58,6 +64,7 @@ class Servable(tf.Module):
         model: The trained model.
         items: The catalogue.
         users: What is known of users.
+        recommending: Answers without a query; ``None`` leaves those to the towers.
         max_history: Distinct items of a history the model looks at.
         max_query_tokens: Length of a tokenised query.
         max_text_tokens: Length of a tokenised item text.
@@ -69,6 +76,7 @@ class Servable(tf.Module):
         model: TrainedModel,
         items: ItemTable,
         users: UserTable,
+        recommending: Recommending | None = None,
         *,
         max_history: int,
         max_query_tokens: int,
@@ -99,7 +107,7 @@ class Servable(tf.Module):
         self._history_values = tf.Variable(
             tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False
         )
-        self._users = users
+        self._users, self._recommending = users, recommending
         self._histories = RequestHistory(self._item_rows, max_history=max_history)
         self._rules = Rules(items)
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
@@ -110,7 +118,7 @@ class Servable(tf.Module):
         return self._model.two_tower
 
     @property
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> Ranker | None:
         return self._model.ranker
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -122,7 +130,12 @@ class Servable(tf.Module):
         def texts(name: str) -> tf.TensorSpec:
             return tf.TensorSpec([None, None], _STRING, name=name)
 
-        asker = [text("user_id"), texts("history")]
+        asker = [
+            text("user_id"),
+            texts("history"),
+            tf.TensorSpec([None, None], tf.int64, name="history_times"),
+            tf.TensorSpec([None], tf.int64, name="now"),
+        ]
         listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
         seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
         specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
@@ -137,21 +150,109 @@ class Servable(tf.Module):
             name: tf.function(_shaped(function, inputs), autograph=False).get_concrete_function(*inputs)
             for name, (function, inputs) in specs.items()
         }
+        if self._recommending is not None:
+            self.channel_scores = tf.function(self._channel_scores, input_signature=asker, autograph=False)
         # Only what the signatures read: training's tables of ids, say, are as long as the catalogue.
         self._weights = list({id(w): w for made_of in made.values() for w in made_of.variables}.values())
         return made | {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: made["search"]}
 
     # Each of the following is one signature; `signatures` says what goes in.
 
-    def _search(self, query, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
+    def _search(  # type: ignore[no-untyped-def]
+        self, query, user_id, history, history_times, now, exclude, filters, k, exclude_seen
+    ):
         asker = self._asker(user_id, history)
-        vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-        return self._answer(vectors, asker, filters, self._excluded(exclude, asker, exclude_seen), k)
+        excluded = self._excluded(exclude, asker, exclude_seen)
 
-    def _recommend(self, user_id, history, exclude, filters, k, exclude_seen):  # type: ignore[no-untyped-def]
+        def search() -> dict[str, tf.Tensor]:
+            vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
+            return self._answer(vectors, asker, filters, excluded, k)
+
+        def recommend() -> dict[str, tf.Tensor]:
+            return self._recommended(asker, history, history_times, now, filters, excluded, k)
+
+        return self._by_query(query, search, recommend)
+
+    def _recommend(  # type: ignore[no-untyped-def]
+        self, user_id, history, history_times, now, exclude, filters, k, exclude_seen
+    ):
         asker = self._asker(user_id, history)
+        excluded = self._excluded(exclude, asker, exclude_seen)
+        if self._recommending is not None:
+            return self._recommended(asker, history, history_times, now, filters, excluded, k)
         vectors = self._query_vectors(self._no_query(user_id), asker)
-        return self._answer(vectors, asker, filters, self._excluded(exclude, asker, exclude_seen), k)
+        return self._answer(vectors, asker, filters, excluded, k)
+
+    def _by_query(
+        self,
+        query: tf.Tensor,
+        with_query: Callable[[], dict[str, tf.Tensor]],
+        without: Callable[[], dict[str, tf.Tensor]],
+    ) -> dict[str, tf.Tensor]:
+        """Each row's answer by whether it has a query; only what some row needs is computed."""
+        if self._recommending is None:
+            return with_query()
+        asks = tf.strings.length(tf.strings.strip(query)) > 0
+
+        def either() -> dict[str, tf.Tensor]:
+            first, second = with_query(), without()
+            return {
+                name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
+                for name, values in first.items()
+            }
+
+        return tf.cond(tf.reduce_all(asks), with_query, lambda: tf.cond(tf.reduce_any(asks), either, without))
+
+    def _recommended(
+        self,
+        asker: Asker,
+        history: tf.Tensor,
+        times: tf.Tensor,
+        now: tf.Tensor,
+        filters: tf.Tensor,
+        excluded: tf.Tensor,
+        k: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        assert self._recommending is not None
+        k = tf.minimum(k, MAX_RESULTS)
+        known = self._timed_history(asker, history, times, now)
+        with tf.name_scope("rules"):
+            is_allowed = self._rules.allowed(filters) & ~marked(excluded, self._num_items)
+        ranked = self._recommending.candidates(
+            known, asker.position, is_allowed, tf.maximum(self._num_candidates, k)
+        )
+        most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 1)
+        rows = ranked.rows[:, :most]
+        with tf.name_scope("why"):
+            reasons, speakers = self._recommending.reasons(rows, known, asker.position)
+        return self._outputs(
+            ranked.rows,
+            ranked.scores,
+            ranked.is_valid,
+            tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]]),
+            k,
+            probabilities=ranked.probabilities,
+            reasons=reasons,
+            speakers=speakers,
+        )
+
+    def _channel_scores(self, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
+        """What each channel says of the whole catalogue, for the evaluator; no signature."""
+        assert self._recommending is not None
+        asker = self._asker(user_id, history)
+        known = self._timed_history(asker, history, history_times, now)
+        return self._recommending.channel_scores(known, asker.position)
+
+    def _timed_history(self, asker: Asker, history: tf.Tensor, times: tf.Tensor, now: tf.Tensor) -> History:
+        assert self._recommending is not None
+        history = history[:, :MAX_REQUEST_HISTORY]
+        width = tf.shape(history)[1]
+        times = tf.pad(times, [[0, 0], [0, width]])[:, :width]
+        is_sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
+        with tf.name_scope("history"):
+            return self._recommending.history(
+                asker.position, self._item_rows.lookup(history), times, is_sent, now
+            )
 
     def _similar(self, item_id, exclude, filters, k):  # type: ignore[no-untyped-def]
         rows = self._item_rows.lookup(item_id)
@@ -164,18 +265,36 @@ class Servable(tf.Module):
         most = tf.reduce_max(tf.pad(k, [[0, 1]]))
         found, scores, is_valid = self._retrieve(vectors, filters, excluded, most)
         is_valid &= known[:, None]
-        return self._outputs(found, scores, is_valid, self._retriever.parts(vectors, found), k)
+        parts = self._with_channels(self._retriever.parts(vectors, found))
+        return self._outputs(found, scores, is_valid, parts, k)
 
-    def _rank(self, query, user_id, history, candidates):  # type: ignore[no-untyped-def]
+    def _rank(self, query, user_id, history, history_times, now, candidates):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
-        vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
         # The client puts an empty text first, which counts for nothing.
         beyond = tf.maximum(tf.shape(candidates)[1] - (1 + MAX_CANDIDATES), 0)
         rows = self._item_rows.lookup(candidates[:, : 1 + MAX_CANDIDATES])
         safe = tf.maximum(rows, 0)
-        scores, parts = self._score(vectors, safe, rows >= 0, asker)
+
+        def by_query() -> dict[str, tf.Tensor]:
+            vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
+            scores, parts = self._score(vectors, safe, rows >= 0, asker)
+            parts = self._with_channels(parts)
+            return {"scores": scores, "parts": parts, "probabilities": scores}
+
+        def by_history() -> dict[str, tf.Tensor]:
+            assert self._recommending is not None
+            known = self._timed_history(asker, history, history_times, now)
+            most = tf.fill(tf.shape(query), self._num_candidates)
+            ranked = self._recommending.of_items(safe, known, asker.position, most)
+            parts = tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]])
+            return {"scores": ranked.scores, "parts": parts, "probabilities": ranked.probabilities}
+
+        said = self._by_query(query, by_query, by_history)
         rows = tf.pad(rows, [[0, 0], [0, beyond]], constant_values=-1)
-        scores, parts = tf.pad(scores, [[0, 0], [0, beyond]]), tf.pad(parts, [[0, 0], [0, beyond], [0, 0]])
+        scores, probabilities = (
+            tf.pad(said[name], [[0, 0], [0, beyond]]) for name in ("scores", "probabilities")
+        )
+        parts = tf.pad(said["parts"], [[0, 0], [0, beyond], [0, 0]])
         is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
         scores = tf.where(is_known, scores, LOWEST)
         # Known first, then unknown, then padding; equal ones stay in the caller's order.
@@ -195,9 +314,12 @@ class Servable(tf.Module):
             "titles": ordered(titles),
             "num_results": tf.reduce_sum(tf.cast(is_known, tf.int32), axis=1),
             "channel_scores": ordered(parts),
+            "probabilities": ordered(tf.where(is_known, probabilities, 0.0)),
+            "reasons": tf.fill(tf.shape(candidates), ""),
+            "reason_item_ids": tf.fill(tf.shape(candidates), ""),
         }
 
-    def _embed_query(self, query, user_id, history):  # type: ignore[no-untyped-def]
+    def _embed_query(self, query, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
         return {
             "embedding": self._query_vectors(
                 self._encode_text(query, self._max_query_tokens), self._asker(user_id, history)
@@ -249,6 +371,7 @@ class Servable(tf.Module):
             seen = self._item_rows.lookup(history)
             stored = tf.where(sent[:, None], -1, self._users.seen(known.position))
             return Asker(
+                position=known.position,
                 history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),
                 history_counts=tf.where(sent[:, None], sent_counts, known.history_counts),
                 user_row=known.user_row,
@@ -295,44 +418,77 @@ class Servable(tf.Module):
         rows, scores, is_valid, parts = (
             tf.gather(values, order, batch_dims=1) for values in (rows, scores, is_valid, parts)
         )
-        return self._outputs(rows, scores, is_valid, parts, k)
+        return self._outputs(rows, scores, is_valid, self._with_channels(parts), k)
+
+    def _with_channels(self, parts: tf.Tensor) -> tf.Tensor:
+        """The dense channel's parts, and nothing from the others, which a query does not ask."""
+        num_channels = self._recommending.num_channels if self._recommending else 0
+        return tf.pad(parts, [[0, 0], [0, 0], [0, num_channels]])
 
     def _score(
         self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The score of candidates: the probability of relevance for a query, of a choice without.
-
-        Where there are no judgments to learn relevance from, the score for a query is retrieval's own.
-        """
+        """The score of candidates: the probability of relevance for a query, else retrieval's own score."""
         with tf.name_scope("rank"):
             inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
-            heads = self._ranker(inputs)
+            heads = self._ranker(inputs) if self._ranker else {}
             parts = self._retriever.parts(vectors, rows)
             # Without a head to say it, what retrieval says, on the scale of a cosine.
             by_retrieval = tf.reduce_sum(parts, axis=-1) / tf.exp(
                 self._towers.query_tower.log_text_scale.value
             )
             relevance = heads.get(RELEVANCE, by_retrieval)
-            choice = heads[self._ranker.heads.behaviour] if self._ranker.heads.behaviour else by_retrieval
             asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
-            return tf.where(asked, relevance, choice), parts
+            return tf.where(asked, relevance, by_retrieval), parts
 
     def _outputs(
-        self, rows: tf.Tensor, scores: tf.Tensor, is_valid: tf.Tensor, parts: tf.Tensor, k: tf.Tensor
+        self,
+        rows: tf.Tensor,
+        scores: tf.Tensor,
+        is_valid: tf.Tensor,
+        parts: tf.Tensor,
+        k: tf.Tensor,
+        *,
+        probabilities: tf.Tensor | None = None,
+        reasons: tf.Tensor | None = None,
+        speakers: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
+        """The answer of each row, its first ``k`` valid items.
+
+        Args:
+            rows: int32 ``[batch, n]``, best first.
+            scores: float32 ``[batch, n]``.
+            is_valid: bool ``[batch, n]``.
+            parts: float32 ``[batch, n, num_channels]``.
+            k: int32 ``[batch]``.
+            probabilities: float32 ``[batch, n]``; the scores if left out.
+            reasons: string ``[batch, at least k]``; "text" if left out.
+            speakers: int32 ``[batch, at least k]``, rows of what spoke for each, -1 for nothing.
+        """
         with tf.name_scope("answer"):
             width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(rows)[1])
             shown = (is_valid & (tf.range(tf.shape(rows)[1])[None] < k[:, None]))[:, :width]
             rows = rows[:, :width]
             missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
+
+            def padded(values: tf.Tensor, padding: str | float) -> tf.Tensor:
+                return tf.pad(tf.where(shown, values[:, :width], padding), missing)
+
+            probabilities = scores if probabilities is None else probabilities
+            reasons = tf.fill(tf.shape(rows), "text") if reasons is None else reasons
+            speakers = tf.fill(tf.shape(rows), -1) if speakers is None else speakers
+            spoke = tf.where(speakers >= 0, tf.gather(self._ids, tf.maximum(speakers, 0)), "")
             return {
-                "item_ids": tf.pad(tf.where(shown, tf.gather(self._ids, rows), ""), missing),
-                "scores": tf.pad(tf.where(shown, scores[:, :width], 0.0), missing),
-                "titles": tf.pad(tf.where(shown, tf.gather(self._titles, rows), ""), missing),
+                "item_ids": padded(tf.gather(self._ids, rows), ""),
+                "scores": padded(scores, 0.0),
+                "titles": padded(tf.gather(self._titles, rows), ""),
                 "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
                 "channel_scores": tf.pad(
                     tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]
                 ),
+                "probabilities": padded(probabilities, 0.0),
+                "reasons": padded(reasons, ""),
+                "reason_item_ids": padded(spoke, ""),
             }
 
 

@@ -48,16 +48,15 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
     # Lists begin with an empty text, as the client's do.
     history = [["", *histories[i % len(histories)], "", ""][:3] for i in range(num_rows)]
     empty = tf.fill([num_rows, 1], "")
-    asker = {"user_id": rows([user["user_id"] for user in examples["users"]]), "history": empty}
+    moment = {"history_times": tf.zeros([num_rows, 1], tf.int64), "now": tf.zeros([num_rows], tf.int64)}
+    nobody = {"user_id": rows([]), "history": empty} | moment
+    asker = nobody | {"user_id": rows([user["user_id"] for user in examples["users"]])}
     listed = {"exclude": empty, "filters": empty, "k": tf.fill([num_rows], 10)}
     seen = {"exclude_seen": tf.fill([num_rows], True)}
     query = {"query": rows(examples["queries"])}
     return {
-        "search": query
-        | {"user_id": rows([]), "history": empty}
-        | listed
-        | {"exclude_seen": tf.fill([num_rows], False)},
-        "recommend": {"user_id": rows([]), "history": tf.constant(history)} | listed | seen,
+        "search": query | nobody | listed | {"exclude_seen": tf.fill([num_rows], False)},
+        "recommend": nobody | {"history": tf.constant(history)} | listed | seen,
         "similar": {"item_id": rows(ids)} | listed,
         "rank": query | asker | {"candidates": tf.constant([["", *ids[:5]]] * num_rows)},
         "embed_query": query | asker,

@@ -1,8 +1,8 @@
 import numpy as np
 
 from benchmarks.zero_shot import reciprocal_rank_fusion, sum_of_shares
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation import Array
-from models.channels.base import Queries
 
 QUERY = Queries.of_texts(["mug"], 3)
 

@@ -3,10 +3,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from components.retrieval_evaluator.baselines.base import Interactions, Queries
 from components.retrieval_evaluator.evaluation import Array, Evaluation, as_listed
 from components.retrieval_evaluator.names import ALL, NOVEL
 from components.retrieval_evaluator.recommendation import ItemSlices, evaluate_recommendation
-from models.channels.base import Interactions, Queries
 
 
 def log(rows: Sequence[tuple[int, int, int]], num_users: int = 4, num_items: int = 5) -> Interactions:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation import Array, Evaluation
 from components.retrieval_evaluator.names import SEARCH
 from components.retrieval_evaluator.search import evaluate_search
-from models.channels.base import Queries
 
 GAINS = sparse.csr_matrix(np.array([[1.0, 0.1, 0.0], [0.0, 0.0, 0.0], [0.0, 0.01, 0.1]]))
 QUERIES = ["red mug", "nothing fits", "a long query of many words"]

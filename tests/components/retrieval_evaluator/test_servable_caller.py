@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.retrieval_evaluator.baselines.base import Interactions, Queries
 from components.retrieval_evaluator.evaluation_data import Items
 from components.retrieval_evaluator.servable_caller import Answers, ServedModel
-from models.channels.base import Interactions, Queries
 from tests.serving import tiny_model
 
 # The catalogue has an item the model does not know.

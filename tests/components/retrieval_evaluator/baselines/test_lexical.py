@@ -2,8 +2,8 @@ import bm25s
 import numpy as np
 import Stemmer
 
-from models.channels.base import Queries
-from models.channels.lexical import Lexical, document
+from components.retrieval_evaluator.baselines.base import Queries
+from components.retrieval_evaluator.baselines.lexical import Lexical, document
 
 DOCUMENTS = [
     "Red enamel mug, camping mugs",

@@ -13,7 +13,7 @@ import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
 from scipy import sparse
 
-from models.channels.base import Array, Channel, Queries
+from components.retrieval_evaluator.baselines.base import Array, Channel, Queries
 
 FIRST_COLUMN_EXTRA = 3
 

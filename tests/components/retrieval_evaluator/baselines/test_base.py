@@ -1,6 +1,6 @@
 import numpy as np
 
-from models.channels.base import Interactions, Queries
+from components.retrieval_evaluator.baselines.base import Interactions, Queries
 
 LOG = Interactions(
     user_rows=np.array([2, 0, 2, 0, 2], np.int32),

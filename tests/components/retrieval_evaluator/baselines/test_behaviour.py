@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from components.retrieval_evaluator.baselines.base import Array, Interactions, Queries
+from components.retrieval_evaluator.baselines.ease import Ease
+from components.retrieval_evaluator.baselines.item_knn import ItemKnn
+from components.retrieval_evaluator.baselines.popular import RecentPopularity
+from components.retrieval_evaluator.baselines.repeat import Repeat
 from dataset.errors import DataError
-from models.channels.base import Array, Interactions, Queries
-from models.channels.ease import Ease
-from models.channels.item_knn import ItemKnn
-from models.channels.popular import RecentPopularity
-from models.channels.repeat import Repeat
 
 WEEK_S = 7 * 24 * 3600
 

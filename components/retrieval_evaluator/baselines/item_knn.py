@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from models.channels.base import Array, Channel, Interactions, Queries
+from components.retrieval_evaluator.baselines.base import Array, Channel, Interactions, Queries
 
 _BLOCK_ITEMS = 1024
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from models.channels.base import Array, Channel, Queries
+from components.retrieval_evaluator.baselines.base import Array, Channel, Queries
 
 
 class Repeat(Channel):

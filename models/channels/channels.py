@@ -1,0 +1,288 @@
+"""The channels in the graph: what each says of the catalogue, whom they name, and what they say of those."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from models.channels import item_statistics
+from models.channels.fit import HISTORY_WEIGHTS, ChannelTables
+from models.channels.history import NEVER_DAYS, History
+from models.channels.links import follow, history_weights
+from models.channels.neighbours import Neighbours
+
+# A candidate's place in a list counts 1 / (20 + place).
+_RANK_OFFSET = 20.0
+_LIST_LENGTH = 200
+MAX_SEEN = 100
+_TEXT_HISTORY = 100
+_OWN = (
+    "count",
+    "own_short",
+    "own_middle",
+    "own_long",
+    "share",
+    "last_days",
+    "due",
+)
+_USER = ("user_last_days", "user_items")
+_TEXT = ("text_max", "text_mean")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """What the channels name for a batch of users.
+
+    Attributes:
+        rows: int32 ``[batch, n]``: first what they had, then what they had not, best first.
+        is_valid: bool ``[batch, n]``, false for padding.
+        is_seen: bool ``[batch, n]``, what they had.
+        features: float32 ``[batch, n, num_features]``, in the order of `Channels.feature_names`.
+    """
+
+    rows: tf.Tensor
+    is_valid: tf.Tensor
+    is_seen: tf.Tensor
+    features: tf.Tensor
+
+
+class Channels(tf.Module):
+    """The fitted channels over one catalogue.
+
+    Args:
+        tables: What was fitted.
+        text_vectors: float32 ``[num_items, dim]`` of unit length.
+    """
+
+    def __init__(self, tables: ChannelTables, text_vectors: tf.Tensor):
+        super().__init__(name="channels")
+        self.now, self.horizon = tables.now, tables.horizon
+        self.num_items = tables.statistics.shape[0]
+        # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
+        self._links = {
+            name: (tf.Variable(links.items, trainable=False), tf.Variable(links.weights, trainable=False))
+            for name, links in tables.links.items()
+        }
+        self._neighbours = Neighbours(tables.neighbours, self.num_items)
+        self._statistics = tf.Variable(tables.statistics, trainable=False)
+        self._text_vectors = tf.Variable(text_vectors, trainable=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The channels that score the whole catalogue for a history."""
+        return (*self._links, "neighbours")
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Of a candidate: each channel's score, that by the user's best, and the rest."""
+        shares = tuple(f"{name}_share" for name in self.names)
+        return (*self.names, *shares, *_TEXT, *item_statistics.NAMES, *_USER, *_OWN)
+
+    def scores(self, history: History, self_position: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What each channel says of the catalogue: float32 ``[batch, num_items]`` by name.
+
+        Args:
+            history: Of the users.
+            self_position: int32 ``[batch]``, of `Neighbours`.
+        """
+        found = {
+            name: follow(items, weights, history.rows, history_weights(history, HISTORY_WEIGHTS[name]))
+            for name, (items, weights) in self._links.items()
+        }
+        found["neighbours"] = self._neighbours(history.rows, history.logarithmic[1], self_position)
+        return found
+
+    def candidates(
+        self,
+        history: History,
+        self_position: tf.Tensor,
+        is_allowed: tf.Tensor,
+        *,
+        num_unseen: tf.Tensor,
+    ) -> Candidates:
+        """The union of the channels' best unseen items, by reciprocal rank, and the history itself.
+
+        Args:
+            history: Of the users.
+            self_position: int32 ``[batch]``, of `Neighbours`.
+            is_allowed: bool ``[batch, num_items]`` or ``[1, num_items]``.
+            num_unseen: int32 ``[batch]``, unseen items named for each user.
+        """
+        scores, unseen, is_named = self._named(history, self_position, is_allowed, num_unseen)
+        seen = history.rows[:, :MAX_SEEN]
+        everywhere = tf.broadcast_to(is_allowed, [tf.shape(seen)[0], self.num_items])
+        allowed_here = tf.gather(everywhere, tf.maximum(seen, 0), batch_dims=1)
+        rows = tf.concat([tf.maximum(seen, 0), unseen], axis=1)
+        return Candidates(
+            rows=rows,
+            is_valid=tf.concat([(seen >= 0) & allowed_here, is_named], axis=1),
+            is_seen=tf.concat([seen >= 0, tf.zeros_like(is_named)], axis=1),
+            features=self.features(rows, history, scores, unseen, is_named),
+        )
+
+    def of_items(
+        self,
+        rows: tf.Tensor,
+        history: History,
+        self_position: tf.Tensor,
+        is_allowed: tf.Tensor,
+        *,
+        num_unseen: tf.Tensor,
+    ) -> tf.Tensor:
+        """The features of int32 ``[batch, n]`` items of somebody else's choice; the rest as `candidates`."""
+        scores, unseen, is_named = self._named(history, self_position, is_allowed, num_unseen)
+        return self.features(rows, history, scores, unseen, is_named)
+
+    def _named(
+        self, history: History, self_position: tf.Tensor, is_allowed: tf.Tensor, num_unseen: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        scores = self.scores(history, self_position)
+        is_open = is_allowed & ~marked(history.rows, self.num_items)
+        return scores, *self._union(scores, is_open, num_unseen)
+
+    def _union(
+        self, scores: dict[str, tf.Tensor], is_open: tf.Tensor, num_unseen: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The items of largest summed reciprocal rank: int32 rows and bool, ``[batch, max(num_unseen)]``."""
+        batch = tf.shape(is_open)[0]
+        everybody = [
+            self._statistics[:, item_statistics.NAMES.index(name)] for name in ("users_short", "new_users")
+        ]
+        length = min(_LIST_LENGTH, self.num_items)
+        parts, places = [], []
+        for score in (*scores.values(), *(values[None] for values in everybody)):
+            best, rows = tf.math.top_k(tf.where(is_open, score, 0.0), length)
+            rank = tf.range(length, dtype=tf.float32)[None]
+            parts.append(tf.where(best > 0, 1.0 / (_RANK_OFFSET + rank), 0.0))
+            places.append(rows + self.num_items * tf.range(batch)[:, None])
+        fused = tf.math.unsorted_segment_sum(
+            tf.reshape(tf.concat(parts, 1), [-1]),
+            tf.reshape(tf.concat(places, 1), [-1]),
+            batch * self.num_items,
+        )
+        # What no channel names comes after all that one does.
+        fused = tf.reshape(fused, [batch, self.num_items]) + tf.where(is_open, 1e-9, 0.0)
+        width = tf.minimum(tf.reduce_max(tf.pad(num_unseen, [[0, 1]])), self.num_items)
+        best, rows = tf.math.top_k(fused, width)
+        return rows, (best > 0) & (tf.range(width)[None] < num_unseen[:, None])
+
+    def features(
+        self,
+        rows: tf.Tensor,
+        history: History,
+        scores: dict[str, tf.Tensor],
+        unseen: tf.Tensor,
+        is_named: tf.Tensor,
+    ) -> tf.Tensor:
+        """What is known of candidates: float32 ``[batch, n, num_features]``.
+
+        Args:
+            rows: int32 ``[batch, n]``.
+            history: Of the users.
+            scores: Of `scores`.
+            unseen: int32 ``[batch, m]``, the unseen candidates, whose best a score is measured by.
+            is_named: bool ``[batch, m]``, false for padding among them.
+        """
+        raw, shares = [], []
+        for score in scores.values():
+            here = tf.gather(score, rows, batch_dims=1)
+            best = tf.reduce_max(
+                tf.where(is_named, tf.gather(score, unseen, batch_dims=1), 0.0), axis=1, keepdims=True
+            )
+            raw.append(here)
+            shares.append(here / tf.maximum(best, 1e-6))
+        last = tf.reduce_min(history.last_days, axis=1)
+        spread = tf.zeros_like(raw[0])
+        user = [values[:, None] + spread for values in (last, history.num_items)]
+        columns = [*raw, *shares, *self._text(rows, history)]
+        own = self._own(rows, history)
+        statistics = tf.gather(self._statistics, rows)
+        return tf.concat([tf.stack(columns, axis=-1), statistics, tf.stack([*user, *own], axis=-1)], axis=-1)
+
+    def statistic(self, name: str, rows: tf.Tensor) -> tf.Tensor:
+        """One of `item_statistics` of int32 ``[batch, n]`` items: float32 ``[batch, n]``."""
+        return tf.gather(self._statistics[:, item_statistics.NAMES.index(name)], rows)
+
+    def said_by_history(
+        self, rows: tf.Tensor, history: History, scores: dict[str, tf.Tensor], named: tf.Tensor
+    ) -> tf.Tensor:
+        """What each item of the history says for each of a few items, in all channels of links.
+
+        Those channels are sums over the history, so each item's part of a score is exact. A channel counts by
+        its share of the best score among the named.
+
+        Args:
+            rows: int32 ``[batch, n]``, distinct in a row.
+            history: Of the users.
+            scores: Of `scores`.
+            named: int32 ``[batch, m]``, whose best score a channel is measured by.
+
+        Returns:
+            float32 ``[batch, n, length]``.
+        """
+        batch, num_rows = tf.unstack(tf.shape(rows))
+        length = tf.shape(history.rows)[1]
+        safe = tf.maximum(history.rows, 0)
+        lines = self.num_items * tf.range(batch)
+        # The place of each item of the catalogue among the rows, `num_rows` for none.
+        places = tf.tensor_scatter_nd_update(
+            tf.fill([batch * self.num_items], num_rows),
+            tf.reshape(rows + lines[:, None], [-1, 1]),
+            tf.reshape(tf.zeros_like(rows) + tf.range(num_rows), [-1]),
+        )
+        total = tf.zeros([batch * (num_rows + 1) * length])
+        for name, (items, weights) in self._links.items():
+            best = tf.reduce_max(tf.gather(scores[name], named, batch_dims=1), axis=1)
+            counts = history_weights(history, HISTORY_WEIGHTS[name]) / tf.maximum(best, 1e-6)[:, None]
+            said = tf.gather(weights, safe) * counts[..., None]
+            place = tf.gather(places, tf.gather(items, safe) + lines[:, None, None])
+            segment = (tf.range(batch)[:, None, None] * (num_rows + 1) + place) * length
+            segment += tf.range(length)[None, :, None]
+            total += tf.math.unsorted_segment_sum(
+                tf.reshape(said, [-1]), tf.reshape(segment, [-1]), tf.size(total)
+            )
+        return tf.reshape(total, [batch, num_rows + 1, length])[:, :num_rows]
+
+    def _text(self, rows: tf.Tensor, history: History) -> list[tf.Tensor]:
+        """The nearest text of the history, and its weighted mean: float32 ``[batch, n]`` each."""
+        seen = history.rows[:, :_TEXT_HISTORY]
+        vectors = tf.gather(self._text_vectors, tf.maximum(seen, 0))
+        weights = history.decayed[1][:, :_TEXT_HISTORY]
+        weights /= tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1e-9)
+        here = tf.gather(self._text_vectors, rows)
+        cosine = tf.matmul(here, vectors, transpose_b=True)
+        is_other = (seen >= 0)[:, None] & (rows[..., None] != seen[:, None])
+        nearest = tf.reduce_max(tf.where(is_other, cosine, -1.0), axis=2)
+        mean = tf.einsum("bnl,bl->bn", tf.where(is_other, cosine, 0.0), weights)
+        return [nearest, mean]
+
+    def _own(self, rows: tf.Tensor, history: History) -> list[tf.Tensor]:
+        """What the user did with each candidate, in the order of `_OWN`: float32 ``[batch, n]`` each."""
+        same = tf.cast((rows[..., None] == history.rows[:, None]) & history.is_item[:, None], tf.float32)
+
+        def of(values: tf.Tensor) -> tf.Tensor:
+            return tf.einsum("bnl,bl->bn", same, values)
+
+        count = of(history.counts)
+        is_own = count > 0
+        last, first = of(history.last_days), of(history.first_days)
+        gap = (first - last) / tf.maximum(count - 1.0, 1.0)
+        due = tf.where(count > 1, last / (gap + self.horizon.window / 6.0), -1.0)
+        return [
+            count,
+            *(of(values) for values in tf.unstack(history.decayed, 3)),
+            count / tf.maximum(history.num_baskets[:, None], 1.0),
+            tf.where(is_own, last, NEVER_DAYS),
+            due,
+        ]
+
+
+def marked(rows: tf.Tensor, num_items: int) -> tf.Tensor:
+    """Which items are among int32 ``[batch, n]`` rows, -1 for none: bool ``[batch, num_items]``."""
+    batch = tf.shape(rows)[0]
+    segments = tf.where(rows >= 0, rows + num_items * tf.range(batch)[:, None], -1)
+    marks = tf.math.unsorted_segment_sum(
+        tf.ones([tf.size(rows)]), tf.reshape(segments, [-1]), batch * num_items
+    )
+    return tf.reshape(marks > 0, [batch, num_items])
