@@ -39,12 +39,14 @@ class Candidates:
         is_valid: bool ``[batch, n]``, false for padding.
         is_seen: bool ``[batch, n]``, what they had.
         features: float32 ``[batch, n, num_features]``, in the order of `Channels.feature_names`.
+        scores: What each channel says of the catalogue, of `Channels.scores`.
     """
 
     rows: tf.Tensor
     is_valid: tf.Tensor
     is_seen: tf.Tensor
     features: tf.Tensor
+    scores: dict[str, tf.Tensor]
 
 
 class Channels(tf.Module):
@@ -119,6 +121,7 @@ class Channels(tf.Module):
             is_valid=tf.concat([(seen >= 0) & allowed_here, is_named], axis=1),
             is_seen=tf.concat([seen >= 0, tf.zeros_like(is_named)], axis=1),
             features=self.features(rows, history, scores, unseen, is_named),
+            scores=scores,
         )
 
     def of_items(

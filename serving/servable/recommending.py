@@ -27,6 +27,7 @@ class Ranked:
         scores: float32 ``[batch, n]``, the ranker's logits.
         probabilities: float32 ``[batch, n]`` of a choice.
         channel_scores: float32 ``[batch, n, num_channels]``, each score's share of the best unseen one's.
+        said: What each channel says of the catalogue, float32 ``[batch, num_items]`` by name.
     """
 
     rows: tf.Tensor
@@ -34,6 +35,7 @@ class Ranked:
     scores: tf.Tensor
     probabilities: tf.Tensor
     channel_scores: tf.Tensor
+    said: dict[str, tf.Tensor]
 
 
 class Recommending(tf.Module):
@@ -118,14 +120,20 @@ class Recommending(tf.Module):
         found = self._channels.candidates(
             history, self._neighbour_of(position), is_allowed, num_unseen=num_unseen
         )
-        ranked = self._ranked(found.rows, found.is_valid, found.features)
+        ranked = self._ranked(found.rows, found.is_valid, found.features, found.scores)
         lowest = tf.where(ranked.is_valid, ranked.scores, -np.inf)
         order = tf.argsort(lowest, axis=1, direction="DESCENDING", stable=True)
+
+        def ordered(values: tf.Tensor) -> tf.Tensor:
+            return tf.gather(values, order, batch_dims=1)
+
         return Ranked(
-            **{
-                field.name: tf.gather(getattr(ranked, field.name), order, batch_dims=1)
-                for field in dataclasses.fields(Ranked)
-            }
+            rows=ordered(ranked.rows),
+            is_valid=ordered(ranked.is_valid),
+            scores=ordered(ranked.scores),
+            probabilities=ordered(ranked.probabilities),
+            channel_scores=ordered(ranked.channel_scores),
+            said=ranked.said,
         )
 
     def of_items(
@@ -133,27 +141,28 @@ class Recommending(tf.Module):
     ) -> Ranked:
         """The caller's own int32 ``[batch, n]`` items, as they stand."""
         everything = tf.ones([1, self._channels.num_items], tf.bool)
-        found = self._channels.of_items(
+        features = self._channels.of_items(
             rows, history, self._neighbour_of(position), everything, num_unseen=num_unseen
         )
-        return self._ranked(rows, tf.ones_like(rows, tf.bool), found)
+        return self._ranked(rows, tf.ones_like(rows, tf.bool), features, {})
 
-    def reasons(self, rows: tf.Tensor, history: History, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def reasons(
+        self, rows: tf.Tensor, history: History, said: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Why items are in an answer.
 
         Args:
             rows: int32 ``[batch, n]``, distinct in a row.
             history: Of `history`.
-            position: int32 ``[batch]`` of the user, -1 for unknown.
+            said: Of `Ranked`.
 
         Returns:
             What spoke most for each, string ``[batch, n]``: ``again`` (the user had it), ``history`` (an item
             of the history), ``popular`` or ``new``; and the row of that item of the history, -1 for none.
         """
-        scores = self._channels.scores(history, self._neighbour_of(position))
-        said = self._channels.said_by_history(rows, history, scores, rows)
-        best = tf.argmax(said, axis=2, output_type=tf.int32)
-        strength = tf.reduce_max(said, axis=2)
+        by_item = self._channels.said_by_history(rows, history, said, rows)
+        best = tf.argmax(by_item, axis=2, output_type=tf.int32)
+        strength = tf.reduce_max(by_item, axis=2)
         speaker = tf.gather(history.rows, best, batch_dims=1)
         has_speaker = (strength > 0) & (speaker >= 0)
         is_own = tf.reduce_any(rows[..., None] == history.rows[:, None], axis=2)
@@ -166,16 +175,19 @@ class Recommending(tf.Module):
     def _neighbour_of(self, position: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._neighbour, tf.where(position >= 0, position, self._num_users))
 
-    def _ranked(self, rows: tf.Tensor, is_valid: tf.Tensor, features: tf.Tensor) -> Ranked:
+    def _ranked(
+        self, rows: tf.Tensor, is_valid: tf.Tensor, features: tf.Tensor, said: dict[str, tf.Tensor]
+    ) -> Ranked:
         with tf.name_scope("rank"):
-            said = self._ranker.model(features)
+            outputs = self._ranker.model(features)
         count = self.num_channels
         return Ranked(
             rows=rows,
             is_valid=is_valid,
-            scores=said[LOGIT],
-            probabilities=said[self._ranker.model.heads.behaviour],
+            scores=outputs[LOGIT],
+            probabilities=outputs[self._ranker.model.heads.behaviour],
             channel_scores=features[..., count : 2 * count],
+            said=said,
         )
 
 

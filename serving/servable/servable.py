@@ -114,6 +114,11 @@ class Servable(tf.Module):
         self._num_candidates = num_candidates
 
     @property
+    def _num_channels(self) -> int:
+        """Of ``channel_scores``."""
+        return len(Retriever.PARTS) + (self._recommending.num_channels if self._recommending else 0)
+
+    @property
     def _towers(self) -> TwoTower:
         return self._model.two_tower
 
@@ -171,7 +176,8 @@ class Servable(tf.Module):
         def recommend() -> dict[str, tf.Tensor]:
             return self._recommended(asker, history, history_times, now, filters, excluded, k)
 
-        return self._by_query(query, search, recommend)
+        width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
+        return self._by_query(query, width, search, recommend)
 
     def _recommend(  # type: ignore[no-untyped-def]
         self, user_id, history, history_times, now, exclude, filters, k, exclude_seen
@@ -186,22 +192,36 @@ class Servable(tf.Module):
     def _by_query(
         self,
         query: tf.Tensor,
+        width: tf.Tensor,
         with_query: Callable[[], dict[str, tf.Tensor]],
         without: Callable[[], dict[str, tf.Tensor]],
     ) -> dict[str, tf.Tensor]:
-        """Each row's answer by whether it has a query; only what some row needs is computed."""
+        """Each row's answer by whether it has a query; what no row needs is not computed.
+
+        Args:
+            query: string ``[batch]``.
+            width: int32 ``[]``, of what both answers list.
+            with_query: Answers the rows with a query.
+            without: Answers the others.
+        """
         if self._recommending is None:
             return with_query()
         asks = tf.strings.length(tf.strings.strip(query)) > 0
+        batch = tf.shape(query)[0]
 
-        def either() -> dict[str, tf.Tensor]:
-            first, second = with_query(), without()
-            return {
-                name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
-                for name, values in first.items()
-            }
+        def nothing() -> dict[str, tf.Tensor]:
+            texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
+            made = dict.fromkeys(("item_ids", "titles", "reasons", "reason_item_ids"), texts)
+            made |= dict.fromkeys(("scores", "probabilities"), numbers)
+            parts = tf.zeros([batch, width, self._num_channels])
+            return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}
 
-        return tf.cond(tf.reduce_all(asks), with_query, lambda: tf.cond(tf.reduce_any(asks), either, without))
+        first = tf.cond(tf.reduce_any(asks), with_query, nothing)
+        second = tf.cond(tf.reduce_all(asks), nothing, without)
+        return {
+            name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
+            for name, values in first.items()
+        }
 
     def _recommended(
         self,
@@ -224,7 +244,7 @@ class Servable(tf.Module):
         most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 1)
         rows = ranked.rows[:, :most]
         with tf.name_scope("why"):
-            reasons, speakers = self._recommending.reasons(rows, known, asker.position)
+            reasons, speakers = self._recommending.reasons(rows, known, ranked.said)
         return self._outputs(
             ranked.rows,
             ranked.scores,
@@ -271,15 +291,14 @@ class Servable(tf.Module):
     def _rank(self, query, user_id, history, history_times, now, candidates):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
         # The client puts an empty text first, which counts for nothing.
-        beyond = tf.maximum(tf.shape(candidates)[1] - (1 + MAX_CANDIDATES), 0)
-        rows = self._item_rows.lookup(candidates[:, : 1 + MAX_CANDIDATES])
+        scored = candidates[:, : 1 + MAX_CANDIDATES]
+        rows = self._item_rows.lookup(scored)
         safe = tf.maximum(rows, 0)
 
         def by_query() -> dict[str, tf.Tensor]:
             vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
             scores, parts = self._score(vectors, safe, rows >= 0, asker)
-            parts = self._with_channels(parts)
-            return {"scores": scores, "parts": parts, "probabilities": scores}
+            return self._in_order(candidates, rows, scores, self._with_channels(parts), scores)
 
         def by_history() -> dict[str, tf.Tensor]:
             assert self._recommending is not None
@@ -287,17 +306,34 @@ class Servable(tf.Module):
             most = tf.fill(tf.shape(query), self._num_candidates)
             ranked = self._recommending.of_items(safe, known, asker.position, most)
             parts = tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]])
-            return {"scores": ranked.scores, "parts": parts, "probabilities": ranked.probabilities}
+            return self._in_order(candidates, rows, ranked.scores, parts, ranked.probabilities)
 
-        said = self._by_query(query, by_query, by_history)
-        rows = tf.pad(rows, [[0, 0], [0, beyond]], constant_values=-1)
-        scores, probabilities = (
-            tf.pad(said[name], [[0, 0], [0, beyond]]) for name in ("scores", "probabilities")
-        )
-        parts = tf.pad(said["parts"], [[0, 0], [0, beyond], [0, 0]])
+        return self._by_query(query, tf.shape(candidates)[1], by_query, by_history)
+
+    def _in_order(
+        self,
+        candidates: tf.Tensor,
+        rows: tf.Tensor,
+        scores: tf.Tensor,
+        parts: tf.Tensor,
+        probabilities: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """The caller's candidates by their scores: known first, then unknown, then padding.
+
+        Args:
+            candidates: string ``[batch, n]``.
+            rows: int32 ``[batch, m]`` of the first candidates; those beyond are unknown.
+            scores: float32 ``[batch, m]``.
+            parts: float32 ``[batch, m, num_channels]``.
+            probabilities: float32 ``[batch, m]``.
+        """
+        beyond = [[0, 0], [0, tf.shape(candidates)[1] - tf.shape(rows)[1]]]
+        rows = tf.pad(rows, beyond, constant_values=-1)
+        scores, probabilities = tf.pad(scores, beyond), tf.pad(probabilities, beyond)
+        parts = tf.pad(parts, [*beyond, [0, 0]])
         is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
         scores = tf.where(is_known, scores, LOWEST)
-        # Known first, then unknown, then padding; equal ones stay in the caller's order.
+        # Equal ones stay in the caller's order.
         group = tf.where(is_known, 2, tf.where(is_given, 1, 0))
         order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
         group = tf.gather(group, order, batch_dims=1)
@@ -306,14 +342,13 @@ class Servable(tf.Module):
         def ordered(values: tf.Tensor) -> tf.Tensor:
             return tf.gather(values, order, batch_dims=1)
 
-        parts = tf.where(is_known[..., None], parts, 0.0)
         titles = tf.where(is_known, tf.gather(self._titles, tf.maximum(rows, 0)), "")
         return {
             "item_ids": ordered(candidates),
             "scores": ordered(tf.where(is_given, scores, 0.0)),
             "titles": ordered(titles),
             "num_results": tf.reduce_sum(tf.cast(is_known, tf.int32), axis=1),
-            "channel_scores": ordered(parts),
+            "channel_scores": ordered(tf.where(is_known[..., None], parts, 0.0)),
             "probabilities": ordered(tf.where(is_known, probabilities, 0.0)),
             "reasons": tf.fill(tf.shape(candidates), ""),
             "reason_item_ids": tf.fill(tf.shape(candidates), ""),
@@ -422,8 +457,7 @@ class Servable(tf.Module):
 
     def _with_channels(self, parts: tf.Tensor) -> tf.Tensor:
         """The dense channel's parts, and nothing from the others, which a query does not ask."""
-        num_channels = self._recommending.num_channels if self._recommending else 0
-        return tf.pad(parts, [[0, 0], [0, 0], [0, num_channels]])
+        return tf.pad(parts, [[0, 0], [0, 0], [0, self._num_channels - len(Retriever.PARTS)]])
 
     def _score(
         self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
