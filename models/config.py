@@ -97,7 +97,7 @@ class TrainConfig:
         seed: Of every random choice.
     """
 
-    epochs: int = 8
+    epochs: int = 4
     judgment_epochs: int = 10
     batch_size: int = 64
     targets_per_query: int = 16

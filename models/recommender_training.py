@@ -24,6 +24,8 @@ NUM_WINDOWS = 3
 NUM_NETWORKS = 2
 # Unseen candidates of a list in training; more are ranked when asked, and teach nothing more.
 _NUM_UNSEEN = 100
+# One of so many lists is of a stranger.
+_STRANGERS = 8
 _BATCH = 48
 _LEARNING_RATE, _WEIGHT_DECAY, _CLIP_NORM = 2e-3, 1e-4, 1.0
 _MAX_ROWS_FOR_QUANTILES = 100_000
@@ -118,8 +120,8 @@ def window_lists(
     users = np.flatnonzero((np.diff(had.indptr) > 0) & (np.diff(chosen.indptr) > 0))
     if not len(users):
         return None
+    rng = np.random.default_rng(train.seed)
     if len(users) > train.recommender_users:
-        rng = np.random.default_rng(train.seed)
         users = np.sort(rng.choice(users, train.recommender_users, replace=False))
     tables = fit_channels(log, start, horizon, text_vectors)
     channels, events = Channels(tables, text_vectors), EventStore(past, users)
@@ -127,12 +129,12 @@ def window_lists(
     # What nobody had chosen yet may not have been for sale.
     is_allowed = tf.constant(is_known[None])
 
-    @tf.function(reduce_retracing=True)
-    def named(chunk: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        rows, times, weights = events(chunk)
-        history = history_at(rows, times, weights, tf.fill(tf.shape(chunk), np.int64(start)), horizon)
+    @tf.function(reduce_retracing=True, autograph=False)
+    def named(place: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        rows, times, weights = events(place)
+        history = history_at(rows, times, weights, tf.fill(tf.shape(place), np.int64(start)), horizon)
         found = channels.candidates(
-            history, position, is_allowed, num_unseen=tf.fill(tf.shape(chunk), _NUM_UNSEEN)
+            history, position, is_allowed, num_unseen=tf.fill(tf.shape(place), _NUM_UNSEEN)
         )
         missing = MAX_SEEN - (tf.shape(found.rows)[1] - tf.minimum(_NUM_UNSEEN, log.num_items))
         return tuple(
@@ -140,11 +142,16 @@ def window_lists(
             for values in (found.rows, found.is_valid, found.is_seen, found.features)
         )
 
+    # Some are asked again as strangers, so that the ranker knows lists without a history too.
+    strangers = np.sort(rng.permutation(len(users))[: len(users) // _STRANGERS])
+    places = np.append(np.arange(len(users)), np.full(len(strangers), -1)).astype(np.int32)
+    positions = np.append(positions, np.full(len(strangers), -1)).astype(np.int32)
+    users = np.append(users, users[strangers])
     size = int(np.clip(_MAX_SCORES // log.num_items, 1, 64))
     chunks = []
     for s in range(0, len(users), size):
-        place = np.arange(s, min(s + size, len(users)), dtype=np.int32)
-        chunks.append([v.numpy() for v in named(tf.constant(place), tf.constant(positions[place]))])
+        named_here = named(tf.constant(places[s : s + size]), tf.constant(positions[s : s + size]))
+        chunks.append([values.numpy() for values in named_here])
     rows, is_valid, is_seen, features = (np.concatenate(part) for part in zip(*chunks, strict=True))
     return Lists(
         features=features,
@@ -205,7 +212,7 @@ def fit_list_ranker(
     )
     optimizer.build(variables)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(
         inputs: tf.Tensor, labels: dict[str, tf.Tensor], is_valid: tf.Tensor, listed: tf.Tensor
     ) -> tf.Tensor:

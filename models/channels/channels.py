@@ -15,7 +15,7 @@ from models.channels.neighbours import Neighbours
 # A candidate's place in a list counts 1 / (20 + place).
 _RANK_OFFSET = 20.0
 _LIST_LENGTH = 200
-MAX_SEEN = 100
+MAX_SEEN = 150
 _TEXT_HISTORY = 100
 _OWN = (
     "count",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from models.channels.after import after_links
 from models.channels.cosine import shared_links, text_links
 from models.channels.history import Horizon
 from models.channels.item_statistics import item_statistics
@@ -28,6 +29,7 @@ HISTORY_WEIGHTS = {
     "ease_short": SHORT,
     "ease_binary": BINARY,
     "basket": DECAYED,
+    "after": DECAYED,
     "text": MIDDLE,
 }
 
@@ -98,4 +100,8 @@ def _links(past: EventLog, now: int, horizon: Horizon, text_vectors: Array) -> I
         shape=(int(past.baskets.max(initial=-1)) + 1, past.num_items),
     )
     yield "basket", shared_links(baskets, num_links=NUM_LINKS, shrink=10.0)
+    yield (
+        "after",
+        after_links(past, max_lag_days=horizon.half_life, num_links=NUM_LINKS, shrink=10.0),
+    )
     yield "text", text_links(text_vectors, num_links=NUM_LINKS)

@@ -22,9 +22,11 @@ CHANNELS = (
     "ease_short",
     "ease_binary",
     "basket",
+    "after",
     "text",
     "neighbours",
 )
+# The outputs of every signature that lists items, in the order in which `read_results` takes them.
 _LISTED = (
     "item_ids",
     "scores",
@@ -46,10 +48,13 @@ class Result:
             float32 marks a candidate of ``rank`` that the catalogue does not have.
         title: The item's first text column; empty if the catalogue does not have the item.
         channel_scores: The score that each candidate channel gave the item, in the order of `CHANNELS`.
-        probability: The probability of a choice, or of relevance to the query.
+        probability: The probability of a choice, or of relevance to the query; the score itself if the model
+            has learnt neither.
         reason: What spoke most for the item: ``again`` (the user had it), ``history`` (an item of the
-            history), ``popular``, ``new``, or ``text`` (the query).
-        reason_item_id: That item of the history; empty for the other reasons.
+            history), ``popular``, ``new``, or ``text`` (the query, or the item asked about). Empty for the
+            candidates of ``rank``.
+        reason_item_id: The item of the history that spoke most, which is the item itself for ``again``; empty
+            if none did.
     """
 
     item_id: str
@@ -111,18 +116,25 @@ def read_embedding(response: Any) -> np.ndarray[Any, Any]:
 
 def read_results(response: Any) -> list[list[Result]]:
     """The rows of a PredictResponse that lists items."""
-    ids, scores, titles, channel_scores = (
-        array.tolist() for array in _outputs(response, "item_ids", "scores", "titles", "channel_scores")
-    )
     return [
         [
-            Result(item_id=item_id.decode(), score=score, title=title.decode(), channel_scores=tuple(parts))
-            for item_id, score, title, parts in zip(*row, strict=True)
+            Result(
+                item_id=item_id.decode(),
+                score=score,
+                title=title.decode(),
+                channel_scores=tuple(channel_scores),
+                probability=probability,
+                reason=reason.decode(),
+                reason_item_id=reason_item_id.decode(),
+            )
+            for item_id, score, title, channel_scores, probability, reason, reason_item_id in zip(
+                *row, strict=True
+            )
             # Rows are padded with empty ids. Cutting at num_results would also drop rank's unknown
             # candidates.
             if item_id
         ]
-        for row in zip(ids, scores, titles, channel_scores, strict=True)
+        for row in zip(*(array.tolist() for array in _outputs(response, *_LISTED)), strict=True)
     ]
 
 
