@@ -25,7 +25,8 @@ SMALL = (
     "train.epochs=1",
     "train.judgment_epochs=1",
     "train.ranker_epochs=1",
-    "train.ranker_users=40",
+    "train.recommender_epochs=1",
+    "train.recommender_users=40",
     "train.uniform_negatives=64",
     "serve.num_candidates=50",
     # A model this small may be as bad as it likes.

@@ -48,7 +48,8 @@ OTHER: dict[str, dict[str, Any]] = {
         "warm_start": True,
         "refit": False,
         "ranker_epochs": 2,
-        "ranker_users": 100,
+        "recommender_epochs": 2,
+        "recommender_users": 100,
         "seed": 18,
     },
     "serve": {
