@@ -26,13 +26,15 @@ def demo(model_dir: Path) -> None:
         ServingError: If the server does not start or does not answer.
     """
     examples = _read_examples(newest_version_dir(model_dir))
+    titles = _titles(examples)
     print(f"Starting a server on {model_dir} ...", flush=True)
     with (
         ServerProcess(model_dir, model_name=MODEL_NAME) as server,
         Client(server.address, model_name=MODEL_NAME, timeout_s=30) as client,
     ):
         for heading, results in _scenes(client, examples):
-            table = as_table(results).replace("\n", "\n  ")
+            titles |= {result.item_id: result.title for result in results}
+            table = as_table(results, titles).replace("\n", "\n  ")
             print(f"\n{heading}\n  {table}", flush=True)
     print("\nThe server is stopped; `tandem serve` starts one that stays.")
 
@@ -42,18 +44,31 @@ def _scenes(client: Client, examples: Mapping[str, Any]) -> Iterator[tuple[str, 
     users, items = examples["users"], examples["items"]
     queries = examples["queries"] or [items[0]["title"]]
     yield f'Search "{queries[0]}"', client.search([queries[0]], k=_NUM_RESULTS)[0]
+    item = items[0]
     if users:
-        user = users[0]
-        recent = _listed(user["history"][:_NUM_HISTORY])
-        heading = f"Recommendation for customer {user['user_id']}, whose last items are{recent}"
+        user = _middling(users)
+        history = user["history"][:_NUM_HISTORY]
+        heading = f"Recommendation for customer {user['user_id']}, whose last items are{_listed(history)}"
         yield heading, client.recommend(user_ids=[user["user_id"]], k=_NUM_RESULTS)[0]
 
-        pair = (users[1]["history"] if len(users) > 1 else items)[:2]
+        pair = next((other["history"] for other in users if other is not user), items)[:2]
         heading = f"Recommendation for a history of two items{_listed(pair)}"
-        history = [item["item_id"] for item in pair]
-        yield heading, client.recommend(histories=[history], k=_NUM_RESULTS)[0]
-    item = items[0]
+        ids = [item["item_id"] for item in pair]
+        yield heading, client.recommend(histories=[ids], k=_NUM_RESULTS)[0]
+        # An item that somebody chose, so that what people choose has a say in what resembles it.
+        item = history[0] if history else item
     yield f"Similar to{_listed([item])}", client.similar([item["item_id"]], k=_NUM_RESULTS)[0]
+
+
+def _middling(users: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The user whose history is neither among the longest nor among the shortest."""
+    return sorted(users, key=lambda user: len(user["history"]))[len(users) // 2]
+
+
+def _titles(examples: Mapping[str, Any]) -> dict[str, str]:
+    """The titles that the examples tell, by item id."""
+    lists = [examples["items"], *(user["history"] for user in examples["users"])]
+    return {item["item_id"]: item["title"] for items in lists for item in items}
 
 
 def _listed(items: Sequence[Mapping[str, str]]) -> str:

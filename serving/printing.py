@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from serving.client import Result
 
+_BECAUSE = {"again": "you had it", "popular": "popular now", "new": "new"}
 _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
-def as_table(results: Sequence[Result]) -> str:
-    """A table of aligned columns: rank, score, item id, title."""
+def as_table(results: Sequence[Result], titles: Mapping[str, str] | None = None) -> str:
+    """A table of aligned columns: rank, score, item id, title, and because if there is a because.
+
+    Args:
+        results: The results, best first.
+        titles: Known titles by item id, besides those of the results.
+    """
     if not results:
         return "no results"
-    rows = [("", "score", "item", "title")]
+    known = {**(titles or {}), **{result.item_id: result.title for result in results}}
+    rows = [("", "score", "item", "title", "because")]
     for rank, result in enumerate(results, start=1):
         score = "not known" if result.score == _UNKNOWN_SCORE else f"{result.score:.4f}"
-        rows.append((str(rank), score, result.item_id, result.title))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        rows.append((str(rank), score, result.item_id, result.title, because(result, known)))
+    if not any(row[-1] for row in rows[1:]):
+        rows = [(*row[:-1], "") for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
-        f"{rank:>{widths[0]}}  {score:>{widths[1]}}  {item_id:<{widths[2]}}  {title}".rstrip()
-        for rank, score, item_id, title in rows
+        (
+            f"{rank:>{widths[0]}}  {score:>{widths[1]}}  {item_id:<{widths[2]}}  "
+            f"{title:<{widths[3]}}  {reason}"
+        ).rstrip()
+        for rank, score, item_id, title, reason in rows
     )
+
+
+def because(result: Result, titles: Mapping[str, str]) -> str:
+    """Why a result is recommended, in words; empty if the query is the reason.
+
+    Args:
+        result: The result.
+        titles: Known titles by item id; an item without one is called by its id.
+    """
+    if result.reason == "history":
+        return f"because of {titles.get(result.reason_item_id) or result.reason_item_id}"
+    return _BECAUSE.get(result.reason, "")
 
 
 def as_json(results: Sequence[Result]) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dataset.errors import DataError
 from pipeline.cli.commands import add_command
 from serving import launcher
 from serving.client import Client, Result
+from serving.client.context import Time
 from serving.client.errors import ServingError
 from serving.client.tls import TlsConfig
 from serving.printing import as_json, as_table
@@ -63,6 +65,19 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 def _add_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="U", help="the id of the user who asks")
     parser.add_argument("--history", type=_ids, metavar="A,B", help="item ids, the most recent first")
+    parser.add_argument(
+        "--history-times",
+        type=_times,
+        metavar="T1,T2",
+        help="when each was chosen: ISO 8601 (UTC without a zone) or epoch seconds; nothing if unknown",
+    )
+    parser.add_argument(
+        "--now",
+        type=_time,
+        default=0,
+        metavar="T",
+        help="the moment that is asked for (default: the newest event that the model knows)",
+    )
 
 
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
@@ -103,12 +118,33 @@ def _ids(text: str) -> list[str]:
     return [item_id.strip() for item_id in text.split(",") if item_id.strip()]
 
 
+def _times(text: str) -> list[Time]:
+    return [_time(part) if part.strip() else 0 for part in text.split(",")]
+
+
+def _time(text: str) -> Time:
+    with contextlib.suppress(ValueError):
+        return float(text)
+    with contextlib.suppress(ValueError):
+        return datetime.datetime.fromisoformat(text.strip())
+    raise argparse.ArgumentTypeError(f"A time must be ISO 8601 or epoch seconds. Got {text.strip()!r}.")
+
+
+def _context(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a call that say who asks, and when."""
+    return {
+        "user_ids": _row(args.user),
+        "histories": _row(args.history),
+        "history_times": _row(args.history_times),
+        "now": args.now,
+    }
+
+
 def _search(args: argparse.Namespace) -> int:
     with _asking(args) as client:
         results = client.search(
             [args.text],
-            user_ids=_row(args.user),
-            histories=_row(args.history),
+            **_context(args),
             k=args.k,
             exclude=_row(args.exclude),
             exclude_seen=args.exclude_seen,
@@ -122,8 +158,7 @@ def _recommend(args: argparse.Namespace) -> int:
         raise DataError("recommend must have --user or --history. Got neither.")
     with _asking(args) as client:
         results = client.recommend(
-            user_ids=_row(args.user),
-            histories=_row(args.history),
+            **_context(args),
             exclude_seen=not args.include_seen,
             k=args.k,
             exclude=_row(args.exclude),
@@ -143,8 +178,7 @@ def _rank(args: argparse.Namespace) -> int:
         results = client.rank(
             [args.candidates],
             queries=_row(args.query),
-            user_ids=_row(args.user),
-            histories=_row(args.history),
+            **_context(args),
         )
     return _show(results[0], args)
 

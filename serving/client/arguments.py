@@ -59,40 +59,6 @@ def list_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, An
     return array
 
 
-def context_tensors(
-    batch: int,
-    user_ids: Sequence[str] | None,
-    histories: Rows | None,
-    history_times: Sequence[Sequence[int]] | None = None,
-    now: int = 0,
-) -> Tensors:
-    """Makes the inputs that say who asks, and when; times are epoch seconds, 0 where none is given.
-
-    Returns:
-        ``user_id`` string ``[batch]``, ``history`` string and ``history_times`` int64
-        ``[batch, 1 + longest]``, and ``now`` int64 ``[batch]``.
-
-    Raises:
-        ValueError: If there is not one time for each item of the histories.
-    """
-    history = list_tensor("histories", histories, batch)
-    times = np.zeros(history.shape, np.int64)
-    if history_times is not None:
-        lengths, given = ([len(row) for row in rows] for rows in (histories or [], history_times))
-        if lengths != given:
-            raise ValueError(
-                f"history_times must have a time for each item of the histories, {lengths}. Got {given}."
-            )
-        for number, row in enumerate(history_times):
-            times[number, 1 : 1 + len(row)] = row
-    return {
-        "user_id": text_tensor("user_ids", user_ids, batch),
-        "history": history,
-        "history_times": times,
-        "now": np.full(batch, now, np.int64),
-    }
-
-
 def candidates_tensor(candidates: Rows, batch: int) -> np.ndarray[Any, Any]:
     """The caller's own items, string ``[batch, 1 + longest]``.
 

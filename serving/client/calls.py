@@ -20,10 +20,10 @@ from serving.client.arguments import (
     Tensors,
     batch_size,
     candidates_tensor,
-    context_tensors,
     result_tensors,
     text_tensor,
 )
+from serving.client.context import Time, context_tensors
 from serving.client.results import ModelMetadata, Result, VersionStatus
 
 Answer = TypeVar("Answer")
@@ -62,9 +62,6 @@ class Call(Generic[Answer]):
         method: The method to call.
         request: Its message; ``None`` if there is nothing to ask. Then ``read`` needs no response.
         read: Turns the response into the answer.
-        history_times: When each item of the histories was chosen, epoch seconds; without them the places
-            stand in.
-        now: The moment that is asked for, epoch seconds; 0 is the newest event that the model knows.
         timeout_s: Seconds to wait; ``None`` leaves it to the client.
     """
 
@@ -127,8 +124,8 @@ def search(
     exclude_seen: bool = False,
     filters: Rows | None = None,
     *,
-    history_times: Sequence[Sequence[int]] | None = None,
-    now: int = 0,
+    history_times: Sequence[Sequence[Time]] | None = None,
+    now: Time = 0,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Finds items for each query text, and takes the row's user and history into account if they are given.
@@ -144,9 +141,10 @@ def search(
         exclude_seen: Whether the items of the row's history are left out.
         filters: One list of ``"column=value"`` per row. An item must match one of the values given for each
             column.
-        history_times: When each item of the histories was chosen, epoch seconds; without them the places
-            stand in.
-        now: The moment that is asked for, epoch seconds; 0 is the newest event that the model knows.
+        history_times: When each item of the histories was chosen: one list per row, aligned with it, of epoch
+            seconds or datetimes. Where a time is 0, the place in the history stands in.
+        now: The moment that is asked for, epoch seconds or a datetime; 0 is the newest event that the model
+            knows. A datetime without a zone is UTC.
         timeout_s: Seconds to wait for the answer; by default the client's own timeout.
 
     Returns:
@@ -171,8 +169,8 @@ def recommend(
     exclude: Rows | None = None,
     filters: Rows | None = None,
     *,
-    history_times: Sequence[Sequence[int]] | None = None,
-    now: int = 0,
+    history_times: Sequence[Sequence[Time]] | None = None,
+    now: Time = 0,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Recommends items to each user, or for each history. The arguments are those of ``search``."""
@@ -209,8 +207,8 @@ def rank(
     user_ids: Sequence[str] | None = None,
     histories: Rows | None = None,
     *,
-    history_times: Sequence[Sequence[int]] | None = None,
-    now: int = 0,
+    history_times: Sequence[Sequence[Time]] | None = None,
+    now: Time = 0,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Orders the caller's own candidates, one list of item ids per row. The other arguments are those of
@@ -237,8 +235,8 @@ def embed_query(
     user_ids: Sequence[str] | None = None,
     histories: Rows | None = None,
     *,
-    history_times: Sequence[Sequence[int]] | None = None,
-    now: int = 0,
+    history_times: Sequence[Sequence[Time]] | None = None,
+    now: Time = 0,
     timeout_s: float | None = None,
 ) -> Call[np.ndarray[Any, Any]]:
     """Computes the query tower's vectors, float32 ``[batch, dim]``."""

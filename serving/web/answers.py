@@ -7,11 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from serving.client.results import Result
+from serving.client.results import CHANNELS, Result
 from serving.web.schemas import Item, Part, PartName
 
-# The parts are in the order of channel_scores.
 PARTS: tuple[PartName, ...] = ("text", "behaviour")
+# The channels that look at words alone; what the others say comes from what people choose.
+_TEXT_CHANNELS = ("dense_text", "text")
 # A part with less than this share did not bring an item.
 _MIN_SHARE = 0.1
 _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
@@ -34,6 +35,9 @@ def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | 
                 item_id=result.item_id,
                 title=result.title,
                 score=result.score if is_known else None,
+                probability=result.probability if is_known else None,
+                reason=result.reason,
+                reason_item_id=result.reason_item_id,
                 parts=parts,
                 brought_by=brought_by(parts),
                 columns=dict(columns.get(result.item_id, {})),
@@ -43,11 +47,21 @@ def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | 
 
 
 def split(channel_scores: Sequence[float]) -> dict[PartName, Part]:
-    """Each part's score, and its share of the sum of the positive scores; a negative one has the share 0."""
-    total = sum(max(score, 0.0) for score in channel_scores)
+    """Each part's score, which is the sum of its channels', and its share of the sum of the positive scores.
+
+    Args:
+        channel_scores: In the order of `CHANNELS`; a model without events has only the first two.
+
+    Returns:
+        The parts by name. One with a negative score has the share 0.
+    """
+    scores: dict[PartName, float] = dict.fromkeys(PARTS, 0.0)
+    for channel, score in zip(CHANNELS, channel_scores, strict=False):
+        scores["text" if channel in _TEXT_CHANNELS else "behaviour"] += score
+    total = sum(max(score, 0.0) for score in scores.values())
     return {
         name: Part(score=score, share=max(score, 0.0) / total if total > 0 else None)
-        for name, score in zip(PARTS, channel_scores, strict=False)
+        for name, score in scores.items()
     }
 
 

@@ -84,8 +84,7 @@ class Api:
         call = calls.search(
             self._client.model,
             [body.query],
-            user_ids=[body.user_id],
-            histories=[body.history],
+            **_asker(body),
             k=body.k,
             exclude=[body.exclude],
             exclude_seen=body.exclude_seen,
@@ -97,8 +96,7 @@ class Api:
         """Items for a user or a history, without a text."""
         call = calls.recommend(
             self._client.model,
-            user_ids=[body.user_id],
-            histories=[body.history],
+            **_asker(body),
             k=body.k,
             exclude=[body.exclude],
             exclude_seen=body.exclude_seen,
@@ -119,8 +117,7 @@ class Api:
             self._client.model,
             [body.candidates],
             queries=[body.query],
-            user_ids=[body.user_id],
-            histories=[body.history],
+            **_asker(body),
         )
         return await self._answer(request, call, body)
 
@@ -174,6 +171,16 @@ class Api:
             took_ms=record.took_ms(),
             model_ms=listing.took_ms,
         )
+
+
+def _asker(body: SearchRequest | RecommendRequest | RankRequest) -> dict[str, Any]:
+    """The arguments of a call that say who asks, and when."""
+    return {
+        "user_ids": [body.user_id],
+        "histories": [body.history],
+        "history_times": [body.history_times] if body.history_times else None,
+        "now": body.now,
+    }
 
 
 def _noted(body: Any, pseudonyms: Pseudonyms) -> dict[str, Any]:

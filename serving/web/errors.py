@@ -46,6 +46,7 @@ _RULES = {
     "list_type": "must be a list",
     "too_short": "must have at least {min_length} entries",
     "too_long": "must have at most {max_length} entries",
+    "not_aligned": "must have one time for each of the {num_items} items of history",
 }
 
 

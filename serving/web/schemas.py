@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 MAX_RESULTS = 100
 MAX_HISTORY = 1000
@@ -13,6 +14,8 @@ Text = Annotated[str, StringConstraints(max_length=1000)]
 ItemId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 UserId = Annotated[str, StringConstraints(max_length=200)]
 Filter = Annotated[str, StringConstraints(pattern=r"^[^=]+=", max_length=400)]
+# Milliseconds of our days lie beyond the year 9999, so they are found out.
+EpochSeconds = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
 PartName = Literal["text", "behaviour"]
 
@@ -30,6 +33,26 @@ class _Asker(_Request):
         max_length=MAX_HISTORY,
         description="The items they chose, the latest first; replaces what the model remembers of the user.",
     )
+    history_times: list[EpochSeconds] = Field(
+        [],
+        max_length=MAX_HISTORY,
+        description="When each item of the history was chosen, epoch seconds, 0 if unknown; or empty.",
+    )
+    now: EpochSeconds = Field(
+        0,
+        description="The moment that is asked for, epoch seconds; 0 is the newest event the model knows.",
+    )
+
+    @field_validator("history_times")
+    @classmethod
+    def _is_aligned(cls, times: list[int], info: ValidationInfo) -> list[int]:
+        # A history that is wrong itself is missing here, and it has its own error.
+        items = info.data.get("history", times)
+        if times and len(times) != len(items):
+            raise PydanticCustomError(
+                "not_aligned", "must be aligned with history", {"num_items": len(items)}
+            )
+        return times
 
 
 class _Listed(_Request):
@@ -88,7 +111,19 @@ class Item(BaseModel):
     score: float | None = Field(
         description="Can be compared within one answer; null if the catalogue has no such item."
     )
-    parts: dict[PartName, Part]
+    probability: float | None = Field(
+        description="Of a choice, or of relevance to the query; the score itself if the model has learnt "
+        "neither, and null if the catalogue has no such item."
+    )
+    reason: str = Field(
+        description="What spoke most for the item: again (the user had it), history (an item of the "
+        "history), popular, new, or text (the query); empty for ranked candidates.",
+        examples=["history"],
+    )
+    reason_item_id: str = Field(description="The item of the history that spoke most; empty if none did.")
+    parts: dict[PartName, Part] = Field(
+        description="What the words say and what people choose says; empty if the catalogue has no such item."
+    )
     brought_by: Literal["text", "behaviour", "both"] | None
     columns: dict[str, float | str] = Field(description="The item's numeric and categorical columns.")
 

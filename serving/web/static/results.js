@@ -3,12 +3,13 @@
 import { button, element, find } from "./dom.js";
 
 const SCORE = new Intl.NumberFormat(undefined, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const BECAUSE = { again: "They had it before", popular: "Popular now", new: "New: nobody has chosen it yet" };
 const BROUGHT_BY = { text: "by text", behaviour: "by behaviour", both: "by both" };
 
 /**
  * @param {object[]} items as the API gives them
  * @param {Map<string, number> | null} before ranks of the last answer to the same question
- * @param {{inHistory: (id: string) => boolean, toggle: (item: object) => void, similar: (item: object) => void}} actions
+ * @param {{inHistory: (id: string) => boolean, toggle: (item: object) => void, similar: (item: object) => void, titleOf: (id: string) => string}} actions
  */
 export function showResults(items, before, actions) {
   find("results").replaceChildren(...items.map((item) => card(item, before, actions)));
@@ -51,7 +52,7 @@ function card(item, before, actions) {
     "li",
     { "data-item-id": item.item_id },
     element("span", { class: "rank", "aria-hidden": "true" }, String(item.rank), ...movement(item, before)),
-    element("div", { class: "what" }, element("h3", {}, title), facts(item)),
+    element("div", { class: "what" }, element("h3", {}, title), facts(item), ...because(item, actions)),
     why(item),
     element("div", { class: "buttons" }, add, similar),
   );
@@ -83,6 +84,12 @@ function facts(item) {
 function number(value) {
   const digits = Math.abs(value) < 0.1 ? { maximumSignificantDigits: 3 } : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
   return value.toLocaleString(undefined, Number.isInteger(value) ? {} : digits);
+}
+
+/** Why the item is recommended; a query is no news, so nothing is said of it. */
+function because(item, actions) {
+  const words = item.reason === "history" ? `Because of ${actions.titleOf(item.reason_item_id)}` : BECAUSE[item.reason];
+  return words ? [element("p", { class: "because" }, words)] : [];
 }
 
 /** The score, the part that brought the item, and the parts' shares as a bar and in words. */

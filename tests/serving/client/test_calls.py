@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import datetime
 import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from serving.client import Client, calls, tensors
@@ -12,8 +14,8 @@ from serving.client.calls import Call, Model
 _MODEL = Model(name="tandem")
 
 
-def _listed(call: Call[Any], name: str) -> list[list[bytes]]:
-    values: list[list[bytes]] = tensors.to_array(call.request.inputs[name]).tolist()
+def _listed(call: Call[Any], name: str) -> list[Any]:
+    values: list[Any] = tensors.to_array(call.request.inputs[name]).tolist()
     return values
 
 
@@ -47,6 +49,52 @@ def test_every_list_begins_with_an_empty_text() -> None:
     assert _listed(search, "filters") == [[b"", b"c=d"], [b"", b""]]
     assert _listed(rank, "candidates") == [[b"", b"x", b""], [b"", b"y", b"z"]]
     assert _listed(rank, "history") == [[b""], [b""]]
+
+
+def test_every_list_of_times_begins_with_an_unknown_one() -> None:
+    search = calls.search(
+        _MODEL, ["a", "b"], histories=[["x", "y"], []], history_times=[[1_312_156_800, 0], []], now=7
+    )
+
+    assert _listed(search, "history_times") == [[0, 1_312_156_800, 0], [0, 0, 0]]
+    assert _listed(search, "now") == [7, 7]
+
+
+def test_without_times_all_are_unknown() -> None:
+    recommend = calls.recommend(_MODEL, histories=[["x", "y"]])
+
+    assert _listed(recommend, "history_times") == [[0, 0, 0]]
+    assert _listed(recommend, "now") == [0]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        1_312_192_800,
+        1_312_192_800.9,
+        np.int64(1_312_192_800),
+        np.float64(1_312_192_800),
+        datetime.datetime(2011, 8, 1, 10),
+        datetime.datetime(2011, 8, 1, 10, tzinfo=datetime.UTC),
+        datetime.datetime(2011, 8, 1, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
+    ],
+    ids=repr,
+)
+def test_time_is_epoch_seconds_or_a_datetime_which_is_utc_without_a_zone(time: Any) -> None:
+    recommend = calls.recommend(_MODEL, histories=[["x"]], history_times=[[time]], now=time)
+
+    assert _listed(recommend, "history_times") == [[0, 1_312_192_800]]
+    assert _listed(recommend, "now") == [1_312_192_800]
+
+
+@pytest.mark.parametrize("build", [calls.search, calls.recommend, calls.rank, calls.embed_query])
+def test_every_signature_that_takes_a_history_takes_its_times(build: Callable[..., Call[Any]]) -> None:
+    first: dict[str, Any] = {"search": {"queries": ["a"]}, "rank": {"candidates": [["x"]]}}
+
+    call = build(_MODEL, **first.get(build.__name__, {}), histories=[["x"]], history_times=[[5]], now=9)
+
+    assert _listed(call, "history_times") == [[0, 5]]
+    assert _listed(call, "now") == [9]
 
 
 def test_rank_takes_a_thousand_candidates_a_row() -> None:

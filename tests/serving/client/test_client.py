@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,15 +31,27 @@ def in_process(model_path: Path) -> Callable[..., list[list[Result]]]:
     model = tf.saved_model.load(str(model_path))
 
     def call(signature: str, **inputs: Any) -> list[list[Result]]:
-        outputs = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
-        rows = zip(*(outputs[name].numpy() for name in ("item_ids", "scores", "titles")), strict=True)
+        if "history" in inputs:
+            history = np.array(inputs["history"])
+            inputs |= {"history_times": np.zeros(history.shape, int), "now": np.zeros(len(history), int)}
+        answer = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+        outputs = {name: tensor.numpy().tolist() for name, tensor in answer.items()}
+
+        def result(row: int, place: int) -> Result:
+            return Result(
+                item_id=outputs["item_ids"][row][place].decode(),
+                score=outputs["scores"][row][place],
+                title=outputs["titles"][row][place].decode(),
+                channel_scores=tuple(outputs["channel_scores"][row][place]),
+                # A sigmoid's last bit depends on the width of its tensor, and the client's is wider.
+                probability=pytest.approx(outputs["probabilities"][row][place]),
+                reason=outputs["reasons"][row][place].decode(),
+                reason_item_id=outputs["reason_item_ids"][row][place].decode(),
+            )
+
         return [
-            [
-                Result(item_id=i.decode(), score=float(s), title=t.decode(), channel_scores=(float(s),))
-                for i, s, t in zip(*row, strict=True)
-                if i
-            ]
-            for row in rows
+            [result(row, place) for place, item_id in enumerate(ids) if item_id]
+            for row, ids in enumerate(outputs["item_ids"])
         ]
 
     return call
@@ -267,6 +280,55 @@ def test_wait_until_ready_gives_up_in_time() -> None:
         (
             lambda c: c.embed_query(),
             "At least one of queries, user_ids, histories must be given. Got none.",
+        ),
+        (
+            lambda c: c.search(["a", "b"], histories=[["x"], []], history_times=[[1]]),
+            "All arguments must have the same number of rows. Got histories 2, history_times 1.",
+        ),
+        (
+            lambda c: c.search(["a", "b"], histories=[["x"], ["x", "y"]], history_times=[[1], [1]]),
+            "history_times must have one time for each item of histories. Got 1 for the 2 items of row 1.",
+        ),
+        (
+            lambda c: c.recommend(user_ids=["7"], history_times=[[1]]),
+            "history_times must come with histories. Got no histories.",
+        ),
+        (
+            lambda c: c.recommend(histories=[["x"]], history_times=[1]),
+            "history_times must have one list of times per row. Got 1 as a row.",
+        ),
+        (
+            lambda c: c.recommend(histories=[["x"]], history_times="1"),
+            "history_times must be a list with one entry per row. Got the text '1'.",
+        ),
+        (
+            lambda c: c.recommend(histories=[["x"]], history_times=[["August"]]),
+            "A time of history_times must be epoch seconds or a datetime, from 1970 to 9999. Got 'August'.",
+        ),
+        (
+            lambda c: c.recommend(user_ids=["7"], now=None),
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got None.",
+        ),
+        (
+            lambda c: c.recommend(user_ids=["7"], now=True),
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got True.",
+        ),
+        (
+            lambda c: c.recommend(user_ids=["7"], now=float("nan")),
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got nan.",
+        ),
+        (
+            lambda c: c.recommend(user_ids=["7"], now=-1),
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got -1.",
+        ),
+        (
+            # These are milliseconds.
+            lambda c: c.recommend(user_ids=["7"], now=1_312_192_800_000),
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got 1312192800000.",
+        ),
+        (
+            lambda c: c.recommend(user_ids=["7"], now=datetime.datetime(1969, 7, 20)),
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got 1969-07-20T00:00:00.",
         ),
         (
             lambda c: Client("http://localhost:8500"),

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from starlette.testclient import TestClient
 
+from serving.client.results import CHANNELS
 from serving.servable.catalogue import CATALOGUE_FILE, write_catalogue
 from serving.server.config import ServerConfig
 from serving.server.model_server import ModelServer
@@ -29,13 +30,53 @@ OpenGateway = Callable[..., TestClient]
 
 
 class TwoPartModel(tiny_model.TinyModel):
-    """The tiny model, with both parts in its scores."""
+    """The tiny model, with both parts in its scores, and with reasons for what it recommends.
+
+    The latest item of the history speaks for every other one. Without a history everything is popular at the
+    newest moment, and new at any other.
+    """
 
     def _best(self, *arguments: Any) -> dict[str, Any]:
         answer = super()._best(*arguments)
         is_item = tf.equal(answer["item_ids"][..., None], tf.constant(tiny_model.ITEM_IDS))
         text = answer["scores"] * tf.reduce_sum(tf.cast(is_item, tf.float32) * TEXT_SHARES, axis=-1)
-        return answer | {"channel_scores": tf.stack([text, answer["scores"] - text], axis=-1)}
+        behaviour = answer["scores"] - text
+        nothing = [tf.zeros_like(text)] * (len(CHANNELS) - 2)
+        return answer | {"channel_scores": tf.stack([text, behaviour, *nothing], axis=-1)}
+
+    def recommend(
+        self,
+        user_id: Any,
+        history: Any,
+        history_times: Any,
+        now: Any,
+        exclude: Any,
+        filters: Any,
+        k: Any,
+        exclude_seen: Any,
+    ) -> dict[str, Any]:
+        answer = super().recommend(
+            user_id=user_id,
+            history=history,
+            history_times=history_times,
+            now=now,
+            exclude=exclude,
+            filters=filters,
+            k=k,
+            exclude_seen=exclude_seen,
+        )
+        ids = answer["item_ids"]
+        place = tf.range(tf.shape(history, tf.int64)[1])
+        latest = tf.argmax(tf.where(history != "", 1000 * (1 + history_times) - place, 0), axis=1)
+        speaker = tf.gather(history, latest, batch_dims=1)[:, None]
+        is_own = tf.reduce_any(tf.equal(ids[..., None], history[:, None]), axis=2)
+        reasons = tf.where(now == 0, "popular", "new")[:, None]
+        reasons = tf.where(is_own, "again", tf.where(speaker != "", "history", reasons))
+        speakers = tf.where(is_own, ids, speaker)
+        return answer | {
+            "reasons": tf.where(ids != "", reasons, ""),
+            "reason_item_ids": tf.where(ids != "", speakers, ""),
+        }
 
 
 def named(*places: int) -> list[dict[str, str]]:

@@ -76,6 +76,40 @@ def test_each_result_says_what_brought_it_and_has_its_columns(gateway: TestClien
         assert item["columns"].get("Price") == PRICES[place]
 
 
+def test_recommended_item_has_its_reason_and_its_probability(gateway: TestClient, client: Client) -> None:
+    body = {"history": ["fork", "dish"], "exclude_seen": False}
+
+    answer = gateway.post("/api/recommend", json=body)
+
+    (expected,) = client.recommend(histories=[["fork", "dish"]], exclude_seen=False)
+    found = answer.json()["results"]
+    reasons = {item["item_id"]: (item["reason"], item["reason_item_id"]) for item in found}
+    assert reasons["dish"] == ("again", "dish")
+    assert reasons["apron"] == ("history", "fork")
+    assert [item["probability"] for item in found] == pytest.approx(
+        [result.probability for result in expected]
+    )
+
+
+def test_times_of_the_history_and_the_moment_are_passed_on(gateway: TestClient) -> None:
+    def reasons(**body: Any) -> set[tuple[str, str]]:
+        items = gateway.post("/api/recommend", json=body).json()["results"]
+        return {(item["reason"], item["reason_item_id"]) for item in items}
+
+    assert reasons(history=["fork", "dish"]) == {("history", "fork")}
+    assert reasons(history=["fork", "dish"], history_times=[1_300_000_000, 1_312_156_800]) == {
+        ("history", "dish")
+    }
+    assert reasons() == {("popular", "")}
+    assert reasons(now=1_312_156_800) == {("new", "")}
+
+
+def test_reason_for_a_search_is_the_text(gateway: TestClient) -> None:
+    results = gateway.post("/api/search", json={"query": "a"}).json()["results"]
+
+    assert {(item["reason"], item["reason_item_id"]) for item in results} == {("text", "")}
+
+
 def test_recommendation_leaves_out_the_history_unless_told(gateway: TestClient) -> None:
     without = gateway.post("/api/recommend", json={"history": ["fork"]})
     with_it = gateway.post("/api/recommend", json={"history": ["fork"], "exclude_seen": False})
@@ -106,6 +140,7 @@ def test_ranked_candidate_that_the_catalogue_lacks_comes_last_without_a_score(ga
     *known, last = answer.json()["results"]
     assert {item["item_id"] for item in known} == {"fork", "dish"}
     assert (last["item_id"], last["score"], last["parts"], last["brought_by"]) == ("new", None, {}, None)
+    assert (last["probability"], last["reason"], last["reason_item_id"]) == (None, "", "")
 
 
 def test_examples_are_those_of_the_model(gateway: TestClient) -> None:
@@ -200,6 +235,29 @@ def test_grpc_error_becomes_a_status_and_a_sentence(
         ("similar", {"item_id": ""}, "item_id must have at least 1 characters. Got a text of 0."),
         ("rank", {"candidates": []}, "candidates must have at least 1 entries. Got a list of 0."),
         ("rank", {"candidates": ["x"] * 101}, "candidates must have at most 100 entries. Got a list of 101."),
+        (
+            "recommend",
+            {"history": ["a", "b"], "history_times": [1]},
+            "history_times must have one time for each of the 2 items of history. Got a list of 1.",
+        ),
+        (
+            "search",
+            {"query": "a", "history_times": [1]},
+            "history_times must have one time for each of the 0 items of history. Got a list of 1.",
+        ),
+        (
+            "recommend",
+            {"history": ["a"], "history_times": ["2011-08-01"]},
+            "history_times.0 must be a whole number. Got a text of 10.",
+        ),
+        (
+            "recommend",
+            {"history": [""], "history_times": [1]},
+            "history.0 must have at least 1 characters. Got a text of 0.",
+        ),
+        ("recommend", {"now": -1}, "now must be at least 0. Got -1."),
+        ("recommend", {"now": 1_312_156_800_000}, "now must be at most 253402300799. Got 1312156800000."),
+        ("similar", {"item_id": "a", "now": 1}, "now is not a name this request knows. Got 1."),
         ("rank", [], "The body must be a JSON object, sent as application/json. Got a list of 0."),
     ],
 )
