@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -13,8 +14,11 @@ import tensorflow as tf
 from dataset import features
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
+from models.event_log import DAY_S, EventLog
 from models.item_table import ItemTable
 from models.ranker import Heads, Ranker
+from models.recommender import Recommender
+from models.recommender_training import fit_recommender
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel, encoder_settings
@@ -23,6 +27,7 @@ from models.vocabularies import Vocabularies
 from pipeline.config import Config
 from serving.config import ServeConfig
 from serving.servable.histories import UserTable
+from serving.servable.recommending import Recommending
 from serving.servable.servable import Servable
 
 VOCABULARY = [
@@ -86,11 +91,21 @@ CONFIG = Config(
         lora_rank=2,
         num_top_layers=1,
     ),
-    train=TrainConfig(batch_size=4, targets_per_query=2, uniform_negatives=5, learning_rate=1e-2),
+    train=TrainConfig(
+        batch_size=4, targets_per_query=2, uniform_negatives=5, learning_rate=1e-2, recommender_epochs=1
+    ),
     serve=ServeConfig(num_candidates=6),
 )
 HEADS = Heads(kinds=("click", "buy"), has_rating=True, has_relevance=True)
 NUM_USERS = 3
+USER_IDS = np.array([b"ann", b"bob", b"cid"], object)
+# Whom the log knows: Cid never did anything.
+LOG_USER_IDS = np.array(sorted([b"ann", b"bob", *(f"u{n:02d}".encode() for n in range(17))]), object)
+LOG_KINDS = ("click", "buy")
+DAY = int(DAY_S)
+# The log's first day, and the days after it on which validation, the test window and the future begin.
+LOG_START = 20_000 * DAY
+VALIDATION_DAY, TEST_DAY, LOG_DAYS = 150, 180, 200
 USER_CATEGORY_SIZES = (3,)
 NUM_USER_NUMBERS = 2
 
@@ -160,7 +175,7 @@ def make_two_tower(items: ItemTable, config: Config = CONFIG, **settings: Any) -
 def make_vocabularies(items: ItemTable) -> Vocabularies:
     return Vocabularies(
         items=items.ids,
-        users=np.array([b"ann", b"bob", b"cid"], object),
+        users=USER_IDS,
         item_categories=(
             np.array([b"hall", b"kitchen", b"garden"], object),
             np.array([b"blue", b"red", b"green"], object),
@@ -187,10 +202,53 @@ def make_trained(items: ItemTable, heads: Heads = HEADS) -> TrainedModel:
     return model
 
 
+def make_log() -> EventLog:
+    """Two hundred days of nineteen users; Ann's and Bob's events are the histories of `make_users`."""
+    rng = np.random.default_rng(11)
+    num_events = 400
+    users = rng.integers(2, len(LOG_USER_IDS), num_events)
+    items = rng.integers(0, len(IDS), num_events)
+    days = rng.integers(0, LOG_DAYS, num_events)
+    kinds = rng.integers(0, 2, num_events)
+    # The latest first: what they chose, and how many days before the end of the log.
+    own = [(0, row, 3 + 16 * n) for n, row in enumerate([0, 0, 3, 4, 10, 10, 10, 1, 7])]
+    own += [(1, row, 20 + 40 * n) for n, row in enumerate([2, 9])]
+    own_users, own_items, ages = np.array(own).T
+    kinds = np.append(kinds, np.arange(len(own)) % 2)
+    return EventLog.of(
+        user_rows=np.append(users, own_users),
+        item_rows=np.append(items, own_items),
+        times=LOG_START + DAY * np.append(days, LOG_DAYS - ages) + 3600,
+        kinds=kinds,
+        weights=np.where(kinds == 1, 1.0, 0.2),
+        num_users=len(LOG_USER_IDS),
+        num_items=len(IDS),
+    )
+
+
+def make_recommender(items: ItemTable, log: EventLog) -> Recommender:
+    recommender, _ = fit_recommender(
+        log,
+        LOG_USER_IDS,
+        starts=(LOG_START + VALIDATION_DAY * DAY, LOG_START + TEST_DAY * DAY),
+        text_vectors=items.text_vectors,
+        heads=Heads(kinds=LOG_KINDS),
+        train=CONFIG.train,
+    )
+    assert recommender is not None
+    return recommender
+
+
+def make_recommending(items: ItemTable, recommender: Recommender) -> Recommending:
+    return Recommending(
+        recommender, items.text_vectors, log=make_log(), log_users=LOG_USER_IDS, user_ids=USER_IDS
+    )
+
+
 def make_users() -> UserTable:
     """Ann chose more than the model looks at, Bob little, and Cid nothing."""
     return UserTable(
-        ids=np.array([b"ann", b"bob", b"cid"], object),
+        ids=USER_IDS,
         history_rows=np.array([[0, 3, 4, 10], [2, 9, -1, -1], [-1, -1, -1, -1]], np.int32),
         history_counts=np.array([[2, 1, 1, 3], [1, 1, 0, 0], [0, 0, 0, 0]], np.float32),
         seen=[np.array([0, 3, 4, 10, 1, 7]), np.array([2, 9]), np.zeros(0, np.int64)],
@@ -207,6 +265,7 @@ def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
         trained,
         items,
         make_users(),
+        make_recommending(items, trained.recommender) if trained.recommender else None,
         max_history=CONFIG.model.max_history,
         max_query_tokens=CONFIG.model.max_query_tokens,
         max_text_tokens=CONFIG.model.max_text_tokens,
@@ -222,9 +281,16 @@ def shared_model() -> tuple[ItemTable, TrainedModel]:
 
 
 @functools.cache
+def shared_recommender() -> Recommender:
+    """The recommender over the catalogue of `shared_model`, made once for all tests; not to be changed."""
+    return make_recommender(shared_model()[0], make_log())
+
+
+@functools.cache
 def shared_servable() -> tuple[Servable, dict[str, Any]]:
-    """The servable of `shared_model` with its signatures, which take seconds to trace."""
-    servable = make_servable(*shared_model())
+    """The servable of both with its signatures, which take seconds to trace."""
+    items, trained = shared_model()
+    servable = make_servable(items, dataclasses.replace(trained, recommender=shared_recommender()))
     return servable, servable.signatures()
 
 

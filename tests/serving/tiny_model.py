@@ -27,7 +27,12 @@ def _strings(*shape: int | None) -> tf.TensorSpec:
     return tf.TensorSpec([None, *shape], tf.string)
 
 
-_CONTEXT = {"user_id": _strings(), "history": _strings(None)}
+_CONTEXT = {
+    "user_id": _strings(),
+    "history": _strings(None),
+    "history_times": tf.TensorSpec([None, None], tf.int64),
+    "now": tf.TensorSpec([None], tf.int64),
+}
 _LISTS = {
     "exclude": _strings(None),
     "filters": _strings(None),
@@ -81,16 +86,41 @@ class TinyModel(tf.Module):
             name: tf.pad(tf.where(valid, tf.gather(column, rows), ""), padding, constant_values="")
             for name, column in {"item_ids": ITEM_IDS, "titles": TITLES}.items()
         }
-        return {**texts, "scores": values, "channel_scores": values[..., None], "num_results": num_results}
+        return {
+            **texts,
+            "scores": values,
+            "channel_scores": values[..., None],
+            "num_results": num_results,
+            "probabilities": tf.where(texts["item_ids"] != "", tf.sigmoid(values), 0.0),
+            "reasons": tf.where(texts["item_ids"] != "", "text", ""),
+            "reason_item_ids": tf.fill(tf.shape(values), ""),
+        }
 
     def search(
-        self, query: Any, user_id: Any, history: Any, exclude: Any, filters: Any, k: Any, exclude_seen: Any
+        self,
+        query: Any,
+        user_id: Any,
+        history: Any,
+        history_times: Any,
+        now: Any,
+        exclude: Any,
+        filters: Any,
+        k: Any,
+        exclude_seen: Any,
     ) -> dict[str, Any]:
         seen = tf.where(exclude_seen[:, None], history, "")
         return self._best(self._query(user_id, history, query), tf.concat([exclude, seen], 1), filters, k)
 
     def recommend(
-        self, user_id: Any, history: Any, exclude: Any, filters: Any, k: Any, exclude_seen: Any
+        self,
+        user_id: Any,
+        history: Any,
+        history_times: Any,
+        now: Any,
+        exclude: Any,
+        filters: Any,
+        k: Any,
+        exclude_seen: Any,
     ) -> dict[str, Any]:
         seen = tf.where(exclude_seen[:, None], history, "")
         return self._best(self._query(user_id, history), tf.concat([exclude, seen], 1), filters, k)
@@ -99,7 +129,9 @@ class TinyModel(tf.Module):
         vector = self.embed_item(item_id, tf.zeros_like(item_id))["embedding"]
         return self._best(vector, tf.concat([exclude, item_id[:, None]], 1), filters, k)
 
-    def rank(self, query: Any, candidates: Any, user_id: Any, history: Any) -> dict[str, Any]:
+    def rank(
+        self, query: Any, candidates: Any, user_id: Any, history: Any, history_times: Any, now: Any
+    ) -> dict[str, Any]:
         matches = tf.equal(candidates[:, :, None], tf.constant(ITEM_IDS))
         known = tf.reduce_any(matches, axis=2)
         rows = tf.argmax(tf.cast(matches, tf.int32), axis=2)
@@ -122,9 +154,14 @@ class TinyModel(tf.Module):
             "scores": scores,
             "channel_scores": scores[..., None],
             "num_results": tf.reduce_sum(tf.cast(known, tf.int32), axis=1),
+            "probabilities": tf.where(known, tf.sigmoid(scores), 0.0),
+            "reasons": tf.fill(tf.shape(candidates), ""),
+            "reason_item_ids": tf.fill(tf.shape(candidates), ""),
         }
 
-    def embed_query(self, query: Any, user_id: Any, history: Any) -> dict[str, Any]:
+    def embed_query(
+        self, query: Any, user_id: Any, history: Any, history_times: Any, now: Any
+    ) -> dict[str, Any]:
         return {"embedding": self._query(user_id, history, query)}
 
     def embed_item(self, item_id: Any, text: Any) -> dict[str, Any]:

@@ -19,13 +19,18 @@ Ask = Callable[..., Answer]
 ALL = len(tiny.IDS)
 
 
-def as_tensor(values: Any) -> tf.Tensor:
+_TYPES = {"k": tf.int32, "now": tf.int64, "history_times": tf.int64, "exclude_seen": tf.bool}
+
+
+def as_tensor(name: str, values: Any) -> tf.Tensor:
+    """The input of a signature, of the type that its name asks for."""
+    dtype = _TYPES.get(name, tf.string)
     if isinstance(values[0], list):
         width = max(len(row) for row in values)
-        return tf.constant(
-            [row + [""] * (width - len(row)) for row in values], tf.string, (len(values), width)
-        )
-    return tf.constant(values, {str: tf.string, bool: tf.bool, int: tf.int32}[type(values[0])])
+        padding = "" if dtype == tf.string else 0
+        padded = [row + [padding] * (width - len(row)) for row in values]
+        return tf.constant(padded, dtype, (len(values), width))
+    return tf.constant(values, dtype)
 
 
 def shown(answer: Answer, row: int = 0) -> list[str]:

@@ -43,19 +43,22 @@ def signatures(request: pytest.FixtureRequest, saved: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def ask(signatures: Any) -> Ask:
-    """Calls a signature with what a client always sends; lists of texts are padded with ""."""
+    """Calls a signature with what a client always sends; lists are padded with "" or 0."""
 
     def ask(signature: str, **given: Any) -> Answer:
         batch = len(next(iter(given.values())))
         nothing: list[list[str]] = [[] for _ in range(batch)]
         inputs: dict[str, Any] = {}
         if signature in ("search", "recommend", "rank", "embed_query"):
-            inputs |= {"user_id": [""] * batch, "history": nothing}
+            inputs |= {"user_id": [""] * batch, "history": nothing, "history_times": None, "now": [0] * batch}
         if signature in ("search", "recommend", "similar"):
             inputs |= {"exclude": nothing, "filters": nothing, "k": [ALL] * batch}
         if signature in ("search", "recommend"):
             inputs |= {"exclude_seen": [False] * batch}
-        tensors = {name: as_tensor(value) for name, value in (inputs | given).items()}
+        inputs |= given
+        if "history_times" in inputs and inputs["history_times"] is None:
+            inputs["history_times"] = [[0] * len(row) for row in inputs["history"]]
+        tensors = {name: as_tensor(name, value) for name, value in inputs.items()}
         return {name: value.numpy() for name, value in signatures[signature](**tensors).items()}
 
     return ask

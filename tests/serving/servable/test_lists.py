@@ -11,6 +11,7 @@ import pytest
 from models.item_table import ItemTable
 from models.matrices import item_matrix
 from models.trained import TrainedModel
+from serving.client.results import CHANNELS
 from serving.servable.servable import MAX_REQUEST_HISTORY, MAX_RESULTS
 from tests import tiny
 from tests.serving.servable.asking import ALL, LISTS, NOTHING_KNOWN, Ask, name, shown
@@ -45,7 +46,7 @@ def test_rows_are_k_wide_and_padded(ask: Ask, signature: str, given: dict[str, A
 
     assert answer["num_results"].tolist() == [num_results]
     assert answer["item_ids"].shape == answer["scores"].shape == answer["titles"].shape == (1, k)
-    assert answer["channel_scores"].shape == (1, k, 2)
+    assert answer["channel_scores"].shape == (1, k, len(CHANNELS))
     assert (answer["item_ids"][0, num_results:] == b"").all()
     assert (answer["titles"][0, num_results:] == b"").all()
     assert not answer["scores"][0, num_results:].any()

@@ -31,6 +31,8 @@ def predict_request(signature: str = "embed_query") -> Any:
     }
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype=tf.string))
+    request.inputs["history_times"].CopyFrom(tf.make_tensor_proto(np.zeros((1, 0), np.int64)))
+    request.inputs["now"].CopyFrom(tf.make_tensor_proto(np.zeros(1, np.int64)))
     return request
 
 

@@ -178,7 +178,7 @@ def test_malformed_requests_are_refused_one_by_one(serve: Callable[..., Any]) ->
     assert failure(lambda: stub.Predict(spoilt)) == ("INVALID_ARGUMENT", "tensor parsing error: query")
     assert failure(lambda: stub.Predict(wrong_type)) == (
         "INVALID_ARGUMENT",
-        "Expects arg[1] to be string but float is provided",
+        "Expects arg[3] to be string but float is provided",
     )
     for thread in fine:
         thread.join()

@@ -88,14 +88,16 @@ def _unknown_output_and_wrong_type(request: Any) -> None:
         pytest.param(
             _extra_input,
             "INVALID_ARGUMENT",
-            "input size does not match signature: 4!=3 len({history,more,query,user_id}) != "
-            "len({history,query,user_id}). Sent extra: {more}. Missing but required: {}.",
+            "input size does not match signature: 6!=5 len({history,history_times,more,now,query,user_id}) "
+            "!= len({history,history_times,now,query,user_id}). Sent extra: {more}. "
+            "Missing but required: {}.",
             id="P3 extra",
         ),
         pytest.param(
             _too_few_inputs,
             "INVALID_ARGUMENT",
-            "input size does not match signature: 2!=3 len({more,query}) != len({history,query,user_id}). "
+            "input size does not match signature: 4!=5 len({history_times,more,now,query}) != "
+            "len({history,history_times,now,query,user_id}). "
             "Sent extra: {more}. Missing but required: {history,user_id}.",
             id="P3 missing",
         ),
@@ -103,8 +105,8 @@ def _unknown_output_and_wrong_type(request: Any) -> None:
             _wrong_name,
             "INVALID_ARGUMENT",
             "Signature input alias: query(feed name: embed_query_query:0) not found in request and no "
-            "default value provided. Inputs expected to be in the request {history,more,user_id}, or default "
-            "input alias set: ",
+            "default value provided. Inputs expected to be in the request "
+            "{history,history_times,more,now,user_id}, or default input alias set: ",
             id="P4",
         ),
         pytest.param(_content_does_not_fit, "INVALID_ARGUMENT", "tensor parsing error: query", id="P5 size"),
@@ -118,12 +120,12 @@ def _unknown_output_and_wrong_type(request: Any) -> None:
         ),
         pytest.param(_output_twice, "INVALID_ARGUMENT", "duplicate output tensor alias: embedding", id="P8"),
         pytest.param(
-            _wrong_type, "INVALID_ARGUMENT", "Expects arg[1] to be string but float is provided", id="P9"
+            _wrong_type, "INVALID_ARGUMENT", "Expects arg[3] to be string but float is provided", id="P9"
         ),
         pytest.param(
             _two_wrong_types,
             "INVALID_ARGUMENT",
-            "Expects arg[1] to be string but int64 is provided",
+            "Expects arg[3] to be string but int64 is provided",
             id="P9 first in order of feed names",
         ),
         pytest.param(

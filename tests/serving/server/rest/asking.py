@@ -34,4 +34,4 @@ def error_of(response: httpx.Response) -> str:
 
 
 def query(text: Any) -> dict[str, Any]:
-    return {"query": text, "user_id": "", "history": []}
+    return {"query": text, "user_id": "", "history": [], "history_times": [], "now": 0}

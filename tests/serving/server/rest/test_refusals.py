@@ -142,7 +142,7 @@ BAD_PREDICTIONS: dict[str, tuple[str, Any, int, str]] = {
         {"signature_name": "embed_query", "instances": [{"query": "a"}]},
         400,
         'Failed to process element: 0 of \'instances\' list. JSON object: {\n    "query": "a"\n} '
-        "keys must be equal to: history,query,user_id",
+        "keys must be equal to: history,history_times,now,query,user_id",
     ),
     "additional key": (
         PREDICT,
@@ -153,7 +153,10 @@ BAD_PREDICTIONS: dict[str, tuple[str, Any, int, str]] = {
     ),
     "missing input": (
         PREDICT,
-        {"signature_name": "embed_query", "inputs": {"query": ["a"], "history": [[]]}},
+        {
+            "signature_name": "embed_query",
+            "inputs": {"query": ["a"], "history": [[]], "history_times": [[]], "now": [0]},
+        },
         400,
         "Missing named input: user_id in 'inputs' object.",
     ),
