@@ -26,18 +26,24 @@ def test_demo_with_users_shows_every_kind_of_request(
     base_path: Path, publish: Publish, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish(1)
-    users = [{"user_id": "7", "history": _ITEMS[:1]}, {"user_id": "8", "history": _ITEMS[1:]}]
+    histories = {"6": _ITEMS[:3], "7": _ITEMS[:1], "8": _ITEMS[1:]}
+    users = [{"user_id": user_id, "history": history} for user_id, history in histories.items()]
     _write_examples(base_path, {"queries": ["kitchen gift"], "users": users, "items": _ITEMS})
 
     demo(base_path)
 
-    headings = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith(" ")]
+    output = capsys.readouterr().out
+    headings = [line for line in output.splitlines() if line and not line.startswith(" ")]
     assert headings[1:5] == [
         'Search "kitchen gift"',
-        "Recommendation for customer 7, whose last items are",
+        # Their history is neither the longest nor the shortest.
+        "Recommendation for customer 8, whose last items are",
         "Recommendation for a history of two items",
         "Similar to",
     ]
+    assert "last items are\n  - Basket é (basket)\n  - Fork é (fork)\n" in output
+    # An item that somebody chose.
+    assert "Similar to\n  - Basket é (basket)\n" in output
 
 
 @pytest.mark.slow

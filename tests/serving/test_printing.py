@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -23,12 +24,56 @@ def test_table_aligns_its_columns() -> None:
     ]
 
 
+def test_table_says_because_of_what_each_is_recommended() -> None:
+    reasons = [
+        ("5", "Mug", "again", "5"),
+        ("6", "Teapot", "history", "5"),
+        ("7", "Spoon", "history", "9"),
+        ("8", "Cup", "history", "404"),
+        ("9", "Tray", "popular", ""),
+        ("10", "Jar", "new", ""),
+        ("11", "Lid", "text", ""),
+    ]
+    results = [
+        Result(
+            item_id=item_id, score=1.0, title=title, channel_scores=(), reason=reason, reason_item_id=speaker
+        )
+        for item_id, title, reason, speaker in reasons
+    ]
+
+    lines = as_table(results, {"9": "Tablecloth", "5": ""}).splitlines()
+
+    assert lines[0] == "    score  item  title   because"
+    assert [line[25:] for line in lines[1:]] == [
+        "you had it",
+        "because of Mug",
+        # Of two titles for an item, the answer's own counts.
+        "because of Tray",
+        "because of 404",
+        "popular now",
+        "new",
+        "",
+    ]
+
+
+def test_title_that_the_answer_does_not_tell_may_be_told() -> None:
+    result = Result(
+        item_id="1", score=1.0, title="Cup", channel_scores=(), reason="history", reason_item_id="9"
+    )
+
+    assert as_table([result], {"9": "Saucer"}).endswith("  Cup    because of Saucer")
+    assert as_table([result]).endswith("  Cup    because of 9")
+
+
 def test_empty_table_says_so() -> None:
     assert as_table([]) == "no results"
 
 
 def test_json_is_one_document_with_every_field() -> None:
-    document = json.loads(as_json(_RESULTS[:1]))
+    (result, *_) = _RESULTS
+    explained = dataclasses.replace(result, probability=0.25, reason="history", reason_item_id="7")
+
+    document = json.loads(as_json([explained]))
 
     assert document == {
         "results": [
@@ -38,6 +83,9 @@ def test_json_is_one_document_with_every_field() -> None:
                 "score": 10.25,
                 "title": "SET OF 72 RETROSPOT PAPER DOILIES",
                 "channel_scores": [1.0],
+                "probability": 0.25,
+                "reason": "history",
+                "reason_item_id": "7",
             }
         ]
     }

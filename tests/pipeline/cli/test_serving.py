@@ -40,6 +40,67 @@ def test_search_sends_every_option(address: str, capsys: pytest.CaptureFixture[s
     assert {result["item_id"] for result in results} == {"basket", "candle"}
 
 
+def test_recommend_prints_because_of_what(server_address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _run("recommend", "--history", "fork,dish", "--include-seen", "--server", server_address)
+
+    heading, *lines = capsys.readouterr().out.splitlines()
+    start = heading.index("because")
+    reasons = {line.split()[2]: line[start:] for line in lines}
+    assert reasons["fork"] == "you had it"
+    assert reasons["apron"] == "because of Fork é"
+
+    # The title of what is left out of the answer is not known.
+    _run("recommend", "--history", "fork", "--server", server_address)
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert {line[start:] for line in lines} == {"because of fork"}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], ("history", "fork")),
+        (["--history-times", "1300000000,1312156800"], ("history", "dish")),
+        (["--history-times", "2011-08-01,2011-07-01T10:30"], ("history", "fork")),
+        (["--history-times", "2011-07-01T12:00+02:00, 2011-07-01T11:00Z"], ("history", "dish")),
+        (["--history-times", ",2011-08-01"], ("history", "dish")),
+    ],
+)
+def test_recommend_sends_when_each_item_was_chosen(
+    server_address: str, capsys: pytest.CaptureFixture[str], options: list[str], reason: tuple[str, str]
+) -> None:
+    _run("recommend", "--history", "fork,dish", *options, "--server", server_address, "--json")
+
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {(result["reason"], result["reason_item_id"]) for result in results} == {reason}
+    assert all(0 < result["probability"] < 1 for result in results)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [([], "popular now"), (["--now", "2011-08-01"], "new"), (["--now", "1312156800"], "new")],
+)
+def test_recommend_sends_the_moment_that_is_asked_for(
+    server_address: str, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    _run("recommend", "--user", "nobody", *options, "--server", server_address)
+
+    assert {line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()[1:]} == {words}
+
+
+@pytest.mark.parametrize(
+    ("option", "got"), [("--now", "yesterday"), ("--now", ""), ("--history-times", "2011-08-01,soon")]
+)
+def test_time_of_another_spelling_is_refused(
+    capsys: pytest.CaptureFixture[str], option: str, got: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        _run("search", "x", "--history", "a,b", option, got)
+
+    assert stop.value.code == 2
+    wrong = got.split(",")[-1]
+    assert f"{option}: A time must be ISO 8601 or epoch seconds. Got {wrong!r}." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("option", "count"), [([], 5), (["--include-seen"], 6)])
 def test_recommend_leaves_out_the_history_unless_told(
     address: str, capsys: pytest.CaptureFixture[str], option: list[str], count: int
@@ -103,6 +164,14 @@ def test_interrupted_question_ends_without_a_word() -> None:
             "address must be HOST:PORT, for example localhost:8500. Got 'here'.",
         ),
         (["recommend"], "recommend must have --user or --history. Got neither."),
+        (
+            ["recommend", "--history", "a,b", "--history-times", "2011-08-01"],
+            "history_times must have one time for each item of histories. Got 1 for the 2 items of row 0.",
+        ),
+        (
+            ["recommend", "--user", "7", "--now", "1312156800000"],
+            "now must be epoch seconds or a datetime, from 1970 to 9999. Got 1312156800000.0.",
+        ),
         (["search", "x", "--timeout", "0"], "timeout_s must be a number of seconds above 0. Got 0.0."),
         (
             ["search", "x", "--version", "1", "--label", "new"],

@@ -38,13 +38,14 @@ def in_process(model_path: Path) -> Callable[..., list[list[Result]]]:
         outputs = {name: tensor.numpy().tolist() for name, tensor in answer.items()}
 
         def result(row: int, place: int) -> Result:
+            # A sigmoid's last bit depends on the width of its tensor, and the client's is wider.
+            probability: Any = pytest.approx(outputs["probabilities"][row][place])
             return Result(
                 item_id=outputs["item_ids"][row][place].decode(),
                 score=outputs["scores"][row][place],
                 title=outputs["titles"][row][place].decode(),
                 channel_scores=tuple(outputs["channel_scores"][row][place]),
-                # A sigmoid's last bit depends on the width of its tensor, and the client's is wider.
-                probability=pytest.approx(outputs["probabilities"][row][place]),
+                probability=probability,
                 reason=outputs["reasons"][row][place].decode(),
                 reason_item_id=outputs["reason_item_ids"][row][place].decode(),
             )

@@ -83,6 +83,10 @@ def results(page: Page) -> Any:
     return page.locator("#results > li")
 
 
+def result(page: Page, title: str) -> Any:
+    return results(page).filter(has=page.get_by_role("heading", name=title))
+
+
 def titles(page: Page) -> list[str]:
     return page.locator("#results h3").all_inner_texts()
 
@@ -103,7 +107,7 @@ def test_page_begins_with_what_is_popular(page: Page, server_address: str) -> No
         (expected,) = client.recommend(user_ids=[""])
 
     expect(page.get_by_role("heading", name="Popular with everybody")).to_be_visible()
-    assert titles(page) == [result.title for result in expected]
+    assert titles(page) == [item.title for item in expected]
 
 
 def test_typing_is_enough_to_search(page: Page, server_address: str) -> None:
@@ -111,7 +115,7 @@ def test_typing_is_enough_to_search(page: Page, server_address: str) -> None:
 
     with Client(server_address) as client:
         (expected,) = client.search(["a red apron"])
-    assert titles(page) == [result.title for result in expected]
+    assert titles(page) == [item.title for item in expected]
     expect(page.locator("#facts")).to_contain_text("6 results in ")
     expect(page.locator("#announcement")).to_contain_text("Results for “a red apron”: 6 results in ")
     expect(page.locator("#server")).to_have_text("tandem, version 1")
@@ -122,18 +126,48 @@ def test_result_shows_its_columns_its_score_and_what_brought_it(page: Page, serv
         add_to_history(page, item)
     page.get_by_label("Leave out what is in the history").uncheck()
 
-    apron = results(page).filter(has_text="Apron é")
+    apron = result(page, "Apron é")
     expect(apron).to_contain_text("Price19.50")
     expect(apron).to_contain_text("Roomkitchen")
     expect(apron).to_contain_text("by text")
     expect(apron).to_contain_text("text 100 % · behaviour 0 %")
-    easel = results(page).filter(has_text="Easel é")
+    easel = result(page, "Easel é")
     expect(easel).to_contain_text("by both")
     expect(easel).to_contain_text("text 50 % · behaviour 50 %")
     with Client(server_address) as client:
         (expected,) = client.recommend(histories=[["easel", "apron"]], exclude_seen=False)
-    (score,) = [result.score for result in expected if result.item_id == "easel"]
+    (score,) = [item.score for item in expected if item.item_id == "easel"]
     expect(easel.locator(".score")).to_have_text(f"Score {score:.3f}")
+
+
+def test_result_says_because_of_what_it_is_recommended(page: Page) -> None:
+    because = page.locator("#results .because")
+    expect(because).to_have_text(["Popular now"] * 6)
+
+    add_to_history(page, "Fork é")
+    expect(because).to_have_text(["Because of Fork é"] * 5)
+
+    page.get_by_label("Leave out what is in the history").uncheck()
+    expect(result(page, "Fork é").locator(".because")).to_have_text("They had it before")
+
+    # That the words fit goes without saying.
+    search(page, "a gift")
+    expect(because).to_have_count(0)
+
+
+def test_reason_is_called_by_its_title_if_the_examples_tell_it(page: Page) -> None:
+    def explain(route: Route) -> None:
+        answer = route.fetch().json()
+        for item, reason in zip(answer["results"], ("fork", "candle", "elsewhere"), strict=False):
+            item |= {"reason": "history", "reason_item_id": reason}
+        answer["results"] = answer["results"][:3]
+        route.fulfill(json=answer)
+
+    page.route("**/api/recommend", explain)
+    page.get_by_label("Customer").select_option("12352")
+
+    words = ["Because of Fork é", "Because of Candle é", "Because of elsewhere"]
+    expect(page.locator("#results .because")).to_have_text(words)
 
 
 def test_item_clicked_into_the_history_changes_the_results(page: Page) -> None:
@@ -265,6 +299,12 @@ def test_accessibility_rules_hold(open_page: OpenPage, scheme: str, viewport: An
     add_to_history(page, "Fork é")
     page.get_by_label("Leave out what is in the history").uncheck()
     expect(results(page)).to_have_count(6)
+
+    found = Axe().run(page)
+
+    assert found.violations_count == 0, found.generate_report()
+    page.get_by_label("What are they looking for?").fill("")
+    expect(page.get_by_text("Because of Fork é").first).to_be_visible()
 
     found = Axe().run(page)
 
