@@ -23,6 +23,7 @@ CHANNELS = (
     "ease_binary",
     "basket",
     "after",
+    "after",
     "text",
     "neighbours",
 )
