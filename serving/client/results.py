@@ -23,7 +23,6 @@ CHANNELS = (
     "ease_binary",
     "basket",
     "after",
-    "after",
     "text",
     "neighbours",
 )

@@ -74,4 +74,4 @@ def test_answer_without_one_of_the_outputs_is_explained(name: str) -> None:
 def test_channels_are_the_parts_of_the_dense_one_and_those_of_the_recommender() -> None:
     dense = [f"dense_{part}" for part in Retriever.PARTS]
 
-    assert CHANNELS == (*dense, *HISTORY_WEIGHTS, "neighbours")
+    assert list(CHANNELS) == [*dense, *HISTORY_WEIGHTS, "neighbours"]
