@@ -19,7 +19,9 @@ def ModelGate(
     evaluation: InputArtifact[RetrievalEvaluation],
     model: InputArtifact[standard_artifacts.Model],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
-    min_ratio_to_popularity: Parameter[float],
+    task: Parameter[str],
+    min_ratio_to_best_baseline: Parameter[float],
+    min_cold_ratio: Parameter[float],
     min_ratio_to_zero_shot: Parameter[float],
     max_loss_to_blessed: Parameter[float],
     # Optional inputs are spelt so; `Optional` TFX does not know here.
@@ -32,7 +34,9 @@ def ModelGate(
         evaluation: Of the model.
         model: The servable.
         blessing: Standard ModelBlessing, and the reasons in words.
-        min_ratio_to_popularity: As in `EvaluationConfig`.
+        task: As in `EvaluationConfig`.
+        min_ratio_to_best_baseline: As in `EvaluationConfig`.
+        min_cold_ratio: As in `EvaluationConfig`.
         min_ratio_to_zero_shot: As in `EvaluationConfig`.
         max_loss_to_blessed: As in `EvaluationConfig`.
         baseline_model: The last blessed one, as it was measured beside; none, or empty, if there is none.
@@ -45,7 +49,9 @@ def ModelGate(
     )
     span = events.get_int_custom_property("span") if events else 0
     thresholds = EvaluationConfig(
-        min_ratio_to_popularity=min_ratio_to_popularity,
+        task=task,
+        min_ratio_to_best_baseline=min_ratio_to_best_baseline,
+        min_cold_ratio=min_cold_ratio,
         min_ratio_to_zero_shot=min_ratio_to_zero_shot,
         max_loss_to_blessed=max_loss_to_blessed,
     )

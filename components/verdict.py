@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
-from components.retrieval_evaluator.config import EvaluationConfig
-from components.retrieval_evaluator.names import BLESSED, NOVEL, OURS, POPULAR, SEARCH, ZERO_SHOT
+from components.retrieval_evaluator.config import TASKS, EvaluationConfig
+from components.retrieval_evaluator.names import (
+    ALL,
+    BASELINES,
+    BLESSED,
+    COLD_USERS,
+    NOVEL,
+    OURS,
+    SEARCH,
+    ZERO_SHOT,
+)
 from components.retrieval_evaluator.record import EvaluationRecord
 
 VERDICT_FILE = "verdict.json"
 _METRIC = "ndcg@10"
-_NAMES = {NOVEL: "Recommendation of new items", SEARCH: "Search"}
+_NAMES = {NOVEL: "Recommendation of new items", ALL: "Recommendation", SEARCH: "Search"}
+# An interval over fewer says nothing.
+_MIN_COLD_USERS = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,39 +53,54 @@ def decide(measured: EvaluationRecord, config: EvaluationConfig, *, is_new_span:
         is_new_span: Whether the log went on since the blessed model was trained. The candidate then knows
             more than that one, and must be better at what happened since. Queries do not come in spans.
     """
-    reasons, is_blessed = [], True
-    floors = {
-        NOVEL: (POPULAR, config.min_ratio_to_popularity),
-        SEARCH: (ZERO_SHOT, config.min_ratio_to_zero_shot),
-    }
-    for task, (baseline, ratio) in floors.items():
-        for other, least in ((baseline, ratio), (BLESSED, 1.0 - config.max_loss_to_blessed)):
-            ours, theirs = measured.value(OURS, task, _METRIC), measured.value(other, task, _METRIC)
-            if ours is None or theirs is None:
-                continue
-            if is_new_span and (task, other) == (NOVEL, BLESSED):
-                passes, sentence = _is_better(measured, ours, theirs)
-            else:
-                passes = ours >= least * theirs
-                sentence = (
-                    f"{_NAMES[task]}: nDCG@10 is {ours:.3f}, {'at least' if passes else 'below'} {least:g} × "
-                    f"{theirs:.3f} ({other})."
-                )
-            is_blessed &= passes
-            reasons.append(sentence)
+    task = TASKS[config.task]
+    checks = [
+        _holds(measured, task, BASELINES, config.min_ratio_to_best_baseline),
+        _holds(measured, task, BASELINES, config.min_cold_ratio, slice_=COLD_USERS),
+        _holds(measured, SEARCH, (ZERO_SHOT,), config.min_ratio_to_zero_shot),
+    ]
+    for one in (task, SEARCH):
+        if is_new_span and one == task:
+            checks.append(_is_better(measured, task))
+        else:
+            checks.append(_holds(measured, one, (BLESSED,), 1.0 - config.max_loss_to_blessed))
+    found = [check for check in checks if check is not None]
     return Verdict(
-        is_blessed=is_blessed, reasons=tuple(reasons or ["There was nothing to measure in the test split."])
+        is_blessed=all(passes for passes, _ in found),
+        reasons=tuple(reason for _, reason in found) or ("There was nothing to measure in the test split.",),
     )
 
 
-def _is_better(measured: EvaluationRecord, ours: float, theirs: float) -> tuple[bool, str]:
+def _holds(
+    measured: EvaluationRecord, task: str, others: Sequence[str], least: float, *, slice_: str = ""
+) -> tuple[bool, str] | None:
+    """Whether ours is at least so much of the best of some others, and why; ``None`` if not measured."""
+    rows = {
+        row.system: row
+        for row in measured.rows
+        if (row.task, row.metric, row.slice) == (task, _METRIC, slice_)
+    }
+    best = max((rows[name] for name in others if name in rows), key=lambda row: row.value, default=None)
+    ours = rows.get(OURS)
+    if ours is None or best is None or (slice_ and ours.num < _MIN_COLD_USERS):
+        return None
+    passes = ours.value >= least * best.value
+    return passes, (
+        f"{_NAMES[task]}{' of users with little history' if slice_ else ''}: nDCG@10 is {ours.value:.3f}, "
+        f"{'at least' if passes else 'below'} {least:g} × {best.value:.3f} ({best.system})."
+    )
+
+
+def _is_better(measured: EvaluationRecord, task: str) -> tuple[bool, str] | None:
     """Whether the candidate is better than the blessed model on a later span, and the reason."""
-    (difference,) = (
-        d for d in measured.differences if (d.system, d.baseline, d.task) == (OURS, BLESSED, NOVEL)
-    )
+    ours, theirs = measured.value(OURS, task, _METRIC), measured.value(BLESSED, task, _METRIC)
+    compared = [d for d in measured.differences if (d.system, d.baseline, d.task) == (OURS, BLESSED, task)]
+    if ours is None or theirs is None or not compared:
+        return None
+    (difference,) = compared
     passes = difference.value > 0
     return passes, (
-        f"{_NAMES[NOVEL]} on the new span: nDCG@10 is {ours:.3f} against {theirs:.3f} ({BLESSED}), "
+        f"{_NAMES[task]} on the new span: nDCG@10 is {ours:.3f} against {theirs:.3f} ({BLESSED}), "
         f"{'better' if passes else 'not better'}: {difference.value:+.4f}, paired over the same "
         f"{difference.num} users, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}."
     )

@@ -6,6 +6,9 @@ NOVEL = "novel"
 ALL = "all"
 SEARCH = "search"
 
+# The slice of users with little history.
+COLD_USERS = "user=cold"
+
 OURS = "tandem"
 BLESSED = "last blessed"
 POPULAR = "popular"

@@ -25,7 +25,7 @@ from components.retrieval_evaluator.evaluation import (
     ScoreFunction,
     mean_row,
 )
-from components.retrieval_evaluator.names import ALL, NOVEL
+from components.retrieval_evaluator.names import ALL, COLD_USERS, NOVEL
 from models import metrics
 
 TASKS = (NOVEL, ALL)
@@ -189,7 +189,7 @@ def _relevant(past: Interactions, future: Interactions, candidates: Array) -> di
 
 def _user_masks(had: sparse.csr_matrix, groups: Mapping[str, Sequence[str]]) -> dict[str, Array]:
     """Which users are in each slice: bool `[num_users]` by its name."""
-    masks = {"user=cold": is_cold(had)}
+    masks = {COLD_USERS: is_cold(had)}
     for name, group_of in groups.items():
         labels = np.asarray(group_of)
         masks |= {f"{name}={group}": labels == group for group in np.unique(labels) if group}

@@ -15,6 +15,7 @@ from components.retrieval_evaluator.baselines.item_knn import ItemKnn
 from components.retrieval_evaluator.baselines.lexical import Lexical, document
 from components.retrieval_evaluator.baselines.popular import RecentPopularity
 from components.retrieval_evaluator.baselines.repeat import Repeat
+from components.retrieval_evaluator.cold_start import evaluate_cold_start
 from components.retrieval_evaluator.evaluation import (
     Difference,
     Evaluation,
@@ -115,7 +116,7 @@ def _recommendation(
     num_items = len(data.items.ids)
 
     def users_of(queries: Queries) -> list[str]:
-        return [log.user_ids[row] for row in queries.user_rows]
+        return [log.user_ids[row] if row >= 0 else "" for row in queries.user_rows]
 
     def answers(model: ServedModel, *, exclude_seen: bool) -> ScoreFunction:
         return lambda queries: model.recommend(
@@ -154,11 +155,16 @@ def _recommendation(
     novel = evaluate({name: answers(model, exclude_seen=True) for name, model in models.items()})
     repeats = evaluate({name: answers(model, exclude_seen=False) for name, model in models.items()})
     others = evaluate(listed)
+    ours = {name: answers(model, exclude_seen=True) for name, model in models.items()}
+    cold = evaluate_cold_start(
+        past=log.past, future=log.future, systems=ours | listed, chunk_size=_CHUNK, seed=_BOOTSTRAP_SEED
+    )
     merged = Evaluation(
         rows=(
             *(row for row in novel.rows if row.task == NOVEL),
             *(row for row in repeats.rows if row.task == ALL),
             *others.rows,
+            *cold,
         ),
         values={key: v for key, v in novel.values.items() if key[1] == NOVEL}
         | {key: v for key, v in repeats.values.items() if key[1] == ALL}

@@ -14,7 +14,13 @@ from components.retrieval_evaluator.evaluation import Difference, MetricRow
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
 from components.verdict import VERDICT_FILE
 
-THRESHOLDS = {"min_ratio_to_popularity": 1.0, "min_ratio_to_zero_shot": 0.9, "max_loss_to_blessed": 0.05}
+THRESHOLDS = {
+    "task": "discovery",
+    "min_ratio_to_best_baseline": 1.0,
+    "min_cold_ratio": 0.8,
+    "min_ratio_to_zero_shot": 0.9,
+    "max_loss_to_blessed": 0.05,
+}
 
 
 def _row(system: str, value: float) -> MetricRow:
@@ -82,7 +88,7 @@ def test_blessing_is_as_tfx_writes_it(inputs: dict[str, list[Artifact]], tmp_pat
 
 
 def test_threshold_refuses_with_reasons(inputs: dict[str, list[Artifact]], tmp_path: Path) -> None:
-    blessing = _decide(inputs, tmp_path, min_ratio_to_popularity=1.5)
+    blessing = _decide(inputs, tmp_path, min_ratio_to_best_baseline=1.5)
 
     assert blessing.get_int_custom_property("blessed") == 0
     assert (tmp_path / "blessing" / "NOT_BLESSED").is_file()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from components.retrieval_evaluator.config import EvaluationConfig
@@ -7,7 +9,9 @@ from components.retrieval_evaluator.evaluation import Difference, MetricRow
 from components.retrieval_evaluator.record import EvaluationRecord
 from components.verdict import decide
 
-STRICT = EvaluationConfig(min_ratio_to_popularity=1.0, min_ratio_to_zero_shot=0.9, max_loss_to_blessed=0.05)
+STRICT = EvaluationConfig(
+    min_ratio_to_best_baseline=1.0, min_ratio_to_zero_shot=0.9, max_loss_to_blessed=0.05
+)
 
 
 def _measured(**values: float) -> EvaluationRecord:
@@ -87,12 +91,43 @@ def test_reasons_say_what_was_compared() -> None:
     )
 
 
+def test_best_baseline_counts_and_no_channel() -> None:
+    values = {"novel__popular": 0.1, "novel__EASE": 0.3, "novel__channel_next": 0.9}
+
+    assert decide(_measured(novel__tandem=0.3, **values), STRICT).is_blessed
+    assert not decide(_measured(novel__tandem=0.29, **values), STRICT).is_blessed
+
+
+def test_task_is_what_the_owner_says() -> None:
+    measured = _measured(novel__tandem=0.1, novel__popular=0.2, all__tandem=0.2, all__popular=0.1)
+
+    assert not decide(measured, STRICT).is_blessed
+    assert decide(measured, EvaluationConfig(task="reorder")).is_blessed
+
+
+@pytest.mark.parametrize(
+    ("num", "ours", "is_blessed"), [(50, 0.15, False), (50, 0.17, True), (49, 0.1, True)]
+)
+def test_users_with_little_history_have_a_floor_where_there_are_many(
+    num: int, ours: float, is_blessed: bool
+) -> None:
+    measured = _measured(novel__tandem=0.3, novel__popular=0.2)
+    cold = tuple(
+        dataclasses.replace(row, value=ours if row.system == "tandem" else 0.2, num=num)
+        if row.slice == "user=cold"
+        else row
+        for row in measured.rows
+    )
+
+    assert decide(dataclasses.replace(measured, rows=cold), STRICT).is_blessed is is_blessed
+
+
 def test_nothing_measured_is_said() -> None:
     assert decide(_measured(), STRICT).reasons == ("There was nothing to measure in the test split.",)
 
 
 def test_floors_of_zero_bless_anything() -> None:
-    lenient = EvaluationConfig(min_ratio_to_popularity=0, min_ratio_to_zero_shot=0, max_loss_to_blessed=1)
+    lenient = EvaluationConfig(min_ratio_to_best_baseline=0, min_ratio_to_zero_shot=0, max_loss_to_blessed=1)
 
     assert decide(
         _measured(novel__tandem=0.0, novel__popular=0.9, novel__last_blessed=0.9), lenient

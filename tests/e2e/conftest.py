@@ -31,7 +31,8 @@ SMALL = (
     "serve.num_candidates=50",
     # A model this small may be as bad as it likes.
     "serve.max_latency_ms=10000",
-    "evaluation.min_ratio_to_popularity=0",
+    "evaluation.min_ratio_to_best_baseline=0",
+    "evaluation.min_cold_ratio=0",
     "evaluation.min_ratio_to_zero_shot=0",
     "evaluation.max_loss_to_blessed=1",
 )

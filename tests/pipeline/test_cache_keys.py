@@ -59,7 +59,9 @@ OTHER: dict[str, dict[str, Any]] = {
         "tf_serving_version": "2.20",
     },
     "evaluation": {
-        "min_ratio_to_popularity": 0.5,
+        "task": "reorder",
+        "min_ratio_to_best_baseline": 0.5,
+        "min_cold_ratio": 0.5,
         "min_ratio_to_zero_shot": 0.5,
         "max_loss_to_blessed": 0.5,
         "max_drift": 0.2,

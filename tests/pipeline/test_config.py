@@ -126,7 +126,10 @@ def test_mistake_is_named(override: str, sentence: str) -> None:
         ("serve.num_candidates=0", "serve.num_candidates must be at least 1"),
         ("serve.max_users=-1", "serve.max_users must be at least 0"),
         ("serve.max_latency_ms=0", "serve.max_latency_ms must be above 0"),
-        ("evaluation.min_ratio_to_popularity=-1", "evaluation.min_ratio_to_popularity must be at least 0"),
+        (
+            "evaluation.min_ratio_to_best_baseline=-1",
+            "evaluation.min_ratio_to_best_baseline must be at least 0",
+        ),
         ("evaluation.min_ratio_to_zero_shot=-1", "evaluation.min_ratio_to_zero_shot must be at least 0"),
         ("evaluation.max_loss_to_blessed=-1", "evaluation.max_loss_to_blessed must be at least 0"),
         ("evaluation.max_ease_items=-1", "evaluation.max_ease_items must be at least 0"),
