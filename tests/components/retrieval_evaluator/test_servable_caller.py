@@ -48,12 +48,15 @@ def test_history_has_an_id_for_every_moment_most_recent_first(
     requests: list[dict[str, Any]] = []
     real = served._signatures["recommend"]
 
-    def listening(**inputs: Any) -> Any:
-        requests.append(inputs)
-        return real(**inputs)
+    class Listening:
+        structured_input_signature = real.structured_input_signature
 
-    monkeypatch.setattr(served, "_signatures", {"recommend": listening})
-    served.recommend(asked, exclude_seen=True, user_ids=["u", "v", "w"], k=4)
+        def __call__(self, **inputs: Any) -> Any:
+            requests.append(inputs)
+            return real(**inputs)
+
+    monkeypatch.setattr(served, "_signatures", {"recommend": Listening()})
+    served.recommend(asked, exclude_seen=True, user_ids=["u", "v", "w"], now=7, k=4)
 
     (request,) = requests
     assert request["history"].numpy().tolist() == [
@@ -61,12 +64,14 @@ def test_history_has_an_id_for_every_moment_most_recent_first(
         [b"dish", b"basket", b""],
         [b"", b"", b""],
     ]
+    assert request["history_times"].numpy().tolist() == [[3, 2, 1], [5, 4, 0], [0, 0, 0]]
+    assert request["now"].numpy().tolist() == [7, 7, 7]
     assert request["user_id"].numpy().tolist() == [b"u", b"v", b"w"]
     assert request["exclude_seen"].numpy().tolist() == [True] * 3
 
 
 def test_answers_are_item_rows_with_their_scores(served: ServedModel, asked: Queries) -> None:
-    answers = served.recommend(asked, exclude_seen=True, user_ids=["u", "v", "w"], k=len(IDS))
+    answers = served.recommend(asked, exclude_seen=True, user_ids=["u", "v", "w"], now=7, k=len(IDS))
 
     assert answers.rows.shape == answers.scores.shape == (3, len(IDS))
     assert set(answers.rows[0]) == {1, 3, 4, 5, -1}
@@ -78,6 +83,8 @@ def test_lists_become_scores_of_the_catalogue() -> None:
     answers = Answers(
         rows=np.array([[2, 0, -1], [1, -1, -1]]),
         scores=np.array([[5.0, 4.0, 0.0], [7.0, 0.0, 0.0]], np.float32),
+        probabilities=np.zeros((2, 3), np.float32),
+        reason_rows=np.full((2, 3), -1),
     )
 
     scores = answers.as_scores(4)
@@ -108,6 +115,10 @@ def test_query_vectors_are_those_of_the_signature(served: ServedModel, folder: P
     vectors = served.query_vectors(asked, ["u", "vv", ""])
 
     expected = tf.saved_model.load(str(folder)).signatures["embed_query"](
-        query=tf.constant([""]), user_id=tf.constant(["vv"]), history=tf.constant([["dish", "basket"]])
+        query=tf.constant([""]),
+        user_id=tf.constant(["vv"]),
+        history=tf.constant([["dish", "basket"]]),
+        history_times=tf.zeros([1, 2], tf.int64),
+        now=tf.zeros([1], tf.int64),
     )["embedding"]
     np.testing.assert_allclose(vectors[1], expected[0], rtol=1e-6)
