@@ -54,6 +54,7 @@ def IndexBuilder(
     max_users: Parameter[int],
     # An optional input is spelt so; `Optional` TFX does not know here.
     events: InputArtifact[standard_artifacts.Examples] = None,
+    newer_events: InputArtifact[standard_artifacts.Examples] = None,
 ) -> None:
     """Writes the SavedModel with its warm-up requests, its items' columns and examples of what can be asked.
 
@@ -72,6 +73,8 @@ def IndexBuilder(
         max_users: Users whose latest history the servable carries, most recently active first.
         events: The log that the model was trained on: what users did is read from it, and its span is written
             down.
+        newer_events: The log as it is now, in its place: what users did is read from it, and the channels
+            are fitted to it anew.
     """
     dataset = Manifest.from_json(manifest)
     items = load_item_table(
@@ -94,7 +97,7 @@ def IndexBuilder(
         trained,
         items,
         _user_table(users, source, config),
-        _recommending(trained.recommender, dataset, events, items, users.user_ids),
+        _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids),
         max_history=config.max_history,
         max_query_tokens=config.max_query_tokens,
         max_text_tokens=config.max_text_tokens,
@@ -119,14 +122,17 @@ def _recommending(
     recommender: Recommender | None,
     dataset: Manifest,
     events: Any,
+    newer_events: Any,
     items: ItemTable,
     user_ids: np.ndarray,
 ) -> Recommending | None:
     """The recommender with the log that the servable carries."""
     if recommender is None or dataset.events is None or events is None:
         return None
-    pattern = os.path.join(artifact_utils.get_split_uri([events], features.ALL), "*")
+    pattern = os.path.join(artifact_utils.get_split_uri([newer_events or events], features.ALL), "*")
     log, log_users = read_event_log(pattern, dataset.events, items.ids)
+    if newer_events:
+        recommender = recommender.refitted(log, log_users, items.text_vectors)
     return Recommending(recommender, items.text_vectors, log=log, log_users=log_users, user_ids=user_ids)
 
 

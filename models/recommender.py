@@ -14,11 +14,11 @@ import tensorflow as tf
 from models import weights
 from models.channels.channels import Channels
 from models.channels.cosine import text_links
-from models.channels.fit import NUM_LINKS, ChannelTables
+from models.channels.fit import NUM_LINKS, ChannelTables, fit_channels
 from models.channels.history import Horizon
 from models.channels.links import Links
 from models.channels.neighbours import NeighbourTables
-from models.event_log import places_of
+from models.event_log import EventLog, places_of
 from models.list_ranker import ListRanker
 from models.ranker import Heads
 
@@ -117,6 +117,18 @@ class Recommender:
             neighbours=before.neighbours.on_rows(rows, num_items),
         )
         return dataclasses.replace(self, tables=tables)
+
+    def refitted(self, log: EventLog, user_ids: np.ndarray, text_vectors: np.ndarray) -> Recommender:
+        """The same ranker over channels that are fitted to a whole log.
+
+        Args:
+            log: Events.
+            user_ids: object ``[num_users]``, in the order of the log's rows.
+            text_vectors: float32 ``[num_items, dim]`` of unit length.
+        """
+        now = int(log.times.max(initial=self.tables.now)) + 1
+        tables = fit_channels(log, now, self.tables.horizon, text_vectors)
+        return dataclasses.replace(self, tables=tables, user_ids=user_ids)
 
     def channels(self, text_vectors: tf.Tensor) -> Channels:
         """The channels in the graph, over the texts of the catalogue."""

@@ -1,4 +1,7 @@
-"""Index refresh: the catalogue as it is now under the model that was pushed last, without training."""
+"""Index refresh: the catalogue and the log as they are now under the model that was pushed last.
+
+Nothing is trained: new items are encoded, and the channels are fitted to the log anew.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def refresh(manifest: Manifest, *, workdir: Path) -> int:
-    """Encodes the items that are new, builds the index anew, asks it behind a real server, and pushes it.
+    """Encodes new items, fits the channels, and pushes the index once a real server has answered from it.
 
     Args:
-        manifest: The dataset; only its items are read.
+        manifest: The dataset; its items and events are read.
         workdir: The folder of a run that pushed a model.
 
     Returns:
@@ -50,6 +53,7 @@ def refresh(manifest: Manifest, *, workdir: Path) -> int:
         from dataset.check import check_items
 
         started = time.monotonic()
+        # Not the log: events of items that are gone since are no mistake.
         check_items(manifest, stream=sys.stdout)
         print("Starting TFX …", flush=True)
         infra = _run(manifest, workdir, replaces=int(before.name))
@@ -59,9 +63,10 @@ def refresh(manifest: Manifest, *, workdir: Path) -> int:
         print(f"Not pushed, {took}: {' '.join(infra['reasons'])}")
         return NOT_BLESSED
     if after == before:
-        print(f"Version {before.name} has this catalogue already; nothing pushed, {took}.")
+        print(f"Version {before.name} has this catalogue and log already; nothing pushed, {took}.")
     else:
-        print(f"Pushed {after}, {took}. {' '.join(infra['facts'])}")
+        fitted = "" if manifest.events is None else " Its channels are fitted to the whole log."
+        print(f"Pushed {after}, {took}.{fitted} {' '.join(infra['facts'])}")
     return 0
 
 
@@ -154,6 +159,7 @@ def create_refresh_pipeline(
     from tfx import v1 as tfx
     from tfx.types import Channel, standard_artifacts
 
+    from components.example_validator import ExampleValidator
     from components.index_builder import IndexBuilder
     from components.last_pushed import LastPushed
     from components.pusher import Pusher
@@ -163,6 +169,10 @@ def create_refresh_pipeline(
     from pipeline.pipeline import read_table
 
     raw_items, _, nodes = read_table(manifest, "items", locations)
+    log: dict[str, Any] = {}
+    if manifest.events:
+        log["newer_events"], _, log_nodes = read_table(manifest, "events", locations)
+        nodes += log_nodes
     events = {"events": Channel(type=standard_artifacts.Examples)} if manifest.events else {}
     last = tfx.dsl.Resolver(
         strategy_class=LastPushed,
@@ -173,7 +183,6 @@ def create_refresh_pipeline(
         transform_graph=Channel(type=standard_artifacts.TransformGraph),
     ).with_id("Resolver.last_pushed")
     items = TransformApplier(examples=raw_items, transform_graph=last.outputs["item_transform_graph"])
-    items.add_upstream_node(nodes[-1])
     embedder = TextEmbedder(
         examples=items.outputs["transformed_examples"],
         transform_graph=last.outputs["item_transform_graph"],
@@ -193,7 +202,10 @@ def create_refresh_pipeline(
         num_candidates=config.serve.num_candidates,
         max_users=config.serve.max_users,
         **{name: last.outputs[name] for name in events},
+        **log,
     )
+    for gate in (items, index):
+        gate.add_upstream_nodes([node for node in nodes if isinstance(node, ExampleValidator)])
     validator = ServingValidator(
         model=index.outputs["servable"],
         max_latency_ms=config.serve.max_latency_ms,

@@ -27,7 +27,7 @@ def _nodes(manifest: Manifest, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_refresh_reads_items_alone_and_trains_nothing(dataset: Write, tmp_path: Path) -> None:
+def test_refresh_reads_items_and_the_log_and_trains_nothing(dataset: Write, tmp_path: Path) -> None:
     nodes = _nodes(load_manifest(dataset()), tmp_path)
 
     assert set(nodes) == {
@@ -35,6 +35,10 @@ def test_refresh_reads_items_alone_and_trains_nothing(dataset: Write, tmp_path: 
         "StatisticsGen.items",
         "SchemaGen.items",
         "ExampleValidator.items",
+        "ExampleGen.events",
+        "StatisticsGen.events",
+        "SchemaGen.events",
+        "ExampleValidator.events",
         "Resolver.last_pushed",
         "TransformApplier",
         "TextEmbedder",
