@@ -24,6 +24,7 @@ _OUTPUTS: dict[str, Any] = {
 
 def _response(outputs: dict[str, Any]) -> Any:
     response = messages.PredictResponse()
+    response.model_spec.name = "shop"
     for name, array in outputs.items():
         tensors.fill(response.outputs[name], array)
     return response
@@ -65,9 +66,7 @@ def test_result_has_each_output_of_its_place_and_padding_is_left_out() -> None:
 def test_answer_without_one_of_the_outputs_is_explained(name: str) -> None:
     outputs = {other: array for other, array in _OUTPUTS.items() if other != name}
 
-    with pytest.raises(
-        ServingError, match=f"The model must answer with .* Got none named {name}; is  one of"
-    ):
+    with pytest.raises(ServingError, match=f"must answer with .* Got none named {name}; is shop one of"):
         read_results(_response(outputs))
 
 
