@@ -109,9 +109,9 @@ class ServedModel:
     def _list(self, signature: str, inputs: dict[str, tf.Tensor], k: int) -> Answers:
         batch = len(next(iter(inputs.values())))
         empty = tf.zeros([batch, 0], tf.string)
-        answer = self._call(
-            signature, inputs | {"exclude": empty, "filters": empty, "k": tf.fill([batch], k)}
-        )
+        limits = {"exclude": empty, "filters": empty, "k": tf.fill([batch], k)}
+        wishes = {"diversity": tf.zeros([batch]), "boost": empty, "pin": empty}
+        answer = self._call(signature, inputs | limits | wishes)
         scores = answer["scores"].numpy()
         # A model of an earlier version has no probabilities and no reasons.
         speakers = answer.get("reason_item_ids", tf.fill(scores.shape, ""))

@@ -15,6 +15,7 @@ from components.retrieval_evaluator.baselines.item_knn import ItemKnn
 from components.retrieval_evaluator.baselines.lexical import Lexical, document
 from components.retrieval_evaluator.baselines.popular import RecentPopularity
 from components.retrieval_evaluator.baselines.repeat import Repeat
+from components.retrieval_evaluator.because import evaluate_reasons
 from components.retrieval_evaluator.cold_start import evaluate_cold_start
 from components.retrieval_evaluator.evaluation import (
     Difference,
@@ -165,6 +166,7 @@ def _recommendation(
             *(row for row in repeats.rows if row.task == ALL),
             *others.rows,
             *cold,
+            *filter(None, [evaluate_reasons(log, served, seed=_BOOTSTRAP_SEED)]),
         ),
         values={key: v for key, v in novel.values.items() if key[1] == NOVEL}
         | {key: v for key, v in repeats.values.items() if key[1] == ALL}

@@ -25,6 +25,7 @@ METRIC_NAMES = {
     "coverage": "coverage",
     "novelty": "novelty",
     "diversity": "diversity",
+    "because": "reason holds",
 }
 # For these metrics, more is not simply better.
 _NEUTRAL = ("coverage", "novelty", "diversity")

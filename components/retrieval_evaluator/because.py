@@ -1,0 +1,59 @@
+"""The test of reasons: an answer without the item that is said to have spoken for it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.retrieval_evaluator.baselines.base import Queries
+from components.retrieval_evaluator.evaluation import MetricRow, mean_row
+from components.retrieval_evaluator.evaluation_data import Log
+from components.retrieval_evaluator.names import NOVEL, OURS
+from components.retrieval_evaluator.servable_caller import ServedModel
+
+METRIC = "because@1"
+_MAX_USERS = 200
+_CHUNK = 64
+
+
+def evaluate_reasons(log: Log, served: ServedModel, *, seed: int) -> MetricRow | None:
+    """The share of first answers whose score falls once the item that spoke for them is not in the history.
+
+    Args:
+        log: The events.
+        served: The candidate.
+        seed: Of the bootstrap.
+
+    Returns:
+        The row of the report; ``None`` where no answer has such an item.
+    """
+    had, bought = log.past.binary(), log.future.binary()
+    users = np.flatnonzero((np.diff(had.indptr) > 1) & (np.diff(bought.indptr) > 0))[:_MAX_USERS]
+    falls: list[bool] = []
+    for start in range(0, len(users), _CHUNK):
+        chunk = users[start : start + _CHUNK]
+        queries = Queries.of_users(log.past, chunk)
+        names = [log.user_ids[user] for user in chunk]
+        first = served.recommend(queries, exclude_seen=True, user_ids=names, now=log.test_start)
+        items, speakers = first.rows[:, 0], first.reason_rows[:, 0]
+        without = _without(queries, speakers)
+        second = served.recommend(without, exclude_seen=True, user_ids=names, now=log.test_start)
+        scores = second.as_scores(log.past.num_items)[np.arange(len(chunk)), np.maximum(items, 0)]
+        has_speaker = (items >= 0) & (speakers >= 0)
+        falls += (scores < first.scores[:, 0])[has_speaker].tolist()
+    values = np.array(falls, np.float64)
+    return mean_row(values, system=OURS, task=NOVEL, metric=METRIC, seed=seed) if len(values) else None
+
+
+def _without(queries: Queries, rows: np.ndarray) -> Queries:
+    """The same queries without one item of each history: int64 ``[num_queries]`` rows, -1 for none."""
+    lengths = np.diff(queries.history_starts)
+    keep = queries.history_items != np.repeat(rows, lengths)
+    kept = np.add.reduceat(np.append(keep, False), queries.history_starts[:-1]) * (lengths > 0)
+    return Queries(
+        user_rows=queries.user_rows,
+        history_starts=np.concatenate([[0], np.cumsum(kept)]),
+        history_items=queries.history_items[keep],
+        history_times=queries.history_times[keep],
+        texts=queries.texts,
+        num_items=queries.num_items,
+    )
