@@ -115,6 +115,16 @@ class EventLog:
         names = ("user_rows", "item_rows", "times", "baskets", "weights", "kinds", "values")
         return dataclasses.replace(self, **{name: getattr(self, name)[keep] for name in names})
 
+    def on_items(self, rows: Array) -> EventLog:
+        """The events of some items alone, whose rows become their places in int ``[n]`` ordered rows."""
+        if len(rows) == self.num_items:
+            return self
+        places = places_of(self.item_rows, rows)
+        names = ("user_rows", "times", "baskets", "weights", "kinds", "values")
+        kept = {name: getattr(self, name)[places >= 0] for name in names}
+        rows_kept = places[places >= 0].astype(np.int32)
+        return dataclasses.replace(self, **kept, item_rows=rows_kept, num_items=len(rows))
+
     def matrix(self, values: Array | None = None) -> sparse.csr_matrix:
         """Sums of float ``[n]`` values by user and item, counts if left out: float32 CSR."""
         values = np.ones(len(self), np.float32) if values is None else np.asarray(values, np.float32)

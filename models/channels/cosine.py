@@ -11,7 +11,8 @@ from models.channels.links import Links
 
 Array = np.ndarray[Any, Any]
 
-_BLOCK = 1024
+# Cosines held at a time.
+_MAX_COSINES = 1 << 24
 # Raised to this power, one near text outweighs many that are merely of the same shop.
 _TEXT_POWER = 8
 
@@ -29,8 +30,8 @@ def shared_links(groups_items: sparse.csr_matrix, *, num_links: int, shrink: flo
     # Column slices of a CSR matrix copy all of it; CSC gives a block at its own cost.
     by_item = groups_items.tocsc()
     blocks = []
-    for start in range(0, num_items, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, num_items))
+    for rows in _blocks(num_items):
+        start = rows[0]
         both = (by_item[:, rows].T @ groups_items).toarray()
         cosine = both / (np.outer(norms[rows], norms) + np.float32(shrink))
         cosine[rows - start, rows] = 0.0
@@ -46,12 +47,18 @@ def text_links(vectors: Array, *, num_links: int) -> Links:
         num_links: Links kept of an item.
     """
     blocks = []
-    for start in range(0, len(vectors), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(vectors)))
+    for rows in _blocks(len(vectors)):
+        start = rows[0]
         cosine = np.maximum(vectors[rows] @ vectors.T, 0.0) ** _TEXT_POWER
         cosine[rows - start, rows] = 0.0
         blocks.append(Links.strongest(cosine.astype(np.float32), num_links))
     return _joined(blocks)
+
+
+def _blocks(num_items: int) -> list[Array]:
+    """The rows of the catalogue in parts, whose cosines with all of it fit in memory."""
+    size = max(_MAX_COSINES // max(num_items, 1), 1)
+    return [np.arange(start, min(start + size, num_items)) for start in range(0, num_items, size)]
 
 
 def _joined(blocks: list[Links]) -> Links:

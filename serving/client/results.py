@@ -22,7 +22,6 @@ CHANNELS = (
     "ease_short",
     "ease_binary",
     "basket",
-    "after",
     "text",
     "neighbours",
 )
