@@ -12,6 +12,7 @@ from serving.client import Client, Result
 from serving.printing import as_table
 from serving.process import ServerProcess
 from serving.pushed_model import MODEL_NAME, newest_version_dir
+from serving.reasons import titles_of_reasons
 
 _EXAMPLES = Path("assets.extra", "examples.json")
 _NUM_RESULTS = 5
@@ -26,15 +27,13 @@ def demo(model_dir: Path) -> None:
         ServingError: If the server does not start or does not answer.
     """
     examples = _read_examples(newest_version_dir(model_dir))
-    titles = _titles(examples)
     print(f"Starting a server on {model_dir} ...", flush=True)
     with (
         ServerProcess(model_dir, model_name=MODEL_NAME) as server,
         Client(server.address, model_name=MODEL_NAME, timeout_s=30) as client,
     ):
         for heading, results in _scenes(client, examples):
-            titles |= {result.item_id: result.title for result in results}
-            table = as_table(results, titles).replace("\n", "\n  ")
+            table = as_table(results, titles_of_reasons(client, results)).replace("\n", "\n  ")
             print(f"\n{heading}\n  {table}", flush=True)
     print("\nThe server is stopped; `tandem serve` starts one that stays.")
 
@@ -63,12 +62,6 @@ def _scenes(client: Client, examples: Mapping[str, Any]) -> Iterator[tuple[str, 
 def _middling(users: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The user whose history is neither among the longest nor among the shortest."""
     return sorted(users, key=lambda user: len(user["history"]))[len(users) // 2]
-
-
-def _titles(examples: Mapping[str, Any]) -> dict[str, str]:
-    """The titles that the examples tell, by item id."""
-    lists = [examples["items"], *(user["history"] for user in examples["users"])]
-    return {item["item_id"]: item["title"] for items in lists for item in items}
 
 
 def _listed(items: Sequence[Mapping[str, str]]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from serving.client import Result
+from serving.reasons import because
 
-_BECAUSE = {"again": "you had it", "popular": "popular now", "new": "new"}
 _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
@@ -38,18 +38,6 @@ def as_table(results: Sequence[Result], titles: Mapping[str, str] | None = None)
         ).rstrip()
         for rank, score, item_id, title, reason in rows
     )
-
-
-def because(result: Result, titles: Mapping[str, str]) -> str:
-    """Why a result is recommended, in words; empty if the query is the reason.
-
-    Args:
-        result: The result.
-        titles: Known titles by item id; an item without one is called by its id.
-    """
-    if result.reason == "history":
-        return f"because of {titles.get(result.reason_item_id) or result.reason_item_id}"
-    return _BECAUSE.get(result.reason, "")
 
 
 def as_json(results: Sequence[Result]) -> str:
