@@ -16,8 +16,11 @@ def because(result: Result, titles: Mapping[str, str]) -> str:
         result: The result.
         titles: Known titles by item id; an item without one is called by its id.
     """
+    speaker = titles.get(result.reason_item_id) or result.reason_item_id
     if result.reason == "history":
-        return f"because of {titles.get(result.reason_item_id) or result.reason_item_id}"
+        return f"because of {speaker}"
+    if result.reason == "text" and speaker:
+        return f"like {speaker}"
     return _WORDS.get(result.reason, "")
 
 

@@ -33,6 +33,7 @@ def test_table_says_because_of_what_each_is_recommended() -> None:
         ("9", "Tray", "popular", ""),
         ("10", "Jar", "new", ""),
         ("11", "Lid", "text", ""),
+        ("12", "Bowl", "text", "5"),
     ]
     results = [
         Result(
@@ -53,6 +54,7 @@ def test_table_says_because_of_what_each_is_recommended() -> None:
         "popular now",
         "new",
         "",
+        "like Mug",
     ]
 
 
