@@ -20,6 +20,11 @@ BASELINES = (POPULAR, ITEM_KNN, EASE, OWN_COUNT)
 ZERO_SHOT = "zero-shot encoder"
 
 
+def diverse_row(diversity: float) -> str:
+    """The name of our model asked for diversity, as a row of the report."""
+    return f"{OURS}, diversity {diversity:g}"
+
+
 def channel_row(name: str) -> str:
     """The name of a channel alone, as a row of the report."""
     return f"channel {name}"

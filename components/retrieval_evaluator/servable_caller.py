@@ -57,11 +57,19 @@ class ServedModel:
         self._ids = np.array([item.encode() for item in items.ids], object)
 
     def recommend(
-        self, queries: Queries, *, exclude_seen: bool, user_ids: list[str], now: int, k: int = LIST_LENGTH
+        self,
+        queries: Queries,
+        *,
+        exclude_seen: bool,
+        user_ids: list[str],
+        now: int,
+        k: int = LIST_LENGTH,
+        diversity: float = 0.0,
     ) -> Answers:
         """Recommends with the histories that `queries` hold, not with those the servable carries."""
-        asker = self._asker(queries, user_ids, now)
-        return self._list("recommend", asker | {"exclude_seen": tf.fill([len(queries)], exclude_seen)}, k)
+        batch = [len(queries)]
+        asked = {"exclude_seen": tf.fill(batch, exclude_seen), "diversity": tf.fill(batch, diversity)}
+        return self._list("recommend", self._asker(queries, user_ids, now) | asked, k)
 
     def channel_scores(self, queries: Queries, user_ids: list[str], now: int) -> dict[str, Array]:
         """What each channel alone says of the catalogue: float32 ``[batch, num_items]``, -inf for nothing."""

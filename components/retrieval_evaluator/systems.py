@@ -37,6 +37,7 @@ from components.retrieval_evaluator.names import (
     SEARCH,
     ZERO_SHOT,
     channel_row,
+    diverse_row,
 )
 from components.retrieval_evaluator.recommendation import evaluate_recommendation
 from components.retrieval_evaluator.search import evaluate_search
@@ -47,6 +48,8 @@ Array = np.ndarray[Any, Any]
 DENSE = channel_row("dense")
 # Intervals are the same for one model, however it was trained.
 _BOOTSTRAP_SEED = 17
+# Settings of a request that the report has rows for.
+_DIVERSITIES = (0.3, 0.6)
 # Requests with long histories are compared pairwise inside the graph, so few at a time.
 _CHUNK = 64
 
@@ -119,9 +122,13 @@ def _recommendation(
     def users_of(queries: Queries) -> list[str]:
         return [log.user_ids[row] if row >= 0 else "" for row in queries.user_rows]
 
-    def answers(model: ServedModel, *, exclude_seen: bool) -> ScoreFunction:
+    def answers(model: ServedModel, *, exclude_seen: bool, diversity: float = 0.0) -> ScoreFunction:
         return lambda queries: model.recommend(
-            queries, exclude_seen=exclude_seen, user_ids=users_of(queries), now=log.test_start
+            queries,
+            exclude_seen=exclude_seen,
+            user_ids=users_of(queries),
+            now=log.test_start,
+            diversity=diversity,
         ).as_scores(num_items)
 
     item_vectors = served.item_vectors()
@@ -153,7 +160,10 @@ def _recommendation(
         )
 
     # A caller who wants discovery says so in the request; one who wants a reorder page does not.
-    novel = evaluate({name: answers(model, exclude_seen=True) for name, model in models.items()})
+    diverse = {
+        diverse_row(share): answers(served, exclude_seen=True, diversity=share) for share in _DIVERSITIES
+    }
+    novel = evaluate({name: answers(model, exclude_seen=True) for name, model in models.items()} | diverse)
     repeats = evaluate({name: answers(model, exclude_seen=False) for name, model in models.items()})
     others = evaluate(listed)
     ours = {name: answers(model, exclude_seen=True) for name, model in models.items()}
