@@ -119,7 +119,7 @@ class ServedModel:
         empty = tf.zeros([batch, 0], tf.string)
         limits = {"exclude": empty, "filters": empty, "k": tf.fill([batch], k)}
         wishes = {"diversity": tf.zeros([batch]), "boost": empty, "pin": empty}
-        answer = self._call(signature, inputs | limits | wishes)
+        answer = self._call(signature, limits | wishes | inputs)
         scores = answer["scores"].numpy()
         # A model of an earlier version has no probabilities and no reasons.
         speakers = answer.get("reason_item_ids", tf.fill(scores.shape, ""))
