@@ -58,7 +58,7 @@ class DriftValidator(base_component.BaseComponent):
         baseline_statistics: Any,
         config: Any,
         split_pairs: Sequence[tuple[str, str]] | None = None,
-    ):
+    ) -> None:
         super().__init__(
             spec=DriftValidatorSpec(
                 statistics=statistics,

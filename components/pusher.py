@@ -127,7 +127,7 @@ class Pusher(base_component.BaseComponent):
         infra_blessing: Any,
         destination: Any,
         replaces: int | None = None,
-    ):
+    ) -> None:
         super().__init__(
             spec=PusherSpec(
                 model=model,

@@ -76,7 +76,7 @@ class Trainer(base_component.BaseComponent):
         further: dict[str, Any],
         custom_config: dict[str, Any],
         base_model: Any = None,
-    ):
+    ) -> None:
         super().__init__(
             spec=TrainerSpec(
                 examples=examples,

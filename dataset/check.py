@@ -210,7 +210,7 @@ def _events(
 class _Clock:
     """When events happened, in as little memory as the split allows."""
 
-    def __init__(self, split: EventSplit):
+    def __init__(self, split: EventSplit) -> None:
         self._split = split
         self.first, self.last = 2**62, -(2**62)
         self._sizes = np.zeros(len(SPLITS), np.int64)

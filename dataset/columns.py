@@ -227,7 +227,7 @@ _NORMALISE: dict[str, Callable[..., Normalised]] = {
 class _Rows:
     """The rows of one raw batch while their columns are being converted."""
 
-    def __init__(self, table: str, batch: pa.RecordBatch, where: Where):
+    def __init__(self, table: str, batch: pa.RecordBatch, where: Where) -> None:
         self._table, self._batch, self._where = table, batch, where
         self._keep = np.ones(batch.num_rows, bool)
         self._findings: list[Finding] = []

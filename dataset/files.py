@@ -109,7 +109,7 @@ def open_lines(path: str, on_bytes: OnBytes | None = None) -> io.BufferedReader:
 class _Counted:
     """A file that tells how much of it is read."""
 
-    def __init__(self, stream: Any, on_bytes: OnBytes):
+    def __init__(self, stream: Any, on_bytes: OnBytes) -> None:
         self._stream, self._on_bytes = stream, on_bytes
 
     def read(self, size: int = -1) -> bytes:

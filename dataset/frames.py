@@ -22,7 +22,7 @@ class FrameDecoder:
         columns: Feature type by name; others are passed over.
     """
 
-    def __init__(self, columns: Mapping[str, Any]):
+    def __init__(self, columns: Mapping[str, Any]) -> None:
         schema = schema_pb2.Schema()
         for name, kind in columns.items():
             schema.feature.add(name=name, type=kind)

@@ -18,7 +18,7 @@ class Progress:
         total: The amount of work, in any unit; 0 if it is not known, and then nothing is written.
     """
 
-    def __init__(self, stream: TextIO, *, total: float):
+    def __init__(self, stream: TextIO, *, total: float) -> None:
         self._stream, self._total = stream, total
         self._is_shown = stream.isatty() and total > 0
         self._done = 0.0

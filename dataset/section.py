@@ -30,7 +30,7 @@ class Section:
             value of the wrong kind.
     """
 
-    def __init__(self, value: Any, file: str, name: str, known: Iterable[str]):
+    def __init__(self, value: Any, file: str, name: str, known: Iterable[str]) -> None:
         if not isinstance(value, Mapping):
             raise DataError(f"{file}: {name or 'the manifest'} must be a table. Got {value!r}.")
         self._file, self._name = file, name

@@ -64,7 +64,7 @@ class Backup:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         **further: Any,
-    ):
+    ) -> None:
         weights = {id(variable) for variable in model.weights}
         self._checkpoint = tf.train.Checkpoint(
             weights=_values(model.trainable_weights),

@@ -18,7 +18,7 @@ class CandidateFeatures(tf.Module):
         item_shares: float32 ``[num_items]``, each item's share of the training interactions.
     """
 
-    def __init__(self, retriever: Retriever, *, item_numbers: tf.Tensor, item_shares: tf.Tensor):
+    def __init__(self, retriever: Retriever, *, item_numbers: tf.Tensor, item_shares: tf.Tensor) -> None:
         super().__init__(name="candidate_features")
         self._retriever = retriever
         # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.

@@ -27,7 +27,7 @@ class HistoryEncoder(keras.layers.Layer):
         float32 ``[batch, num_heads * dim + 1]``; zeros for an empty history.
     """
 
-    def __init__(self, num_items: int, *, dim: int, num_heads: int, seed: int = 0, **kwargs: Any):
+    def __init__(self, num_items: int, *, dim: int, num_heads: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         normal = keras.initializers.RandomNormal(stddev=0.05, seed=seed)
         self.dim, self.num_heads = dim, num_heads

@@ -80,7 +80,7 @@ class InteractionSource:
         manifest: Manifest,
         model: ModelConfig,
         encoder: TextEncoder | None = None,
-    ):
+    ) -> None:
         self._folder, self._manifest, self._model = folder, manifest, model
         output = tft.TFTransformOutput(transform_graph)
         self._spec = output.transformed_feature_spec()

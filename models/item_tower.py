@@ -45,7 +45,7 @@ class ItemTower(keras.layers.Layer):
         id_dropout: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.id_dropout = id_dropout
         self._seed = keras.random.SeedGenerator(seed, name="item_tower_seed")

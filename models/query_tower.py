@@ -56,7 +56,7 @@ class QueryTower(keras.layers.Layer):
         history_dropout: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.num_users = num_users
         self.user_dropout, self.history_dropout = user_dropout, history_dropout

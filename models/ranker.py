@@ -62,7 +62,7 @@ class Ranker(keras.Model):
         behaviour head's is that of the whole funnel (pCTCVR = pCTR * pCVR; Ma et al. 2018, ESMM).
     """
 
-    def __init__(self, heads: Heads, *, num_cross_layers: int, seed: int = 0, **kwargs: Any):
+    def __init__(self, heads: Heads, *, num_cross_layers: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**{"name": "ranker"} | kwargs)
         self.heads = heads
         # An initialiser draws the same every time, so each layer has one of its own.

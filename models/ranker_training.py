@@ -89,7 +89,7 @@ def retrieve_candidates(
 class RankerModel(keras.Model):
     """The ranker behind its features, so that features are computed a batch at a time."""
 
-    def __init__(self, ranker: Ranker, candidate_features: CandidateFeatures):
+    def __init__(self, ranker: Ranker, candidate_features: CandidateFeatures) -> None:
         super().__init__()
         self.ranker, self._features = ranker, candidate_features
 

@@ -99,7 +99,7 @@ class RetrievalTrainer:
         log_dir: str,
         strategy: tf.distribute.Strategy,
         warm_start: WarmStart | None = None,
-    ):
+    ) -> None:
         self.items, self._source, self._encoder = items, source, encoder
         self._model, self._train = model, train
         counts = item_counts if item_counts.any() else np.ones(len(items))

@@ -16,7 +16,7 @@ class Retriever(tf.Module):
     # The parts of a score, in the order of `parts`.
     PARTS = ("text", "behaviour")
 
-    def __init__(self, item_vectors: tf.Tensor, *, text_dim: int):
+    def __init__(self, item_vectors: tf.Tensor, *, text_dim: int) -> None:
         super().__init__(name="retriever")
         self._item_vectors = tf.Variable(item_vectors, trainable=False, name="item_vectors")
         self.text_dim = text_dim

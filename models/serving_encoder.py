@@ -50,7 +50,7 @@ class ServingEncoder(tf.Module):
         float32 ``[batch, hidden_dim]`` of unit length, equal to the encoder's up to rounding.
     """
 
-    def __init__(self, encoder: TextEncoder):
+    def __init__(self, encoder: TextEncoder) -> None:
         super().__init__(name="serving_encoder")
         backbone = encoder.backbone
         self._pooling = encoder.pooling

@@ -44,7 +44,7 @@ class TextEncoder(keras.layers.Layer):
         lora_rank: int = 8,
         num_top_layers: int = 2,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.backbone = backbone
         self.pooling = pooling

@@ -40,7 +40,7 @@ class Tokenizer(tf.Module):
         [[2, 4, 5, 3, 0, 0]]
     """
 
-    def __init__(self, vocabulary: list[str], *, lowercase: bool = True):
+    def __init__(self, vocabulary: list[str], *, lowercase: bool = True) -> None:
         super().__init__(name="tokenizer")
         position = {piece: i for i, piece in enumerate(vocabulary)}
         for piece in (PAD, UNK, CLS, SEP):

@@ -60,7 +60,7 @@ class TwoTower(keras.Model):
         num_user_numbers: int = 0,
         item_probabilities: np.ndarray | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**{"name": "two_tower"} | kwargs)
         self.encoder = encoder
         self.is_frozen = config.trainable == "frozen"

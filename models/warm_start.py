@@ -79,7 +79,7 @@ class WarmStart:
             to where the earlier model has learnt.
     """
 
-    def __init__(self, folder: str, vocabularies: Vocabularies, model: ModelConfig, origin: Origin):
+    def __init__(self, folder: str, vocabularies: Vocabularies, model: ModelConfig, origin: Origin) -> None:
         before = Origin.load(folder)
         if any(now < then for now, then in zip(origin.starts, before.starts, strict=True)):
             raise DataError(

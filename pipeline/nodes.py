@@ -31,7 +31,7 @@ class NodeMonitor:
         previous: File with the durations of the last run, for the estimate; written when the run ends.
     """
 
-    def __init__(self, *, num_nodes: int, previous: Path):
+    def __init__(self, *, num_nodes: int, previous: Path) -> None:
         self.costs: list[NodeCost] = []
         self._num_nodes, self._previous = num_nodes, previous
         try:
@@ -102,7 +102,7 @@ class WatchedLauncher(launcher.Launcher):
         **settings: Of TFX's own launcher.
     """
 
-    def __init__(self, *, monitor: NodeMonitor, **settings: Any):
+    def __init__(self, *, monitor: NodeMonitor, **settings: Any) -> None:
         super().__init__(**settings)
         self._monitor = monitor
         # What runs the node has been made by now, and the specification only goes into the node's cache key.
@@ -130,7 +130,7 @@ class WatchedLauncher(launcher.Launcher):
 class _WatchedRunner(tfx.orchestration.LocalDagRunner):
     """TFX's local runner, which takes no launcher from outside, with ours."""
 
-    def __init__(self, monitor: NodeMonitor):
+    def __init__(self, monitor: NodeMonitor) -> None:
         super().__init__()
         self._monitor = monitor
 

@@ -119,7 +119,7 @@ class Artifacts:
         metadata_path: The SQLite file of ML Metadata.
     """
 
-    def __init__(self, metadata_path: Path):
+    def __init__(self, metadata_path: Path) -> None:
         self._store = read_store(metadata_path)
 
     def newest(self, type_name: str, *, node: str = "") -> Path:

@@ -44,7 +44,7 @@ class InteractionBuilder(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = InteractionBuilderSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, tables: dict[str, Any], *, manifest: str, max_history: int):
+    def __init__(self, tables: dict[str, Any], *, manifest: str, max_history: int) -> None:
         super().__init__(
             spec=InteractionBuilderSpec(
                 manifest=manifest,

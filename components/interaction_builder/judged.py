@@ -31,7 +31,7 @@ _JUDGMENTS = {
 class JudgedQueries(beam.PTransform):
     """Judgments become one example a query, by split; those of unknown items are counted and dropped."""
 
-    def __init__(self, manifest: Manifest, pattern: str, item_rows: Any, summary_uri: str):
+    def __init__(self, manifest: Manifest, pattern: str, item_rows: Any, summary_uri: str) -> None:
         super().__init__()
         self._manifest, self._pattern = manifest, pattern
         self._item_rows, self._summary_uri = item_rows, summary_uri

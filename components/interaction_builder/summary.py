@@ -60,7 +60,7 @@ def split_known(
 class WriteSummary(beam.PTransform):
     """Adds up findings and counts, int64 `[num_items]` or None, and writes them as JSON."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path
 

@@ -62,7 +62,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
         pooling: str,
         max_query_tokens: int,
         max_ease_items: int,
-    ):
+    ) -> None:
         super().__init__(
             spec=RetrievalEvaluatorSpec(
                 manifest=manifest,

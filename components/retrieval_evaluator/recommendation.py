@@ -150,7 +150,7 @@ class _Judge:
 
     sliced = (f"recall@{RECALL_K}", f"ndcg@{NDCG_K}")
 
-    def __init__(self, past: Interactions, candidates: Array, item_vectors: Array | None):
+    def __init__(self, past: Interactions, candidates: Array, item_vectors: Array | None) -> None:
         self._user_counts = np.asarray(past.binary().sum(axis=0)).ravel()
         self._num_users = len(np.unique(past.user_rows))
         self._item_vectors = item_vectors

@@ -50,7 +50,7 @@ class ServedModel:
         items: The catalogue.
     """
 
-    def __init__(self, folder: str, items: Items):
+    def __init__(self, folder: str, items: Items) -> None:
         self._loaded = tf.saved_model.load(folder)
         self._signatures = self._loaded.signatures
         self._items = items

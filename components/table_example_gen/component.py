@@ -32,7 +32,7 @@ class TableExampleGen(FileBasedExampleGen):
     DRIVER_CLASS = Driver
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, manifest: Manifest, *, table: str, folder: Any = None):
+    def __init__(self, manifest: Manifest, *, table: str, folder: Any = None) -> None:
         described = getattr(manifest, table)
         patterns = {f"part_{i}": path for i, path in enumerate(described.path)}
         if table == "judgments" and described.queries:

@@ -87,7 +87,7 @@ def _unpack(value: any_pb2.Any) -> str:
 
 
 class _ReadTable(beam.PTransform):
-    def __init__(self, manifest_json: str, table: str, span: int):
+    def __init__(self, manifest_json: str, table: str, span: int) -> None:
         super().__init__()
         self._manifest_json, self._table, self._span = manifest_json, table, span
 

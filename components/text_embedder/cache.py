@@ -41,7 +41,7 @@ class VectorCache:
         folder: Where, on any filesystem; made when the first shard is written.
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str) -> None:
         self._folder = folder
 
     def keys(self) -> np.ndarray:

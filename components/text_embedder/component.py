@@ -41,7 +41,9 @@ class TextEmbedder(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = TextEmbedderSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, *, examples: Any, transform_graph: Any, encoder: str, pooling: str, cache_dir: str):
+    def __init__(
+        self, *, examples: Any, transform_graph: Any, encoder: str, pooling: str, cache_dir: str
+    ) -> None:
         super().__init__(
             spec=TextEmbedderSpec(
                 examples=examples,

@@ -67,7 +67,9 @@ def _read_batches(position: int, file: str) -> Iterator[tuple[str, list[bytes]]]
 class _Encode(beam.DoFn):
     """Fills the cache, and writes each batch's item ids with the keys of their texts."""
 
-    def __init__(self, encoder: str, pooling: str, cache_folder: str, spec: dict[str, Any], parts: str):
+    def __init__(
+        self, encoder: str, pooling: str, cache_folder: str, spec: dict[str, Any], parts: str
+    ) -> None:
         self._encoder_name, self._pooling, self._parts = encoder, pooling, parts
         self._cache_folder = cache_folder
         self._spec = {name: spec[name] for name in (features.ITEM_ID, features.TOKENS)}

@@ -85,7 +85,7 @@ class Neighbours(tf.Module):
         num_items: Rows of the item table.
     """
 
-    def __init__(self, tables: NeighbourTables, num_items: int):
+    def __init__(self, tables: NeighbourTables, num_items: int) -> None:
         super().__init__(name="neighbours")
         self._num_items, self._num_users = num_items, len(tables.user_rows)
         self._item_starts, self._posting_users, self._posting_weights, self._user_starts, self._recent = (

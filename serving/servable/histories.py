@@ -16,7 +16,7 @@ class RequestHistory(tf.Module):
         max_history: Distinct items the model looks at.
     """
 
-    def __init__(self, item_rows: tf.lookup.StaticHashTable, *, max_history: int):
+    def __init__(self, item_rows: tf.lookup.StaticHashTable, *, max_history: int) -> None:
         super().__init__(name="request_history")
         self._item_rows, self._max_history = item_rows, max_history
 
@@ -94,7 +94,7 @@ class UserTable(tf.Module):
         numbers: np.ndarray,
         unknown_row: int,
         unknown_categories: np.ndarray,
-    ):
+    ) -> None:
         super().__init__(name="users")
         # The last row stands for everybody unknown.
         keys = ids.tolist() or [b"\x00"]

@@ -96,7 +96,7 @@ def _plain(row: in_memory.Row) -> list[tuple[str, list[Any]]]:
 class _Compiled(Exception):  # noqa: N818 (it is no error)
     """Ends an executor where its pipeline would be sent to the runner."""
 
-    def __init__(self, proto: beam_runner_api_pb2.Pipeline):
+    def __init__(self, proto: beam_runner_api_pb2.Pipeline) -> None:
         super().__init__()
         self.proto = proto
 

@@ -54,7 +54,7 @@ class Containers:
         ran: The class path of each container's executor, in order.
     """
 
-    def __init__(self, image: Image, folder: Path):
+    def __init__(self, image: Image, folder: Path) -> None:
         self._image, self._folder = image, folder
         self._forking: Any = None
         self.ran: list[str] = []

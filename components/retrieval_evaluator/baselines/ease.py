@@ -24,7 +24,7 @@ class Ease(Channel):
 
     name = "ease"
 
-    def __init__(self, *, regularisation: float = 500.0, max_items: int = 20_000):
+    def __init__(self, *, regularisation: float = 500.0, max_items: int = 20_000) -> None:
         self.regularisation = regularisation
         self.max_items = max_items
 

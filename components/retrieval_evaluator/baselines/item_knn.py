@@ -25,7 +25,7 @@ class ItemKnn(Channel):
 
     name = "item_knn"
 
-    def __init__(self, *, num_neighbours: int = 200, shrink: float = 10.0):
+    def __init__(self, *, num_neighbours: int = 200, shrink: float = 10.0) -> None:
         self.num_neighbours = num_neighbours
         self.shrink = shrink
 

@@ -42,7 +42,7 @@ class Lexical(Channel):
 
     name = "lexical"
 
-    def __init__(self, *, k1: float = 1.2, b: float = 0.75, language: str = "english"):
+    def __init__(self, *, k1: float = 1.2, b: float = 0.75, language: str = "english") -> None:
         self.k1 = k1
         self.b = b
         self.language = language

@@ -32,7 +32,7 @@ class RecentPopularity(Channel):
 
     name = "popular"
 
-    def __init__(self, *, weeks: float = 8, damping: float = 0.75):
+    def __init__(self, *, weeks: float = 8, damping: float = 0.75) -> None:
         self.weeks = weeks
         self.damping = damping
 

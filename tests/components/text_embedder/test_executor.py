@@ -69,7 +69,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 class Catalogue:
     """Embeds texts with one cache, each time as a new run."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder, self._num_runs = folder, 0
 
     def embed(self, texts: dict[str, list[int]], encoder: str, pooling: str = "mean") -> np.ndarray[Any, Any]:
