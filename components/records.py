@@ -32,7 +32,7 @@ class ReadRecords(beam.PTransform):
         batch_size: Records in a list, at most.
     """
 
-    def __init__(self, pattern: str, *, batch_size: int):
+    def __init__(self, pattern: str, *, batch_size: int) -> None:
         super().__init__()
         self._pattern, self._batch_size = pattern, batch_size
 
@@ -58,7 +58,7 @@ class ReadColumns(beam.PTransform):
         columns: As for `FrameDecoder`.
     """
 
-    def __init__(self, pattern: str, columns: Mapping[str, Any]):
+    def __init__(self, pattern: str, columns: Mapping[str, Any]) -> None:
         super().__init__()
         self._pattern, self._columns = pattern, columns
 
@@ -68,7 +68,7 @@ class ReadColumns(beam.PTransform):
 
 
 class _Decode(beam.DoFn):
-    def __init__(self, columns: Mapping[str, Any]):
+    def __init__(self, columns: Mapping[str, Any]) -> None:
         self._columns = columns
 
     def setup(self) -> None:
@@ -85,7 +85,7 @@ class WriteRecords(beam.PTransform):
         prefix: Of the files' paths; ``-00000-of-00001.gz`` and so on follow.
     """
 
-    def __init__(self, prefix: str):
+    def __init__(self, prefix: str) -> None:
         super().__init__()
         self._prefix = prefix
 
@@ -96,7 +96,7 @@ class WriteRecords(beam.PTransform):
 class _BatchSink(_TFRecordSink):
     """Beam's own sink but for the batch: its format, temporary files and final names."""
 
-    def __init__(self, prefix: str):
+    def __init__(self, prefix: str) -> None:
         super().__init__(prefix, None, ".gz", 0, None, CompressionTypes.AUTO)
         self.max_bytes_per_shard = _FILE_BYTES
 

@@ -51,7 +51,7 @@ _EXAMPLES = 1024
 class ItemRows(beam.PTransform):
     """The row of each item id: its rank in byte order. The one thing every worker holds whole."""
 
-    def __init__(self, pattern: str):
+    def __init__(self, pattern: str) -> None:
         super().__init__()
         self._pattern = pattern
 
@@ -68,7 +68,7 @@ class ItemRows(beam.PTransform):
 class TimeSpan(beam.PTransform):
     """The times of the first and the last event, as JSON text."""
 
-    def __init__(self, pattern: str):
+    def __init__(self, pattern: str) -> None:
         super().__init__()
         self._pattern = pattern
 
@@ -99,7 +99,7 @@ class EventContexts(beam.PTransform):
         starts: tuple[int, int],
         max_history: int,
         summary_uri: str,
-    ):
+    ) -> None:
         super().__init__()
         self._events, self._users = events, users
         self._patterns, self._item_rows = patterns, item_rows
@@ -132,7 +132,7 @@ class EventContexts(beam.PTransform):
 
 
 class _ReadUsers(beam.PTransform):
-    def __init__(self, pattern: str, schema: pa.Schema):
+    def __init__(self, pattern: str, schema: pa.Schema) -> None:
         super().__init__()
         self._pattern, self._schema = pattern, schema
 
