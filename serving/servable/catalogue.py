@@ -23,8 +23,11 @@ class Catalogue:
         path: Written by `write_catalogue`.
 
     Example:
-        >>> Catalogue("items.sqlite").columns_of(["22423"])                             # doctest: +SKIP
+        >>> write_catalogue("items.sqlite", {"Price": float}, [("22423", 12.75)])
+        >>> catalogue = Catalogue("items.sqlite")
+        >>> catalogue.columns_of(["22423"])
         {'22423': {'Price': 12.75}}
+        >>> catalogue.close()
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -47,13 +47,6 @@ class StartError(RuntimeError):
 class ModelServer:
     """Serves the models of its configuration, each in the versions its policy wants, as they come and go.
 
-    Example:
-        >>> config = ServerConfig(model_base_path="/models/tandem", model_name="tandem", port=0)
-        >>> server = ModelServer(config)
-        >>> server.start()                  # doctest: +SKIP
-        >>> server.port                     # doctest: +SKIP
-        43211
-
     Raises:
         StartError: If a setting or a file it names is wrong.
     """
