@@ -1,12 +1,13 @@
-# make run     train on the bundled shop data, show the report, then search and recommend from a live server
-# make test    every test
-# make check   lint, format and types, as the tests' machine checks them
-# make env     only the virtual environment
-# make lock    the lock files anew, from requirements/*.in
-# make soak    ten minutes of load, new versions, faults and malformed requests against one server (SECONDS=600)
-# make bench   latency and throughput of the last run's model, of larger catalogues and of a peer
-# make shots   screenshots of the page of `tandem web`, into build/screenshots
-# make clean   remove what the set-up and the runs made
+# make run         train on the bundled shop data, show the report, then search and recommend from a live server
+# make test        every test
+# make test-quick  every test but those marked slow
+# make check       lint, format and types, as the tests' machine checks them
+# make env         only the virtual environment
+# make lock        the lock files anew, from requirements/*.in
+# make soak        ten minutes of load, new versions, faults and malformed requests against one server (SECONDS=600)
+# make bench       latency and throughput of the last run's model, of larger catalogues and of a peer
+# make shots       screenshots of the page of `tandem web`, into build/screenshots
+# make clean       remove what the set-up and the runs made
 #
 # DATASET=path/to/folder  runs on other data.   PYTHON=/usr/bin/python3.12  chooses the Python.
 
@@ -19,7 +20,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 
 BIN = $(VENV)/bin
 
-.PHONY: run test check env lock soak bench shots clean
+.PHONY: run test test-quick check env lock soak bench shots clean
 
 run: env
 	$(BIN)/tandem run $(DATASET) --workdir $(WORKDIR)
@@ -27,6 +28,9 @@ run: env
 
 test: env
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-quick: env
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 check: env
 	$(BIN)/ruff check
