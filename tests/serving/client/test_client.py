@@ -31,10 +31,16 @@ def in_process(model_path: Path) -> Callable[..., list[list[Result]]]:
     model = tf.saved_model.load(str(model_path))
 
     def call(signature: str, **inputs: Any) -> list[list[Result]]:
-        if "history" in inputs:
-            history = np.array(inputs["history"])
-            inputs |= {"history_times": np.zeros(history.shape, int), "now": np.zeros(len(history), int)}
-        answer = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+        function = model.signatures[signature]
+        batch = len(next(iter(inputs.values())))
+        tensors = {
+            # What is not given is nothing: empty texts and zeros.
+            name: tf.constant(inputs[name])
+            if name in inputs
+            else tf.zeros([batch] + [1] * (spec.shape.rank - 1), spec.dtype)
+            for name, spec in function.structured_input_signature[1].items()
+        }
+        answer = function(**tensors)
         outputs = {name: tensor.numpy().tolist() for name, tensor in answer.items()}
 
         def result(row: int, place: int) -> Result:
