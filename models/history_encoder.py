@@ -29,8 +29,8 @@ class HistoryEncoder(keras.layers.Layer):
 
     def __init__(self, num_items: int, *, dim: int, num_heads: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.num_items, self.dim, self.num_heads, self.seed = num_items, dim, num_heads, seed
         normal = keras.initializers.RandomNormal(stddev=0.05, seed=seed)
-        self.dim, self.num_heads = dim, num_heads
         self.id_embedding = keras.layers.Embedding(
             num_items, dim, embeddings_initializer=normal, name="history_id_embedding"
         )
@@ -72,3 +72,11 @@ class HistoryEncoder(keras.layers.Layer):
         means = ops.einsum("blh,bld->bhd", weights, values) * known[..., None]
         flat = ops.reshape(means, (-1, self.num_heads * self.dim))
         return ops.concatenate([flat, ops.log1p(ops.sum(mask, axis=1, keepdims=True))], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_items": self.num_items,
+            "dim": self.dim,
+            "num_heads": self.num_heads,
+            "seed": self.seed,
+        }

@@ -47,7 +47,9 @@ class ItemTower(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.id_dropout = id_dropout
+        self.num_items, self.text_dim, self.behaviour_dim = num_items, text_dim, behaviour_dim
+        self.category_sizes = tuple(category_sizes)
+        self.id_dropout, self.seed = id_dropout, seed
         self._seed = keras.random.SeedGenerator(seed, name="item_tower_seed")
         small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
         self.id_embedding = keras.layers.Embedding(
@@ -89,7 +91,7 @@ class ItemTower(keras.layers.Layer):
         self.text_projection.kernel.assign(kernel)
 
     def build(self, *shapes: Any, **named: Any) -> None:
-        """Creates every weight, whichever inputs a dataset has."""
+        """Creates the tables; the rest is built when first called."""
         for embedding in [self.id_embedding, self.popularity, *self.category_embeddings]:
             embedding.build((None,))
         self.built = True
@@ -119,3 +121,13 @@ class ItemTower(keras.layers.Layer):
         residual = self.text_residual(self.text_hidden(text_vectors))
         text = ops.normalize(text_vectors + ops.cast(residual, "float32"), axis=-1)
         return ops.concatenate([text, behaviour, popularity], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_items": self.num_items,
+            "text_dim": self.text_dim,
+            "behaviour_dim": self.behaviour_dim,
+            "category_sizes": self.category_sizes,
+            "id_dropout": self.id_dropout,
+            "seed": self.seed,
+        }

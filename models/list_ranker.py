@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -138,6 +139,18 @@ class ListRanker(keras.Model):
                 )
             )
         return tf.add_n(losses)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_features": self.num_features,
+            "heads": dataclasses.asdict(self.heads),
+            "num_networks": self.num_networks,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ListRanker:
+        return cls(**config | {"heads": Heads.from_config(config["heads"])})
 
 
 def listwise_loss(logits: tf.Tensor, is_chosen: tf.Tensor, is_listed: tf.Tensor) -> tf.Tensor:

@@ -58,8 +58,12 @@ class QueryTower(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.num_users = num_users
+        self.num_items, self.num_users = num_items, num_users
+        self.text_dim, self.behaviour_dim = text_dim, behaviour_dim
+        self.history_dim, self.history_heads = history_dim, history_heads
+        self.category_sizes = tuple(category_sizes)
         self.user_dropout, self.history_dropout = user_dropout, history_dropout
+        self.seed = seed
         self._seed = keras.random.SeedGenerator(seed, name="query_tower_seed")
         small = keras.initializers.RandomNormal(stddev=0.01, seed=seed)
         self.history = HistoryEncoder(
@@ -85,7 +89,7 @@ class QueryTower(keras.layers.Layer):
         )
 
     def build(self, *shapes: Any, **named: Any) -> None:
-        """Creates every weight, whichever inputs a dataset has."""
+        """Creates the tables, the scales and the gate; the rest is built when first called."""
         for embedding in [self.user_embedding, *self.category_embeddings]:
             embedding.build((None,))
         # exp(2.7) is a temperature of 1 / 15, where contrastive training of unit vectors usually settles.
@@ -129,6 +133,20 @@ class QueryTower(keras.layers.Layer):
         text = ops.exp(self.log_text_scale) * text * asked
         popularity = (1.0 - asked) + asked * self.query_popularity
         return ops.concatenate([text, behaviour, popularity], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_items": self.num_items,
+            "num_users": self.num_users,
+            "text_dim": self.text_dim,
+            "behaviour_dim": self.behaviour_dim,
+            "history_dim": self.history_dim,
+            "history_heads": self.history_heads,
+            "category_sizes": self.category_sizes,
+            "user_dropout": self.user_dropout,
+            "history_dropout": self.history_dropout,
+            "seed": self.seed,
+        }
 
     def _kept(self, shape: Any, dropout: float) -> tf.Tensor:
         return ops.cast(replicas.uniform(shape, self._seed) >= dropout, "float32")

@@ -30,6 +30,11 @@ class Heads:
     has_rating: bool = False
     has_relevance: bool = False
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Heads:
+        """The heads of a `dataclasses.asdict`, also after JSON made lists of its tuples."""
+        return cls(**config | {"kinds": tuple(config["kinds"])})
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all heads."""
@@ -54,8 +59,7 @@ class Ranker(keras.Model):
         seed: Of the weights to begin with.
 
     Call arguments:
-        inputs: From `CandidateFeatures`; in training also a label float32 ``[batch, n]`` for each head, NaN
-            where there is none, and ``is_valid`` bool ``[batch, n]``.
+        inputs: From `CandidateFeatures`.
 
     Returns:
         float32 ``[batch, n]`` by head: probabilities of kinds and of relevance, and the expected rating. The
@@ -64,7 +68,7 @@ class Ranker(keras.Model):
 
     def __init__(self, heads: Heads, *, num_cross_layers: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**{"name": "ranker"} | kwargs)
-        self.heads = heads
+        self.heads, self.num_cross_layers, self.seed = heads, num_cross_layers, seed
         # An initialiser draws the same every time, so each layer has one of its own.
         first, second, *others = (
             keras.initializers.GlorotUniform(seed=seed + layer) for layer in range(2 + num_cross_layers)
@@ -115,11 +119,21 @@ class Ranker(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The sum of the heads' losses over the labels that exist: float32 ``[]``."""
+        """The sum of the heads' losses over the labels that exist: float32 ``[]``.
+
+        Args:
+            x: Not used.
+            y: float32 ``[batch, n]`` by head, NaN where there is no label.
+            y_pred: From `call`.
+            sample_weight: bool ``[batch, n]``, false for padding; None for no padding.
+            training: Not used.
+        """
+        is_valid = tf.ones_like(y_pred[self.heads.names[0]]) if sample_weight is None else sample_weight
+        is_valid = tf.reshape(tf.cast(is_valid, tf.bool), [-1, 1])
         losses = []
         for name, task in self.tasks.items():
-            labels = tf.reshape(x[name], [-1, 1])
-            exists = tf.math.is_finite(labels) & tf.reshape(x["is_valid"], [-1, 1])
+            labels = tf.reshape(y[name], [-1, 1])
+            exists = tf.math.is_finite(labels) & is_valid
             weights = tf.cast(exists, tf.float32)
             weights = weights / tf.maximum(tf.reduce_mean(weights), 1e-9)
             safe = tf.where(exists, labels, tf.zeros_like(labels))
@@ -127,6 +141,17 @@ class Ranker(keras.Model):
                 task(safe, tf.reshape(y_pred[name], [-1, 1]), sample_weight=weights, compute_metrics=False)
             )
         return tf.add_n(losses)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "heads": dataclasses.asdict(self.heads),
+            "num_cross_layers": self.num_cross_layers,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Ranker:
+        return cls(**config | {"heads": Heads.from_config(config["heads"])})
 
 
 class _Cross(keras_rs.layers.FeatureCross):

@@ -28,25 +28,32 @@ class Candidates:
     """Retrieved candidates of query contexts, with their labels.
 
     Attributes:
-        arrays: By name: ``query_vectors`` float32 ``[n, dim]``, ``rows`` int32 and ``is_valid`` bool
-            ``[n, k]``, ``history_rows`` int32 and ``history_counts`` float32 ``[n, length]``, and for each
-            head float32 ``[n, k]``.
+        inputs: By name: ``query_vectors`` float32 ``[n, dim]``, ``rows`` int32 and ``is_valid`` bool
+            ``[n, k]``, ``history_rows`` int32 and ``history_counts`` float32 ``[n, length]``.
+        labels: By head: float32 ``[n, k]``, NaN where there is none.
     """
 
-    arrays: dict[str, np.ndarray]
+    inputs: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
 
     def __len__(self) -> int:
-        return len(self.arrays["rows"])
+        return len(self.inputs["rows"])
 
     def take(self, keep: np.ndarray) -> Candidates:
         """The contexts where bool ``[n]`` or int ``[m]`` `keep` says."""
-        return Candidates(arrays={name: values[keep] for name, values in self.arrays.items()})
+        return Candidates(
+            inputs={name: values[keep] for name, values in self.inputs.items()},
+            labels={name: values[keep] for name, values in self.labels.items()},
+        )
 
     def __add__(self, other: Candidates) -> Candidates:
         return Candidates(
-            arrays={
-                name: np.concatenate([values, other.arrays[name]]) for name, values in self.arrays.items()
-            }
+            inputs={
+                name: np.concatenate([values, other.inputs[name]]) for name, values in self.inputs.items()
+            },
+            labels={
+                name: np.concatenate([values, other.labels[name]]) for name, values in self.labels.items()
+            },
         )
 
 
@@ -75,14 +82,14 @@ def retrieve_candidates(
         label[:] = np.minimum(grades[row], 1.0)
         grades[targets] = 0.0
     return Candidates(
-        arrays={
+        inputs={
             "query_vectors": query_vectors,
             "rows": rows,
             "is_valid": np.concatenate([part[2].numpy() for part in parts]),
             "history_rows": contexts.inputs[features.HISTORY_ROWS],
             "history_counts": contexts.inputs[features.HISTORY_COUNTS],
-            RELEVANCE: labels,
-        }
+        },
+        labels={RELEVANCE: labels},
     )
 
 
@@ -113,8 +120,8 @@ class RankerModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """`Ranker.compute_loss`."""
-        return self.ranker.compute_loss(x, y, y_pred, sample_weight, training)
+        """`Ranker.compute_loss`, in which padding does not count."""
+        return self.ranker.compute_loss(x, y, y_pred, x["is_valid"], training)
 
 
 def fit_ranker(
@@ -139,7 +146,8 @@ def fit_ranker(
     # Too few to hold any out are all trained on.
     trained_on = np.delete(order, np.s_[::_HOLDOUT]) if len(order) >= _HOLDOUT else order
     training = candidates.take(np.sort(trained_on))
-    data = tf.data.Dataset.from_tensor_slices(training.arrays).shuffle(4096, seed=train.seed).batch(_BATCH)
+    data = tf.data.Dataset.from_tensor_slices((training.inputs, training.labels))
+    data = data.shuffle(4096, seed=train.seed).batch(_BATCH)
     fitted.compile(optimizer=keras.optimizers.Adam(train.learning_rate), jit_compile=False)
     best, best_weights, points, losses = -1.0, [], [], []
     for epoch in range(train.ranker_epochs + 1):
@@ -163,9 +171,9 @@ def fit_ranker(
 
 def _order_quality(model: RankerModel, held_out: Candidates) -> float:
     """Mean nDCG@10 among the candidates."""
-    predictions = model.predict(held_out.arrays, batch_size=_BATCH, verbose=0)
-    is_valid = held_out.arrays["is_valid"]
+    predictions = model.predict(held_out.inputs, batch_size=_BATCH, verbose=0)
+    is_valid = held_out.inputs["is_valid"]
     scores = np.where(is_valid, predictions[RELEVANCE], -np.inf)
-    gains = sparse.csr_matrix(np.where(is_valid, held_out.arrays[RELEVANCE], 0.0))
+    gains = sparse.csr_matrix(np.where(is_valid, held_out.labels[RELEVANCE], 0.0))
     measured = ndcg_at_k(rank_relevant(scores, gains), NDCG_K)
     return float(np.nanmean(measured)) if np.isfinite(measured).any() else 0.0

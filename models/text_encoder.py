@@ -20,6 +20,9 @@ _HUGGING_FACE_GELU = "gelu"
 class TextEncoder(keras.layers.Layer):
     """A keras-hub BERT backbone with pooling.
 
+    It has no `get_config`, because the backbone's own leaves out which GELU it has: `save_architecture` keeps
+    both.
+
     Args:
         backbone: The network; `from_pretrained` loads one.
         pooling: ``mean`` over the tokens that are not padding, or ``cls``.

@@ -106,7 +106,7 @@ class TrainedModel:
         heads = description["heads"]
         ranker = None
         if heads is not None:
-            heads = Heads(**heads | {"kinds": tuple(heads["kinds"])})
+            heads = Heads.from_config(heads)
             ranker = Ranker(heads, num_cross_layers=config.num_cross_layers)
         trained_on = Vocabularies.load(folder)
         vocabularies = dataclasses.replace(trained_on, items=items.ids)

@@ -26,6 +26,8 @@ class TwoTower(keras.Model):
     negative sampling, Yang et al. 2020), corrected by the logarithm of the probability of each to be drawn
     (logQ; Bengio & Senécal 2008, Yi et al. 2019), without accidental hits.
 
+    It has no `get_config`, because it holds the whole catalogue: `TrainedModel` saves and loads it.
+
     Args:
         items: The catalogue.
         encoder: The text encoder.

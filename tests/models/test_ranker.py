@@ -108,7 +108,7 @@ def test_loss_counts_each_heads_own_labels_and_no_others() -> None:
     is_valid[:, -1] = False
     predictions = ranker(make_inputs())
 
-    loss = ranker.compute_loss(x=labels | {"is_valid": is_valid}, y_pred=predictions)
+    loss = ranker.compute_loss(y=labels, y_pred=predictions, sample_weight=is_valid)
 
     np.testing.assert_allclose(loss, slow_loss(predictions, labels, is_valid), rtol=1e-4)
 
@@ -116,9 +116,10 @@ def test_loss_counts_each_heads_own_labels_and_no_others() -> None:
 def test_head_without_any_label_in_a_batch_has_no_loss() -> None:
     ranker = make_ranker(Heads(kinds=("buy",), has_rating=True), trained=True)
     nothing = np.full((BATCH, NUM_CANDIDATES), np.nan, np.float32)
-    inputs = {"buy": nothing, "rating": nothing, "is_valid": np.ones(nothing.shape, bool)}
 
-    assert float(ranker.compute_loss(x=inputs, y_pred=ranker(make_inputs()))) == 0.0
+    loss = ranker.compute_loss(y={"buy": nothing, "rating": nothing}, y_pred=ranker(make_inputs()))
+
+    assert float(loss) == 0.0
 
 
 def test_heads_name_what_orders_a_recommendation() -> None:

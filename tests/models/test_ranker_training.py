@@ -36,8 +36,8 @@ def test_candidates_are_what_retrieval_returns(retriever: Retriever) -> None:
 
     found = retrieve_candidates(contexts, queries, retriever, k=5)
 
-    np.testing.assert_array_equal(found.arrays["rows"], np.argsort(-queries @ ITEMS.T, axis=1)[:, :5])
-    assert found.arrays["is_valid"].all()
+    np.testing.assert_array_equal(found.inputs["rows"], np.argsort(-queries @ ITEMS.T, axis=1)[:, :5])
+    assert found.inputs["is_valid"].all()
 
 
 def test_labels_are_the_grades_and_zero_for_what_nobody_judged(retriever: Retriever) -> None:
@@ -52,7 +52,7 @@ def test_labels_are_the_grades_and_zero_for_what_nobody_judged(retriever: Retrie
 
     grades = [
         dict(zip(rows.tolist(), labels.tolist(), strict=True))
-        for rows, labels in zip(found.arrays["rows"], found.arrays["relevance"], strict=True)
+        for rows, labels in zip(found.inputs["rows"], found.labels["relevance"], strict=True)
     ]
     assert grades[0] == pytest.approx({row: {3: 1.0, 4: 0.1}.get(row, 0.0) for row in range(NUM_ITEMS)})
     assert grades[1] == pytest.approx({row: {4: 0.5}.get(row, 0.0) for row in range(NUM_ITEMS)})
@@ -84,8 +84,8 @@ def test_ranker_learns_what_retrieval_does_not_know(retriever: Retriever) -> Non
     # The weights kept are those of the best epoch.
     new = candidates.take(np.arange(20))
     made = features(
-        *(new.arrays[n] for n in ("query_vectors", "rows", "is_valid", "history_rows", "history_counts"))
+        *(new.inputs[n] for n in ("query_vectors", "rows", "is_valid", "history_rows", "history_counts"))
     )
     best = np.argsort(-ranker(made)["relevance"], axis=1)[:, :2]
-    hits = np.take_along_axis(new.arrays["relevance"], best, axis=1)
+    hits = np.take_along_axis(new.labels["relevance"], best, axis=1)
     assert hits.mean() > 0.8
