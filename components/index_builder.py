@@ -52,6 +52,7 @@ def IndexBuilder(
     manifest: Parameter[str],
     num_candidates: Parameter[int],
     max_users: Parameter[int],
+    exploration_share: Parameter[float],
     # An optional input is spelt so; `Optional` TFX does not know here.
     events: InputArtifact[standard_artifacts.Examples] = None,
     newer_events: InputArtifact[standard_artifacts.Examples] = None,
@@ -71,6 +72,7 @@ def IndexBuilder(
         manifest: The dataset as JSON.
         num_candidates: Items retrieved for the ranker.
         max_users: Users whose latest history the servable carries, most recently active first.
+        exploration_share: The share of the slots of a recommendation that new items take.
         events: The log that the model was trained on: what users did is read from it, and its span is written
             down.
         newer_events: The log as it is now, in its place: what users did is read from it, and the channels
@@ -102,6 +104,7 @@ def IndexBuilder(
         max_query_tokens=config.max_query_tokens,
         max_text_tokens=config.max_text_tokens,
         num_candidates=num_candidates,
+        exploration_share=exploration_share,
     )
     folder = path_utils.serving_model_dir(servable.uri)
     tf.saved_model.save(module, folder, signatures=module.signatures())

@@ -159,6 +159,7 @@ def create_pipeline(
         manifest=dataset,
         num_candidates=serve.num_candidates,
         max_users=serve.max_users,
+        exploration_share=serve.exploration_share,
         **({"events": raw["events"]} if manifest.events else {}),
     )
 

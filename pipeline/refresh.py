@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from pipeline.pipeline import Locations
 
+# What is kept of how the model was served. A run of an earlier version does not know all of it.
+_INDEX_SETTINGS = ("num_candidates", "max_users", "exploration_share")
+
 
 def refresh(manifest: Manifest, *, workdir: Path) -> int:
     """Encodes new items, fits the channels, and pushes the index once a real server has answered from it.
@@ -96,7 +99,7 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
         Config(
             model=config_of(path_utils.serving_model_path(model.uri)),
             serve=ServeConfig(
-                **{name: index.parameters[name] for name in ("num_candidates", "max_users")},
+                **{name: index.parameters[name] for name in _INDEX_SETTINGS if name in index.parameters},
                 **{name: validator.parameters[name] for name in ("max_latency_ms", "tf_serving_version")},
             ),
             beam=_last_beam(workdir),
@@ -201,6 +204,7 @@ def create_refresh_pipeline(
         manifest=trained_on,
         num_candidates=config.serve.num_candidates,
         max_users=config.serve.max_users,
+        exploration_share=config.serve.exploration_share,
         **{name: last.outputs[name] for name in events},
         **log,
     )

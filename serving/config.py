@@ -16,18 +16,26 @@ class ServeConfig:
         num_candidates: The number of items retrieved for the ranker.
         max_users: The most users whose latest history the servable carries; the most recently active come
             first.
+        exploration_share: The share of the slots of a recommendation that go to items fewer than five users
+            chose, 0 to 0.5. At 0.05 it is each twentieth slot.
         max_latency_ms: The servable is refused if the median latency of one search is above this.
         tf_serving_version: The oldest stock TF Serving that must be able to load the servable.
     """
 
     num_candidates: int = 200
     max_users: int = 1_000_000
+    exploration_share: float = 0.05
     max_latency_ms: float = 1000.0
     tf_serving_version: str = "2.16"
 
     def __post_init__(self) -> None:
         require(self.num_candidates >= 1, "serve.num_candidates must be at least 1", self.num_candidates)
         require(self.max_users >= 0, "serve.max_users must be at least 0", self.max_users)
+        require(
+            0 <= self.exploration_share <= 0.5,
+            "serve.exploration_share must be from 0 to 0.5",
+            self.exploration_share,
+        )
         require(self.max_latency_ms > 0, "serve.max_latency_ms must be above 0", self.max_latency_ms)
         known = stock_ops().versions
         require(

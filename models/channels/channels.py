@@ -57,7 +57,7 @@ class Channels(tf.Module):
         text_vectors: float32 ``[num_items, dim]`` of unit length.
     """
 
-    def __init__(self, tables: ChannelTables, text_vectors: tf.Tensor):
+    def __init__(self, tables: ChannelTables, text_vectors: tf.Tensor) -> None:
         super().__init__(name="channels")
         self.now, self.horizon = tables.now, tables.horizon
         self.num_items = tables.statistics.shape[0]
@@ -216,35 +216,61 @@ class Channels(tf.Module):
         its share of the best score among the named.
 
         Args:
-            rows: int32 ``[batch, n]``, distinct in a row.
+            rows: int32 ``[batch, n]``, distinct in a row; -1 is padding.
             history: Of the users.
             scores: Of `scores`.
-            named: int32 ``[batch, m]``, whose best score a channel is measured by.
+            named: int32 ``[batch, m]``, whose best score a channel is measured by; -1 is padding.
 
         Returns:
             float32 ``[batch, n, length]``.
         """
-        batch, num_rows = tf.unstack(tf.shape(rows))
-        length = tf.shape(history.rows)[1]
-        safe = tf.maximum(history.rows, 0)
-        lines = self.num_items * tf.range(batch)
-        # The place of each item of the catalogue among the rows, `num_rows` for none.
-        places = tf.tensor_scatter_nd_update(
-            tf.fill([batch * self.num_items], num_rows),
-            tf.reshape(rows + lines[:, None], [-1, 1]),
-            tf.reshape(tf.zeros_like(rows) + tf.range(num_rows), [-1]),
+        places = first_places(rows, self.num_items)
+        total = tf.constant(0.0)
+        for name in self._links:
+            here = tf.gather(scores[name], tf.maximum(named, 0), batch_dims=1)
+            best = tf.reduce_max(tf.where(named >= 0, here, 0.0), axis=1, keepdims=True)
+            counts = history_weights(history, HISTORY_WEIGHTS[name]) / tf.maximum(best, 1e-6)
+            total += self._said(name, places, tf.shape(rows)[1], history.rows, counts)
+        return total
+
+    def linked(self, name: str, speakers: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """What a few items say of the catalogue in a channel of links: float32 ``[batch, num_items]``.
+
+        Args:
+            name: The channel.
+            speakers: int32 ``[batch, length]``, rows; -1 is padding.
+            counts: float32 ``[batch, length]``, how much each counts, 0 for padding.
+        """
+        return follow(*self._links[name], speakers, counts)
+
+    def said_by(self, name: str, rows: tf.Tensor, speakers: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """What each of a few items says for each of others: float32 ``[batch, n, length]``.
+
+        Args:
+            name: As in `linked`.
+            rows: int32 ``[batch, n]``, distinct in a row; -1 is padding.
+            speakers: As in `linked`.
+            counts: As in `linked`.
+        """
+        places = first_places(rows, self.num_items)
+        return self._said(name, places, tf.shape(rows)[1], speakers, counts)
+
+    def _said(
+        self, name: str, places: tf.Tensor, num_rows: tf.Tensor, speakers: tf.Tensor, counts: tf.Tensor
+    ) -> tf.Tensor:
+        """As `said_by`, with the places of `first_places` among the rows."""
+        items, weights = self._links[name]
+        batch, length = tf.unstack(tf.shape(speakers))
+        safe = tf.maximum(speakers, 0)
+        said = tf.gather(weights, safe) * counts[..., None]
+        # What is not among the rows goes to one more place, which is cut off.
+        lines = self.num_items * tf.range(batch)[:, None, None]
+        place = tf.minimum(tf.gather(tf.reshape(places, [-1]), tf.gather(items, safe) + lines), num_rows)
+        segment = (tf.range(batch)[:, None, None] * (num_rows + 1) + place) * length
+        segment += tf.range(length)[None, :, None]
+        total = tf.math.unsorted_segment_sum(
+            tf.reshape(said, [-1]), tf.reshape(segment, [-1]), batch * (num_rows + 1) * length
         )
-        total = tf.zeros([batch * (num_rows + 1) * length])
-        for name, (items, weights) in self._links.items():
-            best = tf.reduce_max(tf.gather(scores[name], named, batch_dims=1), axis=1)
-            counts = history_weights(history, HISTORY_WEIGHTS[name]) / tf.maximum(best, 1e-6)[:, None]
-            said = tf.gather(weights, safe) * counts[..., None]
-            place = tf.gather(places, tf.gather(items, safe) + lines[:, None, None])
-            segment = (tf.range(batch)[:, None, None] * (num_rows + 1) + place) * length
-            segment += tf.range(length)[None, :, None]
-            total += tf.math.unsorted_segment_sum(
-                tf.reshape(said, [-1]), tf.reshape(segment, [-1]), tf.size(total)
-            )
         return tf.reshape(total, [batch, num_rows + 1, length])[:, :num_rows]
 
     def _text(self, rows: tf.Tensor, history: History) -> list[tf.Tensor]:
@@ -289,3 +315,18 @@ def marked(rows: tf.Tensor, num_items: int) -> tf.Tensor:
         tf.ones([tf.size(rows)]), tf.reshape(segments, [-1]), batch * num_items
     )
     return tf.reshape(marks > 0, [batch, num_items])
+
+
+def first_places(rows: tf.Tensor, num_items: int) -> tf.Tensor:
+    """Where each item is first among int32 ``[batch, n]`` rows, -1 for none.
+
+    Returns:
+        int32 ``[batch, num_items]``, the largest int32 for an item that is not among them.
+    """
+    batch = tf.shape(rows)[0]
+    segments = tf.where(rows >= 0, rows + num_items * tf.range(batch)[:, None], -1)
+    places = tf.zeros_like(rows) + tf.range(tf.shape(rows)[1])
+    first = tf.math.unsorted_segment_min(
+        tf.reshape(places, [-1]), tf.reshape(segments, [-1]), batch * num_items
+    )
+    return tf.reshape(first, [batch, num_items])

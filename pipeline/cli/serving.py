@@ -22,6 +22,7 @@ from serving.client.errors import ServingError
 from serving.client.tls import TlsConfig
 from serving.printing import as_json, as_table
 from serving.pushed_model import RUNS, model_dir
+from serving.reasons import titles_of_reasons
 
 _Value = TypeVar("_Value")
 
@@ -41,15 +42,21 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_context(search)
     search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
     _add_list_options(search)
+    _add_wishes(search)
 
     recommend = add_command(subparsers, "recommend", _recommend, "recommend items to a user or for a history")
     _add_context(recommend)
     recommend.add_argument("--include-seen", action="store_true", help="keep the items of the history")
     _add_list_options(recommend)
+    _add_wishes(recommend)
 
     similar = add_command(subparsers, "similar", _similar, "find items that resemble one")
     similar.add_argument("item", help="an item id")
     _add_list_options(similar)
+
+    complement = add_command(subparsers, "complement", _complement, "find items that go with a cart")
+    complement.add_argument("cart", type=_ids, metavar="A,B", help="item ids")
+    _add_list_options(complement)
 
     rank = add_command(subparsers, "rank", _rank, "order your own candidates")
     rank.add_argument("--candidates", type=_ids, required=True, metavar="A,B", help="item ids to order")
@@ -90,6 +97,23 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
         help="only items with this value; may be repeated, and then one value of each column must hold",
     )
     _add_server_options(parser)
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--diversity",
+        type=float,
+        default=0.0,
+        metavar="D",
+        help="from 0, the best items, to 1, items as unlike each other as possible (default: 0)",
+    )
+    parser.add_argument(
+        "--boost",
+        action="append",
+        metavar="COLUMN=VALUE:FACTOR",
+        help="items with this value count more by the factor, or less if it is below 1; may be repeated",
+    )
+    parser.add_argument("--pin", type=_ids, metavar="A,B", help="item ids that come first")
 
 
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -140,6 +164,11 @@ def _context(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _wishes(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a call that rearrange its answer."""
+    return {"diversity": args.diversity, "boost": _row(args.boost), "pin": _row(args.pin)}
+
+
 def _search(args: argparse.Namespace) -> int:
     with _asking(args) as client:
         results = client.search(
@@ -149,8 +178,9 @@ def _search(args: argparse.Namespace) -> int:
             exclude=_row(args.exclude),
             exclude_seen=args.exclude_seen,
             filters=_row(args.filter),
+            **_wishes(args),
         )
-    return _show(results[0], args)
+        return _show(client, results[0], args)
 
 
 def _recommend(args: argparse.Namespace) -> int:
@@ -163,14 +193,23 @@ def _recommend(args: argparse.Namespace) -> int:
             k=args.k,
             exclude=_row(args.exclude),
             filters=_row(args.filter),
+            **_wishes(args),
         )
-    return _show(results[0], args)
+        return _show(client, results[0], args)
 
 
 def _similar(args: argparse.Namespace) -> int:
     with _asking(args) as client:
         results = client.similar([args.item], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter))
-    return _show(results[0], args)
+        return _show(client, results[0], args)
+
+
+def _complement(args: argparse.Namespace) -> int:
+    with _asking(args) as client:
+        results = client.complement(
+            [args.cart], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter)
+        )
+        return _show(client, results[0], args)
 
 
 def _rank(args: argparse.Namespace) -> int:
@@ -180,7 +219,7 @@ def _rank(args: argparse.Namespace) -> int:
             queries=_row(args.query),
             **_context(args),
         )
-    return _show(results[0], args)
+        return _show(client, results[0], args)
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -223,6 +262,6 @@ def _tls(args: argparse.Namespace) -> TlsConfig | None:
     return TlsConfig(**files, server_name=args.tls_server_name)
 
 
-def _show(results: Sequence[Result], args: argparse.Namespace) -> int:
-    print(as_json(results) if args.json else as_table(results))
+def _show(client: Client, results: Sequence[Result], args: argparse.Namespace) -> int:
+    print(as_json(results) if args.json else as_table(results, titles_of_reasons(client, results)))
     return 0

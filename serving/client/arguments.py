@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 # The servable scores no more candidates than this in a row. A candidate takes 10 KB while it is scored, and
 # every row of a batch is as wide as the widest.
 MAX_CANDIDATES = 1000
+
+_BOOST = re.compile(rb"[^=]+=.*:(?=[^:eE]*[1-9])(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
 Tensors = dict[str, np.ndarray[Any, Any]]
@@ -85,6 +88,30 @@ def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | Non
     for text in tensors["filters"].flat:
         if text and b"=" not in text:
             raise ValueError(f'A filter must be "column=value". Got {text.decode()!r}.')
+    return tensors
+
+
+def wish_tensors(batch: int, diversity: float, boost: Rows | None, pin: Rows | None) -> Tensors:
+    """The tensors that rearrange the answer.
+
+    Returns:
+        ``diversity`` float32 ``[batch]``; ``boost`` and ``pin`` string ``[batch, n]``.
+
+    Raises:
+        ValueError: If the diversity is not between 0 and 1, or if a boost is not ``"column=value:factor"``.
+    """
+    if not (isinstance(diversity, int | float) and 0 <= diversity <= 1):
+        raise ValueError(f"diversity must be from 0 to 1. Got {diversity!r}.")
+    tensors = {
+        "diversity": np.full(batch, diversity, np.float32),
+        "boost": list_tensor("boost", boost, batch),
+        "pin": list_tensor("pin", pin, batch),
+    }
+    for text in tensors["boost"].flat:
+        if text and not _BOOST.fullmatch(text):
+            raise ValueError(
+                f'A boost must be "column=value:factor" with a factor above 0. Got {text.decode()!r}.'
+            )
     return tensors
 
 

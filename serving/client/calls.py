@@ -20,8 +20,10 @@ from serving.client.arguments import (
     Tensors,
     batch_size,
     candidates_tensor,
+    list_tensor,
     result_tensors,
     text_tensor,
+    wish_tensors,
 )
 from serving.client.context import Time, context_tensors
 from serving.client.results import ModelMetadata, Result, VersionStatus
@@ -126,6 +128,9 @@ def search(
     *,
     history_times: Sequence[Sequence[Time]] | None = None,
     now: Time = 0,
+    diversity: float = 0.0,
+    boost: Rows | None = None,
+    pin: Rows | None = None,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Finds items for each query text, and takes the row's user and history into account if they are given.
@@ -145,18 +150,30 @@ def search(
             seconds or datetimes. Where a time is 0, the place in the history stands in.
         now: The moment that is asked for, epoch seconds or a datetime; 0 is the newest event that the model
             knows. A datetime without a zone is UTC.
+        diversity: From 0, the best items, to 1, items as unlike each other as possible.
+        boost: One list of ``"column=value:factor"`` per row. An item with that value counts more by the
+            factor, or less if it is below 1. The factors of several boosts multiply.
+        pin: One list of item ids per row that come first, in this order, whatever the filters are. Excluded
+            and unavailable items stay out.
         timeout_s: Seconds to wait for the answer; by default the client's own timeout.
 
     Returns:
         The results of each row, best first. A row has fewer than ``k`` if no more items are allowed.
     """
     batch = batch_size(
-        queries=queries, user_ids=user_ids, histories=histories, exclude=exclude, filters=filters
+        queries=queries,
+        user_ids=user_ids,
+        histories=histories,
+        exclude=exclude,
+        filters=filters,
+        boost=boost,
+        pin=pin,
     )
     inputs = {"query": text_tensor("queries", queries, batch)}
     inputs |= context_tensors(batch, user_ids, histories, history_times, now)
     inputs |= result_tensors(batch, k, exclude, filters)
     inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
+    inputs |= wish_tensors(batch, diversity, boost, pin)
     return _listing(model, "search", batch, inputs, timeout_s)
 
 
@@ -171,16 +188,22 @@ def recommend(
     *,
     history_times: Sequence[Sequence[Time]] | None = None,
     now: Time = 0,
+    diversity: float = 0.0,
+    boost: Rows | None = None,
+    pin: Rows | None = None,
     timeout_s: float | None = None,
 ) -> Call[list[list[Result]]]:
     """Recommends items to each user, or for each history. The arguments are those of ``search``."""
     if user_ids is None and histories is None:
         raise ValueError("recommend must have user_ids or histories. Got neither.")
-    batch = batch_size(user_ids=user_ids, histories=histories, exclude=exclude, filters=filters)
+    batch = batch_size(
+        user_ids=user_ids, histories=histories, exclude=exclude, filters=filters, boost=boost, pin=pin
+    )
     inputs = context_tensors(batch, user_ids, histories, history_times, now) | result_tensors(
         batch, k, exclude, filters
     )
     inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
+    inputs |= wish_tensors(batch, diversity, boost, pin)
     return _listing(model, "recommend", batch, inputs, timeout_s)
 
 
@@ -198,6 +221,26 @@ def similar(
     inputs = {"item_id": text_tensor("item_ids", item_ids, batch)}
     inputs |= result_tensors(batch, k, exclude, filters)
     return _listing(model, "similar", batch, inputs, timeout_s)
+
+
+def complement(
+    model: Model,
+    carts: Rows,
+    k: int = 10,
+    exclude: Rows | None = None,
+    filters: Rows | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> Call[list[list[Result]]]:
+    """Finds items that go with each cart, a list of item ids. The other arguments are those of ``search``.
+
+    Returns:
+        The results of each row, best first, without the items of the cart. First comes what is bought with
+        them, then what is like them, then what is popular.
+    """
+    batch = batch_size(carts=carts, exclude=exclude, filters=filters)
+    inputs = {"item_ids": list_tensor("carts", carts, batch)} | result_tensors(batch, k, exclude, filters)
+    return _listing(model, "complement", batch, inputs, timeout_s)
 
 
 def rank(

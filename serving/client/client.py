@@ -50,6 +50,7 @@ class Client(Connection):
     search = _asking(calls.search)
     recommend = _asking(calls.recommend)
     similar = _asking(calls.similar)
+    complement = _asking(calls.complement)
     rank = _asking(calls.rank)
     embed_query = _asking(calls.embed_query)
     embed_item = _asking(calls.embed_item)

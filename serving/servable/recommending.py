@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from models.channels import item_statistics
+from models.channels.channels import marked
 from models.channels.event_store import EventStore, history_at
 from models.channels.history import History
 from models.event_log import DAY_S, EventLog, places_of
@@ -15,6 +17,9 @@ from models.recommender import Recommender
 
 # Why an item is in an answer.
 BECAUSE_AGAIN, BECAUSE_HISTORY, BECAUSE_POPULAR, BECAUSE_NEW = "again", "history", "popular", "new"
+
+# An item that fewer users ever chose is new.
+_NEW_USERS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,14 +64,17 @@ class Recommending(tf.Module):
         user_ids: np.ndarray,
     ) -> None:
         super().__init__(name="recommending")
-        self._channels = recommender.channels(text_vectors)
+        self.channels = recommender.channels(text_vectors)
         # A plain object, which SavedModel does not look into: Keras would add signatures of its own.
         self._ranker = _Hidden(recommender.ranker)
         self._events = EventStore(log, places_of(user_ids, log_users))
         positions = np.append(recommender.neighbour_positions(user_ids), -1)
         self._neighbour = tf.Variable(positions.astype(np.int32), trainable=False)
         self._num_users = len(user_ids)
-        self.channel_names = self._channels.names
+        users_ever = recommender.tables.statistics[:, item_statistics.NAMES.index("users_ever")]
+        self.has_new_items = bool((users_ever < _NEW_USERS).any())
+        self._is_new = tf.Variable(users_ever < _NEW_USERS, trainable=False)
+        self.channel_names = self.channels.names
 
     @property
     def num_channels(self) -> int:
@@ -86,8 +94,8 @@ class Recommending(tf.Module):
             is_sent: bool ``[batch]``, whether the request has a history.
             now: int64 ``[batch]``, epoch seconds; 0 is the newest event that the servable knows.
         """
-        horizon = self._channels.horizon
-        newest = max(self._events.newest, self._channels.now)
+        horizon = self.channels.horizon
+        newest = max(self._events.newest, self.channels.now)
         now = tf.where(now > 0, now, newest)
         rows, stored_times, weights = self._events(tf.where(is_sent, -1, position))
         is_known = is_sent[:, None] & (sent >= 0)
@@ -104,7 +112,7 @@ class Recommending(tf.Module):
 
     def channel_scores(self, history: History, position: tf.Tensor) -> dict[str, tf.Tensor]:
         """What each channel says of the whole catalogue: float32 ``[batch, num_items]`` by name."""
-        return self._channels.scores(history, self._neighbour_of(position))
+        return self.channels.scores(history, self._neighbour_of(position))
 
     def candidates(
         self, history: History, position: tf.Tensor, is_allowed: tf.Tensor, num_unseen: tf.Tensor
@@ -117,7 +125,7 @@ class Recommending(tf.Module):
             is_allowed: bool ``[batch or 1, num_items]``.
             num_unseen: int32 ``[batch]``, unseen items named for each user.
         """
-        found = self._channels.candidates(
+        found = self.channels.candidates(
             history, self._neighbour_of(position), is_allowed, num_unseen=num_unseen
         )
         ranked = self._ranked(found.rows, found.is_valid, found.features, found.scores)
@@ -140,8 +148,8 @@ class Recommending(tf.Module):
         self, rows: tf.Tensor, history: History, position: tf.Tensor, num_unseen: tf.Tensor
     ) -> Ranked:
         """The caller's own int32 ``[batch, n]`` items, as they stand."""
-        everything = tf.ones([1, self._channels.num_items], tf.bool)
-        features = self._channels.of_items(
+        everything = tf.ones([1, self.channels.num_items], tf.bool)
+        features = self.channels.of_items(
             rows, history, self._neighbour_of(position), everything, num_unseen=num_unseen
         )
         return self._ranked(rows, tf.ones_like(rows, tf.bool), features, {})
@@ -152,7 +160,7 @@ class Recommending(tf.Module):
         """Why items are in an answer.
 
         Args:
-            rows: int32 ``[batch, n]``, distinct in a row.
+            rows: int32 ``[batch, n]``, distinct in a row; -1 is padding.
             history: Of `history`.
             said: Of `Ranked`.
 
@@ -160,17 +168,36 @@ class Recommending(tf.Module):
             What spoke most for each, string ``[batch, n]``: ``again`` (the user had it), ``history`` (an item
             of the history), ``popular`` or ``new``; and the row of that item of the history, -1 for none.
         """
-        by_item = self._channels.said_by_history(rows, history, said, rows)
+        by_item = self.channels.said_by_history(rows, history, said, rows)
         best = tf.argmax(by_item, axis=2, output_type=tf.int32)
         strength = tf.reduce_max(by_item, axis=2)
         speaker = tf.gather(history.rows, best, batch_dims=1)
         has_speaker = (strength > 0) & (speaker >= 0)
         is_own = tf.reduce_any(rows[..., None] == history.rows[:, None], axis=2)
-        ever = self._channels.statistic("users_ever", rows)
+        ever = self.channels.statistic("users_ever", tf.maximum(rows, 0))
         kind = tf.where(ever > 0, BECAUSE_POPULAR, BECAUSE_NEW)
         kind = tf.where(has_speaker, BECAUSE_HISTORY, kind)
         kind = tf.where(is_own, BECAUSE_AGAIN, kind)
         return kind, tf.where(is_own, rows, tf.where(has_speaker, speaker, -1))
+
+    def new_items(
+        self, is_open: tf.Tensor, history: History, said: dict[str, tf.Tensor], most: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The new items whose texts are nearest to a history.
+
+        Args:
+            is_open: bool ``[batch, num_items]``, what may be returned and is not yet.
+            history: Of `history`; what is in it is not new.
+            said: Of `Ranked`.
+            most: int32 ``[]``, how many are wanted.
+
+        Returns:
+            rows int32 and is-valid bool, ``[batch, min(most, num_items)]``, best first, equal ones by row.
+        """
+        is_open &= self._is_new & ~marked(history.rows, self.channels.num_items)
+        nearness = tf.where(is_open, tf.nn.relu(said["text"]), -1.0)
+        best, rows = tf.math.top_k(nearness, tf.minimum(most, self.channels.num_items))
+        return rows, best >= 0
 
     def _neighbour_of(self, position: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._neighbour, tf.where(position >= 0, position, self._num_users))

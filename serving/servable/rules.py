@@ -7,20 +7,29 @@ import tensorflow as tf
 
 from models.item_table import ItemTable
 
+# What `tf.strings.to_number` reads without an error; anything else in a factor's place is not a number.
+_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+# Scores stay finite whatever the factors are.
+_MAX_LOG_FACTOR = 20.0
+
 
 class Rules(tf.Module):
-    """Availability and filters.
+    """Availability, filters and boosts.
 
     A filter is ``column=value`` with a categorical column of the items. Several values of one column are
     alternatives; several columns must all hold. A value no item has, or a column there is not, leaves
     nothing.
 
+    A boost is a filter with a factor that forbids nothing: ``column=value:factor``. Several boosts of an item
+    multiply. One whose factor is not a positive number, or whose value no item has, counts as 1.
+
     Args:
         items: The catalogue.
     """
 
-    def __init__(self, items: ItemTable):
+    def __init__(self, items: ItemTable) -> None:
         super().__init__(name="rules")
+        self.num_items = len(items)
         self._available = tf.Variable(items.available, trainable=False)
         names = [name.encode() for name in items.category_names]
         pairs = [
@@ -52,6 +61,36 @@ class Rules(tf.Module):
             lambda: available & self._pass_filters(filters),
             lambda: tf.identity(available),
         )
+
+    @property
+    def available(self) -> tf.Tensor:
+        """What may be returned at all: bool ``[num_items]``."""
+        return tf.convert_to_tensor(self._available)
+
+    def boosts(self, boosts: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """The logarithms of the factors of items, at most `_MAX_LOG_FACTOR` in size.
+
+        Args:
+            boosts: string ``[batch, b]``, "" for none.
+            rows: int32 ``[batch, n]``.
+
+        Returns:
+            float32 ``[batch, n]``.
+        """
+        number = tf.strings.regex_replace(boosts, "(?s)^.*:", "")
+        number = tf.where(tf.strings.regex_full_match(number, _NUMBER), number, "1")
+        factor = tf.strings.to_number(number)
+        is_factor = (factor > 0) & tf.math.is_finite(factor)
+        # As wide as there are pairs, like filters; the last column takes what no item has.
+        pair = self._pairs.lookup(tf.strings.regex_replace(boosts, "(?s):[^:]*$", ""))
+        pair = tf.where(is_factor & (pair >= 0), pair, self._num_pairs)
+        row = tf.range(tf.shape(boosts)[0])[:, None] + tf.zeros_like(pair)
+        shape = tf.stack([tf.shape(boosts)[0], self._num_pairs + 1])
+        logarithms = tf.scatter_nd(
+            tf.stack([row, pair], axis=-1), tf.math.log(tf.where(is_factor, factor, 1.0)), shape
+        )
+        of_columns = tf.gather(logarithms, tf.gather(self._codes, rows), batch_dims=1)
+        return tf.clip_by_value(tf.reduce_sum(of_columns, axis=2), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
 
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
         given = tf.strings.length(filters) > 0

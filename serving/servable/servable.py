@@ -18,14 +18,15 @@ from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
+from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes, slots_of, with_new_items
+from serving.servable.complement import Complement
 from serving.servable.histories import RequestHistory, UserTable
-from serving.servable.recommending import Recommending
+from serving.servable.likeness import Likeness
+from serving.servable.recommending import Ranked, Recommending
 from serving.servable.rules import Rules
 
 # A request's history may be longer than the model looks at; beyond this it is cut.
 MAX_REQUEST_HISTORY = 1024
-# Nor does an answer list more than this: a request of a few bytes must not ask for all memory.
-MAX_RESULTS = 1000
 LOWEST = float(np.finfo(np.float32).min)
 
 _STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
@@ -69,6 +70,7 @@ class Servable(tf.Module):
         max_query_tokens: Length of a tokenised query.
         max_text_tokens: Length of a tokenised item text.
         num_candidates: Items retrieved for the ranker.
+        exploration_share: The share of the slots of a recommendation that new items take.
     """
 
     def __init__(
@@ -82,7 +84,8 @@ class Servable(tf.Module):
         max_query_tokens: int,
         max_text_tokens: int,
         num_candidates: int,
-    ):
+        exploration_share: float = 0.0,
+    ) -> None:
         super().__init__(name="tandem")
         # A plain object, which SavedModel does not look into: Keras would add signatures of its own.
         self._model = model
@@ -112,11 +115,17 @@ class Servable(tf.Module):
         self._rules = Rules(items)
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
         self._num_candidates = num_candidates
+        self._slots = slots_of(exploration_share)
+        self._arranger = Arranger(self._rules, self._retriever, self._item_rows)
+        channels = recommending.channels if recommending else None
+        self._likeness = Likeness(self._retriever, channels)
+        self._complements = Complement(self._retriever, channels, num_items=self._num_items)
 
     @property
-    def _num_channels(self) -> int:
+    def _channel_names(self) -> tuple[str, ...]:
         """Of ``channel_scores``."""
-        return len(Retriever.PARTS) + (self._recommending.num_channels if self._recommending else 0)
+        dense = tuple(f"dense_{part}" for part in Retriever.PARTS)
+        return dense + (self._recommending.channel_names if self._recommending else ())
 
     @property
     def _towers(self) -> TwoTower:
@@ -143,10 +152,12 @@ class Servable(tf.Module):
         ]
         listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
         seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
+        wishes = [tf.TensorSpec([None], tf.float32, name="diversity"), texts("boost"), texts("pin")]
         specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
-            "search": (self._search, [text("query"), *asker, *listed, seen]),
-            "recommend": (self._recommend, [*asker, *listed, seen]),
+            "search": (self._search, [text("query"), *asker, *listed, seen, *wishes]),
+            "recommend": (self._recommend, [*asker, *listed, seen, *wishes]),
             "similar": (self._similar, [text("item_id"), *listed]),
+            "complement": (self._complement, [texts("item_ids"), *listed]),
             "rank": (self._rank, [text("query"), *asker, texts("candidates")]),
             "embed_query": (self._embed_query, [text("query"), *asker]),
             "embed_item": (self._embed_item, [text("item_id"), text("text")]),
@@ -164,30 +175,34 @@ class Servable(tf.Module):
     # Each of the following is one signature; `signatures` says what goes in.
 
     def _search(  # type: ignore[no-untyped-def]
-        self, query, user_id, history, history_times, now, exclude, filters, k, exclude_seen
+        self, query, user_id, history, history_times, now, exclude, filters, k, exclude_seen, *wishes
     ):
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
 
         def search() -> dict[str, tf.Tensor]:
             vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-            return self._answer(vectors, asker, filters, excluded, k)
+            return self._answer(vectors, asker, filters, excluded, k, Wishes(*wishes))
 
         def recommend() -> dict[str, tf.Tensor]:
-            return self._recommended(asker, history, history_times, now, filters, excluded, k)
+            return self._recommended(
+                asker, history, history_times, now, filters, excluded, k, Wishes(*wishes)
+            )
 
         width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
         return self._by_query(query, width, search, recommend)
 
     def _recommend(  # type: ignore[no-untyped-def]
-        self, user_id, history, history_times, now, exclude, filters, k, exclude_seen
+        self, user_id, history, history_times, now, exclude, filters, k, exclude_seen, *wishes
     ):
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         if self._recommending is not None:
-            return self._recommended(asker, history, history_times, now, filters, excluded, k)
+            return self._recommended(
+                asker, history, history_times, now, filters, excluded, k, Wishes(*wishes)
+            )
         vectors = self._query_vectors(self._no_query(user_id), asker)
-        return self._answer(vectors, asker, filters, excluded, k)
+        return self._answer(vectors, asker, filters, excluded, k, Wishes(*wishes))
 
     def _by_query(
         self,
@@ -213,7 +228,7 @@ class Servable(tf.Module):
             texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
             made = dict.fromkeys(("item_ids", "titles", "reasons", "reason_item_ids"), texts)
             made |= dict.fromkeys(("scores", "probabilities"), numbers)
-            parts = tf.zeros([batch, width, self._num_channels])
+            parts = tf.zeros([batch, width, len(self._channel_names)])
             return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}
 
         first = tf.cond(tf.reduce_any(asks), with_query, nothing)
@@ -232,29 +247,48 @@ class Servable(tf.Module):
         filters: tf.Tensor,
         excluded: tf.Tensor,
         k: tf.Tensor,
+        wishes: Wishes,
     ) -> dict[str, tf.Tensor]:
         assert self._recommending is not None
         k = tf.minimum(k, MAX_RESULTS)
         known = self._timed_history(asker, history, times, now)
-        with tf.name_scope("rules"):
-            is_allowed = self._rules.allowed(filters) & ~marked(excluded, self._num_items)
+        is_allowed = self._open(filters, excluded)
         ranked = self._recommending.candidates(
             known, asker.position, is_allowed, tf.maximum(self._num_candidates, k)
         )
+        listed = Listed.of(ranked.rows, ranked.scores, ranked.is_valid)
+        listed = self._arranger(listed, wishes, excluded, is_logit=True)
+        listed = self._explored(listed, known, ranked, is_allowed, k)
         most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 1)
-        rows = ranked.rows[:, :most]
         with tf.name_scope("why"):
+            rows = tf.where(listed.is_valid, listed.rows, -1)[:, :most]
             reasons, speakers = self._recommending.reasons(rows, known, ranked.said)
         return self._outputs(
-            ranked.rows,
-            ranked.scores,
-            ranked.is_valid,
+            listed,
             tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]]),
             k,
             probabilities=ranked.probabilities,
             reasons=reasons,
             speakers=speakers,
         )
+
+    def _explored(
+        self, listed: Listed, known: History, ranked: Ranked, is_allowed: tf.Tensor, k: tf.Tensor
+    ) -> Listed:
+        """The list with new items in their slots; those that are listed anyway stay where they are."""
+        recommending = self._recommending
+        if recommending is None or not len(self._slots) or not recommending.has_new_items:
+            return listed
+
+        def explore() -> Listed:
+            is_shown = listed.is_valid & (tf.range(tf.shape(listed.rows)[1])[None] < k[:, None])
+            is_open = is_allowed & ~marked(tf.where(is_shown, listed.rows, -1), self._num_items)
+            most = tf.reduce_sum(tf.cast(self._slots < tf.reduce_max(k), tf.int32))
+            rows, is_valid = recommending.new_items(is_open, known, ranked.said, most)
+            return with_new_items(listed, rows, is_valid, tf.constant(self._slots)[: tf.shape(rows)[1]])
+
+        with tf.name_scope("explore"):
+            return tf.cond(tf.reduce_any(k > int(self._slots[0])), explore, lambda: listed)
 
     def _channel_scores(self, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
         """What each channel says of the whole catalogue, for the evaluator; no signature."""
@@ -276,17 +310,59 @@ class Servable(tf.Module):
 
     def _similar(self, item_id, exclude, filters, k):  # type: ignore[no-untyped-def]
         rows = self._item_rows.lookup(item_id)
-        known = rows >= 0
-        vectors = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
-        # Likeness is of what an item is, not of how popular: the last column is left out.
-        vectors = vectors * tf.concat([tf.ones([tf.shape(vectors)[1] - 1]), [0.0]], axis=0)
         excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
-        k = tf.minimum(k, MAX_RESULTS)
-        most = tf.reduce_max(tf.pad(k, [[0, 1]]))
-        found, scores, is_valid = self._retrieve(vectors, filters, excluded, most)
-        is_valid &= known[:, None]
-        parts = self._with_channels(self._retriever.parts(vectors, found))
-        return self._outputs(found, scores, is_valid, parts, k)
+        is_open = self._open(filters, excluded) & (rows >= 0)[:, None]
+        scores, said = self._likeness(tf.maximum(rows, 0))
+        listed = self._best(scores, is_open, k)
+        return self._outputs(listed, self._parts(said, listed.rows), tf.minimum(k, MAX_RESULTS))
+
+    def _complement(self, item_ids, exclude, filters, k):  # type: ignore[no-untyped-def]
+        cart = self._item_rows.lookup(item_ids)
+        excluded = tf.concat([self._item_rows.lookup(exclude), cart], axis=1)
+        found = self._complements(cart[:, :MAX_REQUEST_HISTORY])
+        listed = self._best(found.scores, self._open(filters, excluded), k)
+        with tf.name_scope("why"):
+            rows = tf.where(listed.is_valid, listed.rows, -1)
+            reasons, speakers = self._complements.reasons(rows, found)
+        return self._outputs(
+            listed,
+            self._parts(found.parts, listed.rows),
+            tf.minimum(k, MAX_RESULTS),
+            reasons=reasons,
+            speakers=speakers,
+        )
+
+    def _best(self, scores: tf.Tensor, is_open: tf.Tensor, k: tf.Tensor) -> Listed:
+        """As many of the open items of highest score as the widest row asks for.
+
+        Args:
+            scores: float32 ``[batch, num_items]``.
+            is_open: bool ``[batch, num_items]``.
+            k: int32 ``[batch]``.
+        """
+        most = tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]]))
+        with tf.name_scope("retrieve"):
+            best, rows = tf.math.top_k(
+                tf.where(is_open, scores, -float("inf")), tf.minimum(most, self._num_items)
+            )
+        is_valid = best > -float("inf")
+        return Listed.of(rows, tf.where(is_valid, best, 0.0), is_valid)
+
+    def _parts(self, said: dict[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+        """The channels' parts of int32 ``[batch, n]`` items, 0 of those that said nothing.
+
+        Args:
+            said: float32 ``[batch, num_items]`` by name.
+            rows: Of the items.
+        """
+        nothing = tf.zeros(tf.shape(rows))
+        return tf.stack(
+            [
+                tf.gather(said[name], rows, batch_dims=1) if name in said else nothing
+                for name in self._channel_names
+            ],
+            axis=-1,
+        )
 
     def _rank(self, query, user_id, history, history_times, now, candidates):  # type: ignore[no-untyped-def]
         asker = self._asker(user_id, history)
@@ -432,6 +508,11 @@ class Servable(tf.Module):
         seen = tf.where(exclude_seen[:, None], asker.seen, -1)
         return tf.concat([self._item_rows.lookup(exclude), seen], axis=1)
 
+    def _open(self, filters: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
+        """What may be returned: bool ``[batch, num_items]``."""
+        with tf.name_scope("rules"):
+            return self._rules.allowed(filters) & ~marked(excluded, self._num_items)
+
     def _retrieve(
         self, vectors: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -441,7 +522,13 @@ class Servable(tf.Module):
             return self._retriever.top(vectors, k, allowed=allowed, excluded=excluded)
 
     def _answer(
-        self, vectors: tf.Tensor, asker: Asker, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
+        self,
+        vectors: tf.Tensor,
+        asker: Asker,
+        filters: tf.Tensor,
+        excluded: tf.Tensor,
+        k: tf.Tensor,
+        wishes: Wishes,
     ) -> dict[str, tf.Tensor]:
         k = tf.minimum(k, MAX_RESULTS)
         most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
@@ -453,11 +540,12 @@ class Servable(tf.Module):
         rows, scores, is_valid, parts = (
             tf.gather(values, order, batch_dims=1) for values in (rows, scores, is_valid, parts)
         )
-        return self._outputs(rows, scores, is_valid, self._with_channels(parts), k)
+        listed = self._arranger(Listed.of(rows, scores, is_valid), wishes, excluded, is_logit=False)
+        return self._outputs(listed, self._with_channels(parts), k, probabilities=scores)
 
     def _with_channels(self, parts: tf.Tensor) -> tf.Tensor:
         """The dense channel's parts, and nothing from the others, which a query does not ask."""
-        return tf.pad(parts, [[0, 0], [0, 0], [0, self._num_channels - len(Retriever.PARTS)]])
+        return tf.pad(parts, [[0, 0], [0, 0], [0, len(self._channel_names) - len(Retriever.PARTS)]])
 
     def _score(
         self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
@@ -477,9 +565,7 @@ class Servable(tf.Module):
 
     def _outputs(
         self,
-        rows: tf.Tensor,
-        scores: tf.Tensor,
-        is_valid: tf.Tensor,
+        listed: Listed,
         parts: tf.Tensor,
         k: tf.Tensor,
         *,
@@ -490,25 +576,30 @@ class Servable(tf.Module):
         """The answer of each row, its first ``k`` valid items.
 
         Args:
-            rows: int32 ``[batch, n]``, best first.
-            scores: float32 ``[batch, n]``.
-            is_valid: bool ``[batch, n]``.
-            parts: float32 ``[batch, n, num_channels]``.
+            listed: The items.
+            parts: float32 ``[batch, n, num_channels]`` of the ranked candidates.
             k: int32 ``[batch]``.
-            probabilities: float32 ``[batch, n]``; the scores if left out.
+            probabilities: float32 ``[batch, n]`` of the ranked candidates; the scores if left out.
             reasons: string ``[batch, at least k]``; "text" if left out.
             speakers: int32 ``[batch, at least k]``, rows of what spoke for each, -1 for nothing.
         """
         with tf.name_scope("answer"):
-            width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(rows)[1])
-            shown = (is_valid & (tf.range(tf.shape(rows)[1])[None] < k[:, None]))[:, :width]
-            rows = rows[:, :width]
+            width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(listed.rows)[1])
+            rows, scores, is_valid, sources = (
+                values[:, :width] for values in (listed.rows, listed.scores, listed.is_valid, listed.sources)
+            )
+            shown = is_valid & (tf.range(width)[None] < k[:, None])
             missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
+            was_ranked = shown & (sources >= 0)
 
             def padded(values: tf.Tensor, padding: str | float) -> tf.Tensor:
                 return tf.pad(tf.where(shown, values[:, :width], padding), missing)
 
-            probabilities = scores if probabilities is None else probabilities
+            def of_source(values: tf.Tensor) -> tf.Tensor:
+                return tf.gather(values, tf.maximum(sources, 0), batch_dims=1)
+
+            if probabilities is not None:
+                probabilities = tf.where(was_ranked, of_source(probabilities), 0.0)
             reasons = tf.fill(tf.shape(rows), "text") if reasons is None else reasons
             speakers = tf.fill(tf.shape(rows), -1) if speakers is None else speakers
             spoke = tf.where(speakers >= 0, tf.gather(self._ids, tf.maximum(speakers, 0)), "")
@@ -518,9 +609,9 @@ class Servable(tf.Module):
                 "titles": padded(tf.gather(self._titles, rows), ""),
                 "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
                 "channel_scores": tf.pad(
-                    tf.where(shown[..., None], parts[:, :width], 0.0), [*missing, [0, 0]]
+                    tf.where(was_ranked[..., None], of_source(parts), 0.0), [*missing, [0, 0]]
                 ),
-                "probabilities": padded(probabilities, 0.0),
+                "probabilities": padded(scores if probabilities is None else probabilities, 0.0),
                 "reasons": padded(reasons, ""),
                 "reason_item_ids": padded(spoke, ""),
             }
@@ -532,8 +623,10 @@ def _shaped(
     """The function with a check of its inputs' ranks: a server feeds what it gets, and an op may abort."""
 
     def shaped(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return function(
-            *(tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, inputs, strict=True))
-        )
+        checked = [tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, inputs, strict=True)]
+        answer = function(*checked)
+        # An input that a signature does not look at is checked too.
+        with tf.control_dependencies(checked):
+            return {name: tf.identity(values) for name, values in answer.items()}
 
     return shaped

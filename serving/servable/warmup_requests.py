@@ -53,11 +53,13 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
     asker = nobody | {"user_id": rows([user["user_id"] for user in examples["users"]])}
     listed = {"exclude": empty, "filters": empty, "k": tf.fill([num_rows], 10)}
     seen = {"exclude_seen": tf.fill([num_rows], True)}
+    wishes = {"diversity": tf.zeros([num_rows]), "boost": empty, "pin": empty}
     query = {"query": rows(examples["queries"])}
     return {
-        "search": query | nobody | listed | {"exclude_seen": tf.fill([num_rows], False)},
-        "recommend": nobody | {"history": tf.constant(history)} | listed | seen,
+        "search": query | nobody | listed | {"exclude_seen": tf.fill([num_rows], False)} | wishes,
+        "recommend": nobody | {"history": tf.constant(history)} | listed | seen | wishes,
         "similar": {"item_id": rows(ids)} | listed,
+        "complement": {"item_ids": tf.constant(history)} | listed,
         "rank": query | asker | {"candidates": tf.constant([["", *ids[:5]]] * num_rows)},
         "embed_query": query | asker,
         "embed_item": {"item_id": rows(ids), "text": rows([])},

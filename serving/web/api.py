@@ -19,6 +19,7 @@ from serving.web.model_files import ModelFiles
 from serving.web.request_log import Pseudonyms, record_of
 from serving.web.schemas import (
     Answer,
+    ComplementRequest,
     ErrorAnswer,
     Examples,
     Health,
@@ -70,6 +71,7 @@ class Api:
             ("/search", self.search),
             ("/recommend", self.recommend),
             ("/similar", self.similar),
+            ("/complement", self.complement),
             ("/rank", self.rank),
         ):
             self.router.add_api_route(path, endpoint, methods=["POST"])
@@ -89,6 +91,7 @@ class Api:
             exclude=[body.exclude],
             exclude_seen=body.exclude_seen,
             filters=[body.filters],
+            **_wishes(body),
         )
         return await self._answer(request, call, body)
 
@@ -101,6 +104,7 @@ class Api:
             exclude=[body.exclude],
             exclude_seen=body.exclude_seen,
             filters=[body.filters],
+            **_wishes(body),
         )
         return await self._answer(request, call, body)
 
@@ -108,6 +112,13 @@ class Api:
         """Items that resemble one item."""
         call = calls.similar(
             self._client.model, [body.item_id], k=body.k, exclude=[body.exclude], filters=[body.filters]
+        )
+        return await self._answer(request, call, body)
+
+    async def complement(self, request: Request, body: ComplementRequest) -> Answer:
+        """Items that go with a cart."""
+        call = calls.complement(
+            self._client.model, [body.cart], k=body.k, exclude=[body.exclude], filters=[body.filters]
         )
         return await self._answer(request, call, body)
 
@@ -157,7 +168,7 @@ class Api:
         self,
         request: Request,
         call: Call[list[list[Result]]],
-        body: SearchRequest | RecommendRequest | SimilarRequest | RankRequest,
+        body: SearchRequest | RecommendRequest | SimilarRequest | ComplementRequest | RankRequest,
     ) -> Answer:
         record = record_of(request.scope)
         record.line.update(_noted(body, self._pseudonyms))
@@ -181,6 +192,11 @@ def _asker(body: SearchRequest | RecommendRequest | RankRequest) -> dict[str, An
         "history_times": [body.history_times] if body.history_times else None,
         "now": body.now,
     }
+
+
+def _wishes(body: SearchRequest | RecommendRequest) -> dict[str, Any]:
+    """The arguments of a call that rearrange its answer."""
+    return {"diversity": body.diversity, "boost": [body.boost], "pin": [body.pin]}
 
 
 def _noted(body: Any, pseudonyms: Pseudonyms) -> dict[str, Any]:

@@ -13,6 +13,7 @@ MAX_HISTORY = 1000
 Text = Annotated[str, StringConstraints(max_length=1000)]
 ItemId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 UserId = Annotated[str, StringConstraints(max_length=200)]
+Boost = Annotated[str, StringConstraints(pattern=r"^[^=]+=(.|\n)*:[0-9.]*[1-9][0-9.]*$", max_length=400)]
 Filter = Annotated[str, StringConstraints(pattern=r"^[^=]+=", max_length=400)]
 # Milliseconds of our days lie beyond the year 9999, so they are found out.
 EpochSeconds = Annotated[int, Field(ge=0, le=253_402_300_799)]
@@ -67,14 +68,29 @@ class _Listed(_Request):
     )
 
 
-class SearchRequest(_Asker, _Listed):
+class _Arranged(_Listed):
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="From 0, the best items, to 1, items as unlike each other as possible."
+    )
+    boost: list[Boost] = Field(
+        [],
+        max_length=100,
+        description='"column=value:factor"; an item with that value counts more by the factor, or less if it '
+        "is below 1.",
+    )
+    pin: list[ItemId] = Field(
+        [], max_length=MAX_RESULTS, description="Items that come first, whatever the filters are."
+    )
+
+
+class SearchRequest(_Asker, _Arranged):
     """A text to find items for."""
 
     query: Text = Field(min_length=1, examples=["gift for a gardener"])
     exclude_seen: bool = Field(False, description="Leave out the items of the history.")
 
 
-class RecommendRequest(_Asker, _Listed):
+class RecommendRequest(_Asker, _Arranged):
     """A user or a history to recommend items for; without either, popular items are recommended."""
 
     exclude_seen: bool = Field(True, description="Leave out the items of the history.")
@@ -84,6 +100,12 @@ class SimilarRequest(_Listed):
     """An item to find similar items for."""
 
     item_id: ItemId
+
+
+class ComplementRequest(_Listed):
+    """A cart to find items for that go with it."""
+
+    cart: list[ItemId] = Field(min_length=1, max_length=MAX_HISTORY)
 
 
 class RankRequest(_Asker):

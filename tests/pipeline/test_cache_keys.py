@@ -55,6 +55,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "serve": {
         "num_candidates": 100,
         "max_users": 1000,
+        "exploration_share": 0.1,
         "max_latency_ms": 500.0,
         "tf_serving_version": "2.20",
     },

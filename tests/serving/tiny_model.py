@@ -39,10 +39,16 @@ _LISTS = {
     "k": tf.TensorSpec([None], tf.int32),
 }
 _SEEN = {"exclude_seen": tf.TensorSpec([None], tf.bool)}
+_WISHES = {
+    "diversity": tf.TensorSpec([None], tf.float32),
+    "boost": _strings(None),
+    "pin": _strings(None),
+}
 INPUTS = {
-    "search": {"query": _strings(), **_CONTEXT, **_LISTS, **_SEEN},
-    "recommend": {**_CONTEXT, **_LISTS, **_SEEN},
+    "search": {"query": _strings(), **_CONTEXT, **_LISTS, **_SEEN, **_WISHES},
+    "recommend": {**_CONTEXT, **_LISTS, **_SEEN, **_WISHES},
     "similar": {"item_id": _strings(), **_LISTS},
+    "complement": {"item_ids": _strings(None), **_LISTS},
     "rank": {"query": _strings(), "candidates": _strings(None), **_CONTEXT},
     "embed_query": {"query": _strings(), **_CONTEXT},
     "embed_item": {"item_id": _strings(), "text": _strings()},
@@ -70,9 +76,15 @@ class TinyModel(tf.Module):
         base = tf.cos(tf.cast(length, tf.float32)[:, None] * tf.range(1.0, DIM + 1.0))
         return base + tf.cast(_is_any_of(ITEM_IDS, history), tf.float32) @ self._vectors
 
-    def _best(self, vector: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+    def _best(self, vector: Any, exclude: Any, filters: Any, k: Any, *wishes: Any) -> dict[str, Any]:
         k = tf.minimum(k, MAX_RESULTS)
         scores = vector @ tf.transpose(self._vectors)
+        if wishes:
+            # Each wish changes the answer, in a way of its own.
+            diversity, boost, pin = wishes
+            scores = scores * (1.0 - 2.0 * diversity[:, None])
+            scores += tf.cast(_is_any_of([f"{pair}:2" for pair in FILTERS], boost), tf.float32)
+            scores += 100.0 * tf.cast(_is_any_of(ITEM_IDS, pin), tf.float32)
         allowed = ~_is_any_of(ITEM_IDS, exclude)
         free = tf.reduce_all(tf.equal(filters, ""), axis=1, keepdims=True)
         allowed &= free | _is_any_of(FILTERS, filters)
@@ -107,9 +119,14 @@ class TinyModel(tf.Module):
         filters: Any,
         k: Any,
         exclude_seen: Any,
+        diversity: Any,
+        boost: Any,
+        pin: Any,
     ) -> dict[str, Any]:
-        seen = tf.where(exclude_seen[:, None], history, "")
-        return self._best(self._query(user_id, history, query), tf.concat([exclude, seen], 1), filters, k)
+        seen, wishes = tf.where(exclude_seen[:, None], history, ""), (diversity, boost, pin)
+        return self._best(
+            self._query(user_id, history, query), tf.concat([exclude, seen], 1), filters, k, *wishes
+        )
 
     def recommend(
         self,
@@ -121,13 +138,20 @@ class TinyModel(tf.Module):
         filters: Any,
         k: Any,
         exclude_seen: Any,
+        diversity: Any,
+        boost: Any,
+        pin: Any,
     ) -> dict[str, Any]:
-        seen = tf.where(exclude_seen[:, None], history, "")
-        return self._best(self._query(user_id, history), tf.concat([exclude, seen], 1), filters, k)
+        seen, wishes = tf.where(exclude_seen[:, None], history, ""), (diversity, boost, pin)
+        return self._best(self._query(user_id, history), tf.concat([exclude, seen], 1), filters, k, *wishes)
 
     def similar(self, item_id: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
         vector = self.embed_item(item_id, tf.zeros_like(item_id))["embedding"]
         return self._best(vector, tf.concat([exclude, item_id[:, None]], 1), filters, k)
+
+    def complement(self, item_ids: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+        vector = tf.cast(_is_any_of(ITEM_IDS, item_ids), tf.float32) @ self._vectors
+        return self._best(vector, tf.concat([exclude, item_ids], 1), filters, k)
 
     def rank(
         self, query: Any, candidates: Any, user_id: Any, history: Any, history_times: Any, now: Any

@@ -14,7 +14,10 @@ from pipeline.cli import main as cli
 from tests.tiny_dataset import ITEMS, Write
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("init", "check", "run", "report", "serve", "search", "recommend", "similar", "rank")
+COMMANDS = (
+    *("init", "check", "run", "report", "serve"),
+    *("search", "recommend", "similar", "complement", "rank"),
+)
 
 
 def _tandem(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -49,10 +49,23 @@ def test_recommend_prints_because_of_what(server_address: str, capsys: pytest.Ca
     assert reasons["fork"] == "you had it"
     assert reasons["apron"] == "because of Fork é"
 
-    # The title of what is left out of the answer is not known.
+
+def test_title_of_the_reason_is_asked_for_if_the_answer_leaves_it_out(
+    server_address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     _run("recommend", "--history", "fork", "--server", server_address)
-    _, *lines = capsys.readouterr().out.splitlines()
-    assert {line[start:] for line in lines} == {"because of fork"}
+
+    heading, *lines = capsys.readouterr().out.splitlines()
+    start = heading.index("because")
+    assert {line[start:] for line in lines} == {"because of Fork é"}
+
+
+def test_reason_that_the_catalogue_does_not_have_is_called_by_its_id(
+    server_address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run("recommend", "--history", "elsewhere", "--server", server_address)
+
+    assert all(line.endswith("because of elsewhere") for line in capsys.readouterr().out.splitlines()[1:])
 
 
 @pytest.mark.parametrize(
@@ -115,6 +128,26 @@ def test_similar_leaves_out_the_item(address: str, capsys: pytest.CaptureFixture
 
     results = json.loads(capsys.readouterr().out)["results"]
     assert "fork" not in {result["item_id"] for result in results}
+
+
+def test_complement_leaves_out_the_cart(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _run("complement", "fork,apron", "--server", address, "--json")
+
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {"fork", "apron"}.isdisjoint({result["item_id"] for result in results})
+    assert len(results) == 4
+
+
+def test_wishes_change_the_answer(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def ids(*options: str) -> list[str]:
+        _run("search", "hello", *options, "--server", address, "--json")
+        return [result["item_id"] for result in json.loads(capsys.readouterr().out)["results"]]
+
+    plain = ids()
+    assert ids("--pin", plain[-1])[0] == plain[-1]
+    assert ids("--diversity", "1") == plain[::-1]
+    assert ids("--boost", "room=hall:2") != plain
+    assert set(ids("--boost", "room=hall:2")) == set(plain)
 
 
 def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[str]) -> None:

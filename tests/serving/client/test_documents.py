@@ -19,6 +19,7 @@ _CALLS: dict[str, Call[Any]] = {
     "search": calls.search(_MODEL, ["a"]),
     "recommend": calls.recommend(_MODEL, ["a"]),
     "similar": calls.similar(_MODEL, ["a"]),
+    "complement": calls.complement(_MODEL, [["a"]]),
     "rank": calls.rank(_MODEL, [["a"]]),
     "embed_query": calls.embed_query(_MODEL, ["a"]),
     "embed_item": calls.embed_item(_MODEL, ["a"]),

@@ -20,6 +20,7 @@ ALL = len(tiny.IDS)
 
 
 _TYPES = {"k": tf.int32, "now": tf.int64, "history_times": tf.int64, "exclude_seen": tf.bool}
+_TYPES |= {"diversity": tf.float32}
 
 
 def as_tensor(name: str, values: Any) -> tf.Tensor:

@@ -51,10 +51,11 @@ def ask(signatures: Any) -> Ask:
         inputs: dict[str, Any] = {}
         if signature in ("search", "recommend", "rank", "embed_query"):
             inputs |= {"user_id": [""] * batch, "history": nothing, "history_times": None, "now": [0] * batch}
-        if signature in ("search", "recommend", "similar"):
+        if signature in ("search", "recommend", "similar", "complement"):
             inputs |= {"exclude": nothing, "filters": nothing, "k": [ALL] * batch}
         if signature in ("search", "recommend"):
             inputs |= {"exclude_seen": [False] * batch}
+            inputs |= {"diversity": [0.0] * batch, "boost": nothing, "pin": nothing}
         inputs |= given
         if "history_times" in inputs and inputs["history_times"] is None:
             inputs["history_times"] = [[0] * len(row) for row in inputs["history"]]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.item_table import ItemTable
 from models.matrices import item_matrix
 from models.trained import TrainedModel
 from serving.client.results import CHANNELS
-from serving.servable.servable import MAX_REQUEST_HISTORY, MAX_RESULTS
+from serving.servable.arrangement import MAX_RESULTS
+from serving.servable.servable import MAX_REQUEST_HISTORY
 from tests import tiny
 from tests.serving.servable.asking import ALL, LISTS, NOTHING_KNOWN, Ask, name, shown
 
@@ -189,11 +189,16 @@ def test_forbidden_items_do_not_change_the_scores_of_the_others(ask: Ask) -> Non
     np.testing.assert_allclose(filtered["scores"], ranked["scores"], atol=1e-5)
 
 
-def test_similar_is_the_dot_product_without_popularity(
-    ask: Ask, items: ItemTable, trained: TrainedModel
+def test_similar_is_the_cosine_of_texts_and_a_share_for_what_is_chosen_together(
+    ask: Ask, trained: TrainedModel
 ) -> None:
-    vectors = item_matrix(trained.two_tower, ALL)[:, :-1]
-    expected = vectors @ vectors[3]
+    texts = item_matrix(trained.two_tower, ALL)[:, : trained.two_tower.encoder.output_dim]
+    expected = texts @ texts[3] / np.linalg.norm(texts, axis=1) / np.linalg.norm(texts[3])
+    for channel in ("basket", "ease"):
+        links = tiny.shared_recommender().tables.links[channel]
+        linked = np.zeros(ALL)
+        np.add.at(linked, links.items[3], links.weights[3])
+        expected += 0.15 * np.maximum(linked, 0) / linked.max()
     expected[[3, tiny.UNAVAILABLE]] = -np.inf
 
     answer = ask("similar", item_id=[name(3)], k=[5])

@@ -21,7 +21,7 @@ from tests import tiny
 from tests.serving.servable.asking import ALL, Ask, name
 
 
-@pytest.mark.parametrize("signature", ["search", "recommend", "similar", "rank", "embed_query"])
+@pytest.mark.parametrize("signature", ["search", "recommend", "similar", "complement", "rank", "embed_query"])
 def test_batch_answers_as_its_rows_alone(ask: Ask, signature: str) -> None:
     rows: list[dict[str, Any]] = [
         {"query": "red teapot", "user_id": "ann", "history": [], "filters": [], "k": 2, "item_id": name(4)},
@@ -33,13 +33,17 @@ def test_batch_answers_as_its_rows_alone(ask: Ask, signature: str) -> None:
         row.setdefault("item_id", name(6))
         row |= {"exclude": [name(3)], "exclude_seen": row["user_id"] == "ann"}
         row["candidates"] = [name(1), "?", "", name(row["k"] % 10)]
+        row |= {"item_ids": [name(row["k"] % 10), "?", name(5)], "diversity": row["k"] / 12}
+        row |= {"boost": ["room=hall:2"] * (row["k"] == 12), "pin": [name(row["k"] % 7)] * (row["k"] < 5)}
         row["now"] = tiny.LOG_START + 170 * tiny.DAY * (row["k"] % 2)
         row["history_times"] = [tiny.LOG_START + n * tiny.DAY for n in range(len(row["history"]))]
     asker = ("user_id", "history", "history_times", "now")
+    wishes = ("diversity", "boost", "pin")
     wanted = {
-        "search": ("query", *asker, "filters", "k", "exclude", "exclude_seen"),
-        "recommend": (*asker, "filters", "k", "exclude", "exclude_seen"),
+        "search": ("query", *asker, "filters", "k", "exclude", "exclude_seen", *wishes),
+        "recommend": (*asker, "filters", "k", "exclude", "exclude_seen", *wishes),
         "similar": ("item_id", "filters", "k", "exclude"),
+        "complement": ("item_ids", "filters", "k", "exclude"),
         "rank": ("query", *asker, "candidates"),
         "embed_query": ("query", *asker),
     }[signature]
@@ -61,7 +65,7 @@ def test_input_of_another_rank_is_refused_and_does_not_reach_the_ops(saved: Path
     """As a server feeds it, which does not look at shapes; lookups abort on a third axis of length 0."""
     model = LoadedModel(saved)
     signatures = [name for name in model.signatures if not name.startswith("__")]
-    assert len(signatures) == 7
+    assert len(signatures) == 8
     for signature in signatures:
         inputs = model.signatures[signature].inputs
         good = {
@@ -108,6 +112,7 @@ def test_empty_batch_is_no_rows(signatures: Any) -> None:
 def test_default_signature_is_search(ask: Ask) -> None:
     request = {"query": ["red cup"], "user_id": ["bob"], "history": [[]], "exclude": [[]], "filters": [[]]}
     request |= {"k": [4], "exclude_seen": [True], "history_times": [[]], "now": [0]}
+    request |= {"diversity": [0.0], "boost": [[]], "pin": [[]]}
     search, default = ask("search", **request), ask("serving_default", **request)
 
     assert search.keys() == default.keys()
@@ -129,6 +134,7 @@ def test_dataset_without_judgments_or_without_events_is_ordered_by_retrieval_the
     rest = {"exclude": lists, "filters": lists, "exclude_seen": tf.constant([False]), "history": lists}
     rest |= {"user_id": tf.constant(["ann"]), "k": tf.constant([6])}
     rest |= {"history_times": tf.zeros([1, 0], tf.int64), "now": tf.zeros([1], tf.int64)}
+    rest |= {"diversity": tf.constant([0.0]), "boost": lists, "pin": lists}
     is_searched = not heads.has_relevance
     answer = signatures["search"](query=tf.constant(["lamp" if is_searched else ""]), **rest)
 

@@ -19,7 +19,7 @@ WHOLE: dict[str, list[Any]] = {
 # A dataset without events has no users.
 NO_USERS = WHOLE | {"users": []}
 # The servable's; the tiny model has more, for the protocol.
-SIGNATURES = {"search", "recommend", "similar", "rank", "embed_query", "embed_item"}
+SIGNATURES = {"search", "recommend", "similar", "complement", "rank", "embed_query", "embed_item"}
 
 
 @pytest.mark.parametrize("examples", [WHOLE, NO_USERS])

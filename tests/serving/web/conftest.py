@@ -44,27 +44,9 @@ class TwoPartModel(tiny_model.TinyModel):
         nothing = [tf.zeros_like(text)] * (len(CHANNELS) - 2)
         return answer | {"channel_scores": tf.stack([text, behaviour, *nothing], axis=-1)}
 
-    def recommend(
-        self,
-        user_id: Any,
-        history: Any,
-        history_times: Any,
-        now: Any,
-        exclude: Any,
-        filters: Any,
-        k: Any,
-        exclude_seen: Any,
-    ) -> dict[str, Any]:
-        answer = super().recommend(
-            user_id=user_id,
-            history=history,
-            history_times=history_times,
-            now=now,
-            exclude=exclude,
-            filters=filters,
-            k=k,
-            exclude_seen=exclude_seen,
-        )
+    def recommend(self, *_: Any, **inputs: Any) -> dict[str, Any]:
+        answer = super().recommend(**inputs)
+        history, history_times, now = (inputs[name] for name in ("history", "history_times", "now"))
         ids = answer["item_ids"]
         place = tf.range(tf.shape(history, tf.int64)[1])
         latest = tf.argmax(tf.where(history != "", 1000 * (1 + history_times) - place, 0), axis=1)
@@ -90,7 +72,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = TwoPartModel()
     signatures = {
         name: tf.function(getattr(model, name)).get_concrete_function(**tiny_model.INPUTS[name])
-        for name in ("search", "recommend", "similar", "rank")
+        for name in ("search", "recommend", "similar", "complement", "rank")
     }
     tf.saved_model.save(model, str(folder / "1"), signatures=signatures)
     extra = folder / "1" / "assets.extra"
