@@ -306,7 +306,10 @@ def test_description_names_every_path_and_the_form_of_errors(gateway: TestClient
     description = gateway.get("/openapi.json").json()
 
     assert set(description["paths"]) == {
-        *(f"/api/{name}" for name in ("search", "recommend", "similar", "rank", "status", "examples")),
+        *(
+            f"/api/{name}"
+            for name in ("search", "recommend", "similar", "complement", "rank", "status", "examples")
+        ),
         "/healthz",
         "/readyz",
     }
