@@ -30,7 +30,7 @@ class QuantileNormalisation(keras.layers.Layer):
     """
 
     def __init__(self, num_features: int, *, num_knots: int = 64, **kwargs: Any) -> None:
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{"trainable": False} | kwargs)
         self.num_features, self.num_knots = num_features, num_knots
         shape = (num_features, num_knots)
         self.knots = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="knots")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from models import weights
 from models.channels.channels import Channels
 from models.channels.cosine import text_links
-from models.channels.fit import NUM_LINKS, ChannelTables, fit_channels
+from models.channels.fit import MAX_TEXT_LINKS, NUM_LINKS, ChannelTables, fit_channels
 from models.channels.history import Horizon
 from models.channels.links import Links
 from models.channels.neighbours import NeighbourTables
@@ -72,7 +72,7 @@ class Recommender:
         heads = described["heads"]
         ranker = ListRanker(
             described["num_features"],
-            Heads(**heads | {"kinds": tuple(heads["kinds"])}),
+            Heads.from_config(heads),
             num_networks=described["num_networks"],
         )
         path = os.path.join(folder, _RANKER_FILE)
@@ -108,7 +108,7 @@ class Recommender:
         statistics = np.zeros((num_items, before.statistics.shape[1]), np.float32)
         statistics[rows[stays]] = before.statistics[stays]
         links = {name: link.on_rows(rows, num_items) for name, link in before.links.items()}
-        if "text" in links:
+        if num_items <= MAX_TEXT_LINKS:
             links["text"] = text_links(text_vectors, num_links=NUM_LINKS)
         tables = dataclasses.replace(
             before,

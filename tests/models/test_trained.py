@@ -21,6 +21,7 @@ def scores(model: TrainedModel, items: ItemTable) -> dict[str, np.ndarray]:
     retriever = build_retriever(model.two_tower)
     inputs = tiny.make_inputs(5)
     queries = model.two_tower(inputs)
+    assert model.ranker is not None
     features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=model.item_shares)
     rows, _, is_valid = retriever.top(queries, tf.constant(6))
     made = features(queries, rows, is_valid, inputs["history_rows"], inputs["history_counts"])
@@ -44,6 +45,7 @@ def test_saved_model_says_the_same(items: ItemTable, trainable: str, tmp_path: P
     expected = scores(model, items)
     for name, values in scores(loaded, items).items():
         np.testing.assert_allclose(values, expected[name], atol=1e-5, err_msg=name)
+    assert loaded.ranker is not None
     assert loaded.ranker.heads == tiny.HEADS
     assert loaded.tokenizer.vocabulary == model.tokenizer.vocabulary
     assert loaded.num_user_numbers == tiny.NUM_USER_NUMBERS

@@ -81,5 +81,9 @@ def test_gram_matrix_must_be_positive_definite() -> None:
 def test_rows_are_divided_by_the_root_of_their_length_and_empty_ones_stay() -> None:
     matrix = sparse.csr_matrix(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32))
 
-    np.testing.assert_allclose(normed(matrix).toarray(), [[3 / 5**0.5, 4 / 5**0.5], [0, 0]], rtol=1e-6)
-    np.testing.assert_allclose(logarithmic(matrix).toarray(), [[np.log(10), np.log(13)], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(
+        normed(matrix).toarray(), [[3 / np.sqrt(5), 4 / np.sqrt(5)], [0.0, 0.0]], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        logarithmic(matrix).toarray(), [[np.log(10), np.log(13)], [0.0, 0.0]], rtol=1e-6
+    )
