@@ -33,6 +33,7 @@ from dataset.errors import DataError
 from serving.compatibility.check import check_compatibility
 from serving.compatibility.doctor import find_version
 from serving.compatibility.stock_ops.wheels import unpacked
+from serving.servable.extra_assets import ExtraAssets
 from serving.servable.warmup_requests import example_inputs
 
 # Each case is a TensorFlow, a TF-Text that loads into it, and the TF Serving that they stand for.
@@ -81,7 +82,7 @@ def outcomes(folder: Path) -> Iterator[tuple[str, ...]]:
 def _requests(folder: Path) -> dict[str, Any]:
     """The tensors to feed and to fetch, by signature and by their names in the graph."""
     try:
-        examples = json.loads((folder / "assets.extra" / "examples.json").read_text(encoding="utf-8"))
+        examples = ExtraAssets(folder).read_examples()
     except FileNotFoundError:
         raise DataError(f"{folder} must hold assets.extra/examples.json. Got no such file.") from None
     saved_model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())

@@ -9,13 +9,13 @@ from tfx import types
 
 
 class InteractionSummary(types.Artifact):
-    """What InteractionBuilder counted: ``summary.json`` (findings, dates, sizes) and ``item_counts.npy``."""
+    """What InteractionBuilder counted, which `models.interaction_summary.Summary` saves and loads."""
 
     TYPE_NAME = "components.InteractionSummary"
 
 
 class TextEmbeddings(types.Artifact):
-    """The frozen encoder's vector of each item: ``embeddings.npz`` in item row order."""
+    """The frozen encoder's vector of each item: ``embeddings.npy`` in item row order."""
 
     TYPE_NAME = "components.TextEmbeddings"
 

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import itertools
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,15 +26,13 @@ from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.recommender import Recommender
 from models.trained import TrainedModel, config_of
 from models.vocabularies import Vocabularies, rows_of
-from serving.servable.catalogue import CATALOGUE_FILE, Value, write_catalogue
+from serving.servable.catalogue import Value, write_catalogue
+from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
 from serving.servable.recommending import Recommending
 from serving.servable.servable import Servable
 from serving.servable.warmup_requests import write_warmup_requests
 
-EXAMPLES_FILE = "examples.json"
-# The span of the events that a servable's model was trained on.
-SPAN_FILE = "span.txt"
 _NUM_EXAMPLES = 20
 
 
@@ -108,15 +105,14 @@ def IndexBuilder(
     )
     folder = path_utils.serving_model_dir(servable.uri)
     tf.saved_model.save(module, folder, signatures=module.signatures())
-    extra = os.path.join(folder, "assets.extra")
-    tf.io.gfile.makedirs(extra)
-    save_catalogue(dataset.items, artifact_utils.get_split_uri([raw_items], features.ALL), extra)
+    extra = ExtraAssets(folder, open_file=tf.io.gfile.GFile)
+    tf.io.gfile.makedirs(extra.folder)
+    raw = artifact_utils.get_split_uri([raw_items], features.ALL)
+    save_catalogue(dataset.items, raw, extra.catalogue_path)
     examples = _examples(items, users, source)
-    with tf.io.gfile.GFile(os.path.join(extra, EXAMPLES_FILE), "w") as file:
-        json.dump(examples, file)
-    write_warmup_requests(extra, examples)
-    with tf.io.gfile.GFile(os.path.join(extra, SPAN_FILE), "w") as file:
-        file.write(str(events.get_int_custom_property("span") if events else 0))
+    extra.write_examples(examples)
+    write_warmup_requests(extra.warmup_path, examples)
+    extra.write_span(events.get_int_custom_property("span") if events else 0)
     servable.set_int_custom_property("num_items", len(items))
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
 
@@ -185,8 +181,8 @@ def _user_table(users: Contexts, source: InteractionSource, config: ModelConfig)
     )
 
 
-def save_catalogue(table: ItemsTable, split: str, folder: str) -> None:
-    """Writes the numeric and categorical columns of raw items into ``folder``, named as in the manifest."""
+def save_catalogue(table: ItemsTable, split: str, path: str) -> None:
+    """Writes the numeric and categorical columns of raw items, named as in the manifest."""
     columns = dict.fromkeys(table.numeric, float) | dict.fromkeys(table.categorical, str)
     kinds = {name: FLOAT if kind is float else BYTES for name, kind in columns.items()}
     frame = read_frame(os.path.join(split, "*"), {features.ITEM_ID: BYTES} | kinds)
@@ -195,11 +191,11 @@ def save_catalogue(table: ItemsTable, split: str, folder: str) -> None:
         for item_id, *values in zip(*(frame[name] for name in (features.ITEM_ID, *columns)), strict=True):
             yield item_id.decode(), *map(_shown, values)
 
-    # SQLite writes to disks only, and the folder may be on any filesystem TensorFlow opens.
-    with tempfile.TemporaryDirectory() as local:
-        path = os.path.join(local, CATALOGUE_FILE)
-        write_catalogue(path, columns, rows())
-        tf.io.gfile.copy(path, os.path.join(folder, CATALOGUE_FILE))
+    # SQLite writes to disks only, and the path may be on any filesystem TensorFlow opens.
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, "items")
+        write_catalogue(local, columns, rows())
+        tf.io.gfile.copy(local, path)
 
 
 def _shown(value: Any) -> Value:

@@ -8,10 +8,10 @@ from tfx.utils import io_utils, path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from components.artifacts import RetrievalEvaluation
-from components.index_builder import SPAN_FILE
 from components.retrieval_evaluator.config import EvaluationConfig
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
 from components.verdict import VERDICT_FILE, decide
+from serving.servable.extra_assets import ExtraAssets
 
 
 @component
@@ -71,5 +71,5 @@ def ModelGate(
 
 def _span_of(uri: str) -> int:
     """The span of the events that a servable's model was trained on."""
-    path = os.path.join(path_utils.serving_model_path(uri), "assets.extra", SPAN_FILE)
-    return int(io_utils.read_string_file(path)) if fileio.exists(path) else 0
+    extra = ExtraAssets(path_utils.serving_model_path(uri), open_file=fileio.open)
+    return extra.read_span() if fileio.exists(extra.span_path) else 0

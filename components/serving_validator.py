@@ -18,6 +18,7 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 from serving.client import Client
 from serving.compatibility.check import check_compatibility
 from serving.process import ServerProcess
+from serving.servable.extra_assets import ExtraAssets
 from serving.servable.warmup_requests import example_inputs
 
 REASON_FILE = "reason.txt"
@@ -74,8 +75,7 @@ def validate_servable(
         if reasons:
             # Our own server may not load it either.
             return reasons, facts
-        with fileio.open(os.path.join(folder, "assets.extra", "examples.json")) as file:
-            examples = json.loads(file.read())
+        examples = ExtraAssets(version).read_examples()
         started = time.monotonic()
         with (
             ServerProcess(os.path.dirname(version)) as server,

@@ -12,6 +12,9 @@ import tensorflow_transform as tft
 from dataset import features
 from dataset.contract import ItemsTable
 
+# Written by TextEmbedder: float32 `[num_items, text_dim]` in item row order.
+EMBEDDINGS_FILE = "embeddings.npy"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ItemTable:
@@ -94,5 +97,5 @@ def load_item_table(
 
 def load_text_vectors(folder: str) -> np.ndarray:
     """Reads the embeddings artifact: float32 ``[num_items, text_dim]``."""
-    with tf.io.gfile.GFile(os.path.join(folder, "embeddings.npy"), "rb") as file:
+    with tf.io.gfile.GFile(os.path.join(folder, EMBEDDINGS_FILE), "rb") as file:
         return np.load(file)

@@ -17,6 +17,7 @@ from dataset.settings import section_of
 from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.event_log import kinds_of, read_event_log
+from models.interaction_summary import Summary
 from models.interactions import InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
 from models.matrices import query_matrix
@@ -106,7 +107,9 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
         model=config,
         encoder=encoder() if config.trainable == "frozen" else None,
     )
-    counts, starts = _read_counts(fn_args.summary, len(items)), _read_starts(fn_args.summary)
+    summary = Summary.load(fn_args.summary)
+    starts = summary.starts
+    counts = summary.item_counts if len(summary.item_counts) else np.zeros(len(items), np.int64)
     vocabularies = Vocabularies.read(
         manifest,
         items,
@@ -196,15 +199,3 @@ def _fit_recommender(
         heads=Heads(kinds=kinds_of(table), has_rating=table.value is not None),
         train=settings.train,
     )
-
-
-def _read_counts(folder: str, num_items: int) -> np.ndarray:
-    with tf.io.gfile.GFile(os.path.join(folder, "item_counts.npy"), "rb") as file:
-        counts = np.load(file)
-    return counts if len(counts) else np.zeros(num_items, np.int64)
-
-
-def _read_starts(folder: str) -> tuple[int, int]:
-    with tf.io.gfile.GFile(os.path.join(folder, "summary.json")) as file:
-        validation, test = json.load(file)["starts"]
-    return validation, test

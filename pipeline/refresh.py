@@ -79,6 +79,7 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
     from tfx.utils import path_utils
 
     from components.last_pushed import maker_of, pushed_last
+    from components.serving_validator import REASON_FILE
     from models.trained import config_of
     from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.run_results import Artifacts, read_store
@@ -112,7 +113,7 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
         ),
     )
     run_nodes(pipeline, NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / DURATIONS_FILE))
-    reason = Artifacts(metadata_path).newest("InfraBlessing") / "reason.txt"
+    reason = Artifacts(metadata_path).newest("InfraBlessing") / REASON_FILE
     infra: dict[str, list[str]] = json.loads(reason.read_text())
     return infra
 

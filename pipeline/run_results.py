@@ -14,9 +14,11 @@ import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
 
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
+from components.serving_validator import REASON_FILE
 from components.verdict import VERDICT_FILE, Verdict
-from dataset.findings import Findings
 from dataset.manifest import TABLES, Manifest
+from models.interaction_summary import Summary
+from models.training import CURVES_FILE
 from pipeline.config import Config
 from pipeline.drift import is_compared, read_drift
 from pipeline.report.report import (
@@ -57,10 +59,9 @@ def build_report(
     evaluation = EvaluationRecord.from_json(evaluated.read_text())
     # TFX's Evaluator is a node that could bless too.
     gate = Verdict.from_json((artifacts.newest("ModelBlessing", node="ModelGate") / VERDICT_FILE).read_text())
-    summary = json.loads((artifacts.newest("components.InteractionSummary") / "summary.json").read_text())
-    curves = json.loads((artifacts.newest("ModelRun") / "curves.json").read_text())
-    infra = json.loads((artifacts.newest("InfraBlessing") / "reason.txt").read_text())
-    findings = Findings.from_json(summary["findings"])
+    findings = Summary.load(str(artifacts.newest("components.InteractionSummary"))).findings
+    curves = json.loads((artifacts.newest("ModelRun") / CURVES_FILE).read_text())
+    infra = json.loads((artifacts.newest("InfraBlessing") / REASON_FILE).read_text())
     return ReportData(
         dataset=manifest.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from serving.printing import as_table
 from serving.process import ServerProcess
 from serving.pushed_model import MODEL_NAME, newest_version_dir
 from serving.reasons import titles_of_reasons
+from serving.servable.extra_assets import ExtraAssets
 
-_EXAMPLES = Path("assets.extra", "examples.json")
 _NUM_RESULTS = 5
 _NUM_HISTORY = 5
 
@@ -69,11 +68,11 @@ def _listed(items: Sequence[Mapping[str, str]]) -> str:
 
 
 def _read_examples(version_dir: Path) -> Mapping[str, Any]:
-    path = version_dir / _EXAMPLES
+    extra = ExtraAssets(version_dir)
     try:
-        examples: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return extra.read_examples()
     except OSError as error:
         raise DataError(
-            f"A pushed model must have its examples in {path}. Got none; train it again with `tandem run`."
+            f"A pushed model must have its examples in {extra.examples_path}. Got none; "
+            "train it again with `tandem run`."
         ) from error
-    return examples

@@ -9,7 +9,6 @@ back.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -29,6 +28,7 @@ from models.trained import TrainedModel
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies
 from pipeline.config import Config
+from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
 from serving.servable.servable import Servable
 from serving.servable.warmup_requests import write_warmup_requests
@@ -145,12 +145,11 @@ def _export(items: ItemTable, version_dir: Path, path: Path, rng: np.random.Gene
     partial = path.with_name(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     tf.saved_model.save(servable, str(partial), signatures=servable.signatures())
-    examples = json.loads((version_dir / "assets.extra" / "examples.json").read_text())
-    examples |= _examples(items, histories[:20])
-    extra = partial / "assets.extra"
-    extra.mkdir()
-    (extra / "examples.json").write_text(json.dumps(examples))
-    write_warmup_requests(str(extra), examples)
+    examples = ExtraAssets(version_dir).read_examples() | _examples(items, histories[:20])
+    extra = ExtraAssets(partial)
+    Path(extra.folder).mkdir()
+    extra.write_examples(examples)
+    write_warmup_requests(extra.warmup_path, examples)
     partial.rename(path)
 
 

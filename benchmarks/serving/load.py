@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from serving.client import Client, calls
 from serving.client.calls import Call, Model
 from serving.client.results import Result
 from serving.pushed_model import MODEL_NAME
+from serving.servable.extra_assets import ExtraAssets
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +49,7 @@ def make_asks(version_dir: Path, ids: Sequence[str] | None = None) -> list[Ask]:
         version_dir: The model.
         ids: The items that candidates are drawn from; by default those of the examples.
     """
-    examples = json.loads((version_dir / "assets.extra" / "examples.json").read_text())
+    examples = ExtraAssets(version_dir).read_examples()
     if ids is None:
         ids = [item["item_id"] for item in examples["items"]]
     queries = examples["queries"] + [item["title"].lower() for item in examples["items"]]

@@ -22,9 +22,7 @@ from dataset import features
 from dataset.findings import Findings
 from dataset.manifest import Manifest
 from dataset.splits import event_starts
-
-SUMMARY_FILE = "summary.json"
-ITEM_COUNTS_FILE = "item_counts.npy"
+from models.interaction_summary import Summary
 
 
 class Executor(BaseBeamExecutor):
@@ -90,8 +88,8 @@ class Executor(BaseBeamExecutor):
 
 
 def _summarise(manifest: Manifest, uri: str, starts: tuple[int, int]) -> None:
-    """Gathers what the stages wrote into one file, and stops the run past a limit."""
-    findings, written = Findings(), dict[str, Any](starts=list(starts))
+    """Gathers what the stages wrote into one summary, and stops the run past a limit."""
+    findings = Findings()
     counts = np.zeros(0, np.int64)
     for name in fileio.listdir(uri):
         part = json.loads(io_utils.read_string_file(os.path.join(uri, name)))
@@ -99,10 +97,7 @@ def _summarise(manifest: Manifest, uri: str, starts: tuple[int, int]) -> None:
         if "item_counts" in part:
             counts = np.asarray(part["item_counts"], np.int64)
         fileio.remove(os.path.join(uri, name))
-    written["findings"] = findings.to_json()
-    io_utils.write_string_file(os.path.join(uri, SUMMARY_FILE), json.dumps(written))
-    with fileio.open(os.path.join(uri, ITEM_COUNTS_FILE), "wb") as file:
-        np.save(file, counts)
+    Summary(findings=findings, starts=starts, item_counts=counts).save(uri)
     findings.raise_past(manifest.limits)
 
 

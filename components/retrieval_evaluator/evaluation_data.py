@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from typing import Any
 
@@ -15,6 +14,7 @@ from components.retrieval_evaluator.baselines.base import Interactions
 from dataset import features
 from dataset.frames import BYTES, INT, read_frame
 from dataset.manifest import Manifest
+from models.interaction_summary import Summary
 
 Array = np.ndarray[Any, Any]
 
@@ -95,8 +95,7 @@ def load_evaluation_data(manifest: Manifest, *, uris: dict[str, str], text_vecto
         texts=tuple(zip(*columns, strict=True)),
         text_vectors=text_vectors,
     )
-    with tf.io.gfile.GFile(os.path.join(uris["summary"], "summary.json")) as file:
-        test_start = json.load(file)["starts"][1]
+    _, test_start = Summary.load(uris["summary"]).starts
     return EvaluationData(
         items=items,
         log=_log(manifest, uris, items, test_start) if manifest.events else None,

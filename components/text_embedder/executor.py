@@ -18,9 +18,9 @@ from tfx.types import artifact_utils
 
 from components.text_embedder.cache import VectorCache, encoder_fingerprint, text_keys
 from dataset import features
+from models.item_table import EMBEDDINGS_FILE
 from models.pretrained import resolve_encoder
 
-EMBEDDINGS_FILE = "embeddings.npy"
 # Some ten seconds of work, which is what a killed run loses.
 _BATCH = 1024
 

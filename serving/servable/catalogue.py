@@ -11,8 +11,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-CATALOGUE_FILE = "items.sqlite"
-
 Value = float | str | None
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-WARMUP_FILE = "tf_serving_warmup_requests"
 
-
-def write_warmup_requests(folder: str, examples: dict[str, list[Any]]) -> None:
+def write_warmup_requests(path: str, examples: dict[str, list[Any]]) -> None:
     """Writes a request for each signature, with one row and with several.
 
     Args:
-        folder: The servable's ``assets.extra``.
+        path: `ExtraAssets.warmup_path`.
         examples: ``queries``, ``users`` and ``items`` of the dataset.
     """
-    with tf.io.TFRecordWriter(os.path.join(folder, WARMUP_FILE)) as writer:
+    with tf.io.TFRecordWriter(path) as writer:
         for num_rows in (1, 4):
             for signature, inputs in example_inputs(examples, num_rows).items():
                 request = predict_pb2.PredictRequest()

@@ -11,11 +11,9 @@ from pydantic import ValidationError
 
 from dataset.errors import DataError
 from serving.pushed_model import newest_version_dir
-from serving.servable.catalogue import CATALOGUE_FILE, Catalogue
+from serving.servable.catalogue import Catalogue
+from serving.servable.extra_assets import ExtraAssets
 from serving.web.schemas import Examples
-
-_EXTRA = "assets.extra"
-_EXAMPLES_FILE = "examples.json"
 
 
 class ModelFiles:
@@ -41,8 +39,8 @@ class ModelFiles:
         if self._model_dir is None:
             return Examples()
         try:
-            path = newest_version_dir(self._model_dir) / _EXTRA / _EXAMPLES_FILE
-            return Examples.model_validate_json(path.read_bytes())
+            path = ExtraAssets(newest_version_dir(self._model_dir)).examples_path
+            return Examples.model_validate_json(Path(path).read_bytes())
         except (DataError, OSError, ValidationError):
             return Examples()
 
@@ -58,6 +56,6 @@ class ModelFiles:
         if self._model_dir is None:
             return None
         try:
-            return Catalogue(self._model_dir / str(version) / _EXTRA / CATALOGUE_FILE)
+            return Catalogue(ExtraAssets(self._model_dir / str(version)).catalogue_path)
         except sqlite3.Error:
             return None

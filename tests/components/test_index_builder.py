@@ -6,7 +6,7 @@ import numpy as np
 
 from components.index_builder import on_catalogue, save_catalogue
 from dataset.manifest import load_manifest
-from serving.servable.catalogue import CATALOGUE_FILE, Catalogue
+from serving.servable.catalogue import Catalogue
 from tests.components.in_memory import write_tables
 from tests.models.contexts import make_contexts
 
@@ -36,12 +36,11 @@ def test_columns_of_items_are_kept_as_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user,sku,at\nann,007,2024-01-01\n")
     manifest = load_manifest(tmp_path / "dataset.toml")
     write_tables(manifest, tmp_path / "tables")
-    folder = tmp_path / "assets.extra"
-    folder.mkdir()
+    path = tmp_path / "catalogue"
 
-    save_catalogue(manifest.items, str(tmp_path / "tables" / "items" / "Split-all"), str(folder))
+    save_catalogue(manifest.items, str(tmp_path / "tables" / "items" / "Split-all"), str(path))
 
-    catalogue = Catalogue(folder / CATALOGUE_FILE)
+    catalogue = Catalogue(path)
     assert catalogue.columns_of(["007", "7", "x 1"]) == {
         "007": {"price": 2.55, "stars": 4.0, "room": "hall"},
         "7": {},

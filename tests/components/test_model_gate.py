@@ -8,11 +8,11 @@ from tfx.types import Artifact, standard_artifacts
 from tfx.utils import path_utils
 
 from components.artifacts import RetrievalEvaluation
-from components.index_builder import SPAN_FILE
 from components.model_gate import ModelGate
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
 from components.verdict import VERDICT_FILE
+from serving.servable.extra_assets import ExtraAssets
 
 THRESHOLDS = {
     "task": "discovery",
@@ -55,9 +55,9 @@ def inputs(tmp_path: Path) -> dict[str, list[Artifact]]:
     )
     (tmp_path / "evaluation" / EVALUATION_FILE).write_text(record.to_json())
     blessed = _artifact(standard_artifacts.Model, tmp_path / "blessed", 3)
-    extra = Path(path_utils.serving_model_dir(blessed.uri)) / "assets.extra"
-    extra.mkdir(parents=True)
-    (extra / SPAN_FILE).write_text("3")
+    extra = ExtraAssets(path_utils.serving_model_dir(blessed.uri))
+    Path(extra.folder).mkdir(parents=True)
+    extra.write_span(3)
     events = _artifact(standard_artifacts.Examples, tmp_path / "events", 4)
     events.set_int_custom_property("span", 3)
     return {

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from components.serving_validator import validate_servable
+from serving.servable.extra_assets import ExtraAssets
 from tests import tiny
 from tests.serving import graphs
 
@@ -16,7 +16,8 @@ def servable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     module, signatures = tiny.shared_servable()
     folder = tmp_path_factory.mktemp("servable") / "model"
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    (folder / "assets.extra").mkdir()
+    extra = ExtraAssets(folder)
+    Path(extra.folder).mkdir()
     named = [
         {"item_id": item_id.decode(), "title": title}
         for item_id, title in zip(tiny.IDS, tiny.TITLES, strict=True)
@@ -26,7 +27,7 @@ def servable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "users": [{"user_id": "ann", "history": named[:3]}],
         "items": named,
     }
-    (folder / "assets.extra" / "examples.json").write_text(json.dumps(examples))
+    extra.write_examples(examples)
     return folder
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from dataset.errors import DataError
 from serving.demo import demo
+from serving.servable.extra_assets import ExtraAssets
 from tests.serving.conftest import Publish
 
 _ITEMS = [
@@ -18,7 +18,7 @@ _ITEMS = [
 
 
 def _write_examples(base_path: Path, examples: dict[str, Any]) -> None:
-    (base_path / "1" / "assets.extra" / "examples.json").write_text(json.dumps(examples), encoding="utf-8")
+    ExtraAssets(base_path / "1").write_examples(examples)
 
 
 @pytest.mark.slow

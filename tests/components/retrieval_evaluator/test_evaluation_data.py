@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.retrieval_evaluator.evaluation_data import EvaluationData, load_evaluation_data
 from dataset import features
+from dataset.findings import Findings
 from dataset.manifest import load_manifest
+from models.interaction_summary import Summary
 from tests.components.in_memory import write_records, write_tables
 
 MANIFEST = """\
@@ -59,7 +59,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> EvaluationData:
     judged = [_judged("lamp", [2, 1], [1.0, 0.5]), _judged("chair", [], []), _judged("a lamp", [0], [1.0])]
     write_records(folder / "interactions", judged, features.JUDGED_TEST)
     (folder / "summary").mkdir()
-    (folder / "summary" / "summary.json").write_text(json.dumps({"starts": [10, 20]}))
+    summary = Summary(findings=Findings(), starts=(10, 20), item_counts=np.zeros(0, np.int64))
+    summary.save(str(folder / "summary"))
     uris |= {"interactions": str(folder / "interactions"), "summary": str(folder / "summary")}
     return load_evaluation_data(manifest, uris=uris, text_vectors=np.eye(3, dtype=np.float32))
 

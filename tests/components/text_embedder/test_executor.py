@@ -13,9 +13,9 @@ from tfx.types import standard_artifacts
 
 import models.encoding
 from components.artifacts import TextEmbeddings
-from components.text_embedder.executor import EMBEDDINGS_FILE, Executor
+from components.text_embedder.executor import Executor
 from dataset import features
-from models.item_table import read_item_features
+from models.item_table import EMBEDDINGS_FILE, read_item_features
 from models.text_encoder import TextEncoder
 from tests.components.in_memory import artifact, context, write_records
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.servable.warmup_requests import WARMUP_FILE, example_inputs, write_warmup_requests
+from serving.servable.warmup_requests import example_inputs, write_warmup_requests
 from tests.serving.tiny_model import INPUTS
 
 ITEMS = [{"item_id": f"item-{i}", "title": f"Item {i}"} for i in range(3)]
@@ -53,11 +53,13 @@ def test_lists_begin_with_an_empty_text_as_the_client_sends_them() -> None:
 
 
 def test_file_holds_one_request_and_one_batch_for_each_signature(tmp_path: Path) -> None:
-    write_warmup_requests(str(tmp_path), WHOLE)
+    path = str(tmp_path / "requests")
+
+    write_warmup_requests(path, WHOLE)
 
     requests = [
         prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        for record in tf.data.TFRecordDataset(str(tmp_path / WARMUP_FILE)).as_numpy_iterator()
+        for record in tf.data.TFRecordDataset(path).as_numpy_iterator()
     ]
     sizes = [
         (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import tensorflow as tf
 from starlette.testclient import TestClient
 
 from serving.client.results import CHANNELS
-from serving.servable.catalogue import CATALOGUE_FILE, write_catalogue
+from serving.servable.catalogue import write_catalogue
+from serving.servable.extra_assets import ExtraAssets
 from serving.server.config import ServerConfig
 from serving.server.model_server import ModelServer
 from serving.web.app import create_app
@@ -75,10 +75,10 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("search", "recommend", "similar", "complement", "rank")
     }
     tf.saved_model.save(model, str(folder / "1"), signatures=signatures)
-    extra = folder / "1" / "assets.extra"
-    extra.mkdir()
+    extra = ExtraAssets(folder / "1")
+    Path(extra.folder).mkdir()
     rows = zip(tiny_model.ITEM_IDS, PRICES, ROOMS, strict=True)
-    write_catalogue(extra / CATALOGUE_FILE, {"Price": float, "Room": str}, rows)
+    write_catalogue(extra.catalogue_path, {"Price": float, "Room": str}, rows)
     examples = {
         "queries": QUERIES,
         "users": [
@@ -87,7 +87,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         "items": named(0, 1, 2),
     }
-    (extra / "examples.json").write_text(json.dumps(examples))
+    extra.write_examples(examples)
     return folder
 
 

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from serving.servable.catalogue import CATALOGUE_FILE, write_catalogue
+from serving.servable.catalogue import write_catalogue
+from serving.servable.extra_assets import ExtraAssets
 from serving.web.model_files import ModelFiles
 from serving.web.schemas import Examples
 
 
-def _write(folder: Path, version: int, price: float) -> Path:
-    extra = folder / str(version) / "assets.extra"
-    extra.mkdir(parents=True)
+def _write(folder: Path, version: int, price: float) -> ExtraAssets:
+    extra = ExtraAssets(folder / str(version))
+    Path(extra.folder).mkdir(parents=True)
     (folder / str(version) / "saved_model.pb").touch()
-    write_catalogue(extra / CATALOGUE_FILE, {"Price": float}, [("fork", price)])
+    write_catalogue(extra.catalogue_path, {"Price": float}, [("fork", price)])
     return extra
 
 
@@ -32,7 +33,7 @@ def test_columns_are_of_the_version_that_answered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"queries": [7]}'])
 def test_examples_that_are_none_are_empty(tmp_path: Path, content: str) -> None:
-    (_write(tmp_path, 1, 1.0) / "examples.json").write_text(content)
+    Path(_write(tmp_path, 1, 1.0).examples_path).write_text(content)
 
     assert ModelFiles(tmp_path).examples() == Examples()
 
