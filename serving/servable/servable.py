@@ -261,13 +261,16 @@ class Servable(tf.Module):
         listed = self._explored(listed, known, ranked, is_allowed, k)
         most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 1)
         with tf.name_scope("why"):
-            rows = tf.where(listed.is_valid, listed.rows, -1)[:, :most]
+            # What is beyond a row's own k is no measure of a channel there.
+            is_shown = listed.is_valid & (tf.range(tf.shape(listed.rows)[1])[None] < k[:, None])
+            rows = tf.where(is_shown, listed.rows, -1)[:, :most]
             reasons, speakers = self._recommending.reasons(rows, known, ranked.said)
+        listed, probabilities, channel_scores = self._all_ranked(listed, known, ranked, most)
         return self._outputs(
             listed,
-            tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]]),
+            tf.pad(channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]]),
             k,
-            probabilities=ranked.probabilities,
+            probabilities=probabilities,
             reasons=reasons,
             speakers=speakers,
         )
@@ -289,6 +292,31 @@ class Servable(tf.Module):
 
         with tf.name_scope("explore"):
             return tf.cond(tf.reduce_any(k > int(self._slots[0])), explore, lambda: listed)
+
+    def _all_ranked(
+        self, listed: Listed, known: History, ranked: Ranked, most: tf.Tensor
+    ) -> tuple[Listed, tf.Tensor, tf.Tensor]:
+        """The list, probabilities and channel scores, also of pins and new items, which came in unranked."""
+        assert self._recommending is not None
+        recommending = self._recommending
+        is_late = listed.is_valid & (listed.sources < 0)
+
+        def rank_late() -> tuple[Listed, tf.Tensor, tf.Tensor]:
+            rows = tf.where(is_late, listed.rows, 0)[:, :most]
+            late = recommending.of_rows(rows, known, ranked)
+            place = tf.shape(ranked.rows)[1] + tf.range(tf.shape(listed.rows)[1])[None]
+            is_shown = is_late & (tf.range(tf.shape(listed.rows)[1])[None] < most)
+            return (
+                listed._replace(sources=tf.where(is_shown, place, listed.sources)),
+                tf.concat([ranked.probabilities, late.probabilities], axis=1),
+                tf.concat([ranked.channel_scores, late.channel_scores], axis=1),
+            )
+
+        return tf.cond(
+            tf.reduce_any(is_late),
+            rank_late,
+            lambda: (listed, ranked.probabilities, ranked.channel_scores),
+        )
 
     def _channel_scores(self, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
         """What each channel says of the whole catalogue, for the evaluator; no signature."""

@@ -161,41 +161,34 @@ def test_without_a_history_the_reason_is_what_everybody_chooses(ask: Ask, user_i
     assert (answer["reasons"][0] == b"").sum() == ALL - answer["num_results"][0]
 
 
+def said_by_links(history: list[str], times: list[int]) -> np.ndarray:
+    """What each channel of links says of the catalogue, float32 ``[num_links, num_items]``."""
+    said = tiny.shared_servable()[0].channel_scores(
+        user_id=tf.constant([""]),
+        history=tf.constant([history]),
+        history_times=tf.constant([times], tf.int64),
+        now=tf.constant([NEWEST], tf.int64),
+    )
+    return np.stack([scores.numpy()[0] for channel, scores in said.items() if channel != "neighbours"])
+
+
 def test_without_the_item_that_spoke_the_channels_say_less(ask: Ask) -> None:
-    """The speaker is the item that says most, so what is left of the links without it is less."""
+    """A channel's share is of the best it says with the whole history, so that shares can be compared."""
     history = [name(row) for row in (3, 8, 1, 0)]
-    times = [NEWEST - (5 + 7 * n) * tiny.DAY for n in range(len(history))]
-    links = slice(NUM_TOWER_PARTS, -1)
+    times = [NEWEST - (5 + 7 * place) * tiny.DAY for place in range(len(history))]
 
-    def raw(kept: list[int]) -> dict[str, float]:
-        said = tiny.shared_servable()[0].channel_scores(
-            user_id=tf.constant([""]),
-            history=tf.constant([[history[n] for n in kept]]),
-            history_times=tf.constant([[times[n] for n in kept]], tf.int64),
-            now=tf.constant([NEWEST], tf.int64),
-        )
-        linked = [values.numpy()[0] for channel, values in said.items() if channel != "neighbours"]
-        best = [max(values.max(), 1e-6) for values in whole] if whole else [1.0] * len(linked)
-        total = sum(values / b for values, b in zip(linked, best, strict=True))
-        whole.extend(linked if not whole else [])
-        return {name(row): float(total[row]) for row in range(ALL)}
-
-    whole: list[np.ndarray] = []
-    raw(list(range(len(history))))
-    before = raw(list(range(len(history))))
     answer = ask("recommend", user_id=[""], history=[history], history_times=[times])
-    assert answer["channel_scores"][0, :, links].any()
-    because = {
-        item: speaker.decode()
-        for item, reason, speaker in zip(
-            shown(answer), answer["reasons"][0], answer["reason_item_ids"][0], strict=False
-        )
-        if reason == b"history"
-    }
+
+    whole = said_by_links(history, times)
+    best = np.maximum(whole.max(axis=1, keepdims=True), 1e-6)
+    rows = zip(shown(answer), answer["reasons"][0], answer["reason_item_ids"][0], strict=False)
+    because = {item: speaker.decode() for item, reason, speaker in rows if reason == b"history"}
     assert because
     for item, speaker in because.items():
-        without = raw([n for n in range(len(history)) if history[n] != speaker])
-        assert without[item] < before[item], (item, speaker)
+        kept = [place for place, past in enumerate(history) if past != speaker]
+        without = said_by_links([history[n] for n in kept], [times[n] for n in kept])
+        column = tiny.IDS.index(item.encode())
+        assert (without / best).sum(axis=0)[column] < (whole / best).sum(axis=0)[column], (item, speaker)
 
 
 def test_reasons_of_a_row_do_not_depend_on_how_many_another_row_wants(ask: Ask) -> None:
