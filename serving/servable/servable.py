@@ -186,7 +186,7 @@ class Servable(tf.Module):
 
         def recommend() -> dict[str, tf.Tensor]:
             return self._recommended(
-                asker, history, history_times, now, filters, excluded, k, Wishes(*wishes)
+                asker, history, history_times, now, filters, excluded, exclude_seen, k, Wishes(*wishes)
             )
 
         width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
@@ -199,7 +199,7 @@ class Servable(tf.Module):
         excluded = self._excluded(exclude, asker, exclude_seen)
         if self._recommending is not None:
             return self._recommended(
-                asker, history, history_times, now, filters, excluded, k, Wishes(*wishes)
+                asker, history, history_times, now, filters, excluded, exclude_seen, k, Wishes(*wishes)
             )
         vectors = self._query_vectors(self._no_query(user_id), asker)
         return self._answer(vectors, asker, filters, excluded, k, Wishes(*wishes))
@@ -246,12 +246,15 @@ class Servable(tf.Module):
         now: tf.Tensor,
         filters: tf.Tensor,
         excluded: tf.Tensor,
+        exclude_seen: tf.Tensor,
         k: tf.Tensor,
         wishes: Wishes,
     ) -> dict[str, tf.Tensor]:
         assert self._recommending is not None
         k = tf.minimum(k, MAX_RESULTS)
         known = self._timed_history(asker, history, times, now)
+        # The log may have gone on since the users were looked up in it.
+        excluded = tf.concat([excluded, tf.where(exclude_seen[:, None], known.rows, -1)], axis=1)
         is_allowed = self._open(filters, excluded)
         ranked = self._recommending.candidates(
             known, asker.position, is_allowed, tf.maximum(self._num_candidates, k)
