@@ -16,6 +16,14 @@ from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.text_encoder import TextEncoder
 
+# The lists of an interaction that `Contexts` holds, by attribute.
+_LISTS = {
+    "histories": features.HISTORY_ROWS,
+    "targets": features.TARGET_ROWS,
+    "weights": features.TARGET_WEIGHTS,
+    "kinds": features.KIND,
+    "values": features.VALUE,
+}
 _SHUFFLE = 20_000
 _DAY_S = 86_400.0
 
@@ -51,13 +59,12 @@ class Contexts:
 
     def take(self, rows: np.ndarray) -> Contexts:
         """The contexts at int64 ``[n]`` positions."""
-        lists = ("histories", "targets", "weights", "kinds", "values")
         return Contexts(
             inputs={name: values[rows] for name, values in self.inputs.items()},
             user_ids=self.user_ids[rows],
             times=self.times[rows],
             queries=self.queries[rows],
-            **{name: [getattr(self, name)[row] for row in rows] for name in lists},
+            **{name: [getattr(self, name)[row] for row in rows] for name in _LISTS},
         )
 
 
@@ -124,29 +131,19 @@ class InteractionSource:
         if not batches:
             return Contexts(
                 inputs={}, user_ids=np.zeros(0, object), times=np.zeros(0, np.int64),
-                queries=np.zeros(0, object), histories=[], targets=[], weights=[], kinds=[], values=[],
+                queries=np.zeros(0, object), **{name: [] for name in _LISTS},
             )  # fmt: skip
         inputs = [{n: v.numpy() for n, v in self._inputs(batch).items()} for batch in batches]
         lists = {
-            name: [row for batch in batches for row in _rows(batch[name])]
-            for name in (
-                features.HISTORY_ROWS,
-                features.TARGET_ROWS,
-                features.TARGET_WEIGHTS,
-                features.KIND,
-                features.VALUE,
-            )
+            name: [row for batch in batches for row in _rows(batch[feature])]
+            for name, feature in _LISTS.items()
         }
         contexts = Contexts(
             inputs={name: np.concatenate([part[name] for part in inputs]) for name in inputs[0]},
             user_ids=np.concatenate([batch[features.USER_ID].numpy() for batch in batches]),
             times=np.concatenate([batch[features.TIME].numpy() for batch in batches]),
             queries=np.concatenate([batch[features.QUERY].numpy() for batch in batches]),
-            histories=lists[features.HISTORY_ROWS],
-            targets=lists[features.TARGET_ROWS],
-            weights=lists[features.TARGET_WEIGHTS],
-            kinds=lists[features.KIND],
-            values=lists[features.VALUE],
+            **lists,
         )
         return contexts.take(np.lexsort((contexts.queries.astype("S"), contexts.user_ids.astype("S"))))
 

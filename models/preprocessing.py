@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 
 from dataset import features
 from dataset.contract import ItemsTable
+from dataset.interaction import INTERACTION
 from dataset.manifest import Manifest
 from models.config import ModelConfig
 from models.tokenizer import Tokenizer
@@ -98,15 +99,7 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
         if custom_config["has_events"]
         else tf.zeros_like(tokens[:, 0]),
     }
-    for name in (
-        features.HISTORY_ROWS,
-        features.HISTORY_COUNTS,
-        features.TARGET_ROWS,
-        features.TARGET_WEIGHTS,
-        features.KIND,
-        features.VALUE,
-    ):
-        outputs[name] = inputs[name]
+    outputs |= {feature.name: inputs[feature.name] for feature in INTERACTION if feature.is_list}
     for column in custom_config["categorical"]:
         name = features.user_feature(column)
         outputs[features.index_of(name)] = _index(_dense(inputs[name], b""), features.vocabulary_of(name))

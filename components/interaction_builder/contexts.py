@@ -18,23 +18,19 @@ class Events:
     Attributes:
         item_rows: int64 `[n]`.
         times: int64 `[n]`, epoch seconds.
-        weights: float32 `[n]`.
-        values: float32 `[n]`, 0 where there is none.
-        kinds: object `[n]`, bytes.
-        queries: object `[n]`, bytes, empty where there is none.
+        columns: `[n]` of each column of `dataset.interaction.OF_EVENTS`: float32, or bytes as objects.
     """
 
     item_rows: np.ndarray
     times: np.ndarray
-    weights: np.ndarray
-    values: np.ndarray
-    kinds: np.ndarray
-    queries: np.ndarray
+    columns: dict[str, np.ndarray]
 
     def slice(self, begin: int, end: int) -> Events:
         """The events from one position to another, without a copy."""
         return Events(
-            **{field.name: getattr(self, field.name)[begin:end] for field in dataclasses.fields(self)}
+            item_rows=self.item_rows[begin:end],
+            times=self.times[begin:end],
+            columns={name: values[begin:end] for name, values in self.columns.items()},
         )
 
 
@@ -112,7 +108,7 @@ def _moment(
     rows, counts = history.latest(max_history)
     time = int(events.times[begin])
     split = features.EVENT_SPLITS[int(np.searchsorted(starts, time, side="right"))]
-    queries = events.queries[begin:end]
+    queries = events.columns[features.QUERY][begin:end]
     for query in dict.fromkeys(queries.tolist()):
         targets = begin + np.flatnonzero(queries == query)
         yield Context(
@@ -140,7 +136,8 @@ def _window(
 
 def _distinct(events: Events, positions: np.ndarray) -> np.ndarray:
     """The first position of each item and kind."""
-    pairs = zip(events.item_rows[positions].tolist(), events.kinds[positions].tolist(), strict=True)
+    kinds = events.columns[features.KIND][positions]
+    pairs = zip(events.item_rows[positions].tolist(), kinds.tolist(), strict=True)
     first: dict[tuple[int, bytes], int] = {}
     for position, pair in zip(positions.tolist(), pairs, strict=True):
         first.setdefault(pair, position)

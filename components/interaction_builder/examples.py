@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from components.interaction_builder.contexts import Context, Events
 from dataset import features
+from dataset.frames import BYTES, FLOAT, INT
+from dataset.interaction import OF_EVENTS
 
 
 def profile_features(columns: Mapping[str, bytes | float | None]) -> dict[str, tf.train.Feature]:
@@ -41,9 +44,11 @@ def context_example(
             features.HISTORY_ROWS: _ints(context.history_rows.tolist()),
             features.HISTORY_COUNTS: _ints(context.history_counts.tolist()),
             features.TARGET_ROWS: _ints(events.item_rows[targets].tolist()),
-            features.TARGET_WEIGHTS: _floats(events.weights[targets].tolist()),
-            features.KIND: _bytes(events.kinds[targets].tolist()),
-            features.VALUE: _floats(events.values[targets].tolist()),
+            **{
+                feature.name: _OF_KIND[feature.kind](events.columns[column][targets].tolist())
+                for column, feature in OF_EVENTS.items()
+                if feature.is_list
+            },
             **profile,
         }
     )
@@ -80,3 +85,6 @@ def _ints(values: Iterable[int]) -> tf.train.Feature:
 
 def _floats(values: Iterable[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
+_OF_KIND: dict[int, Callable[[Iterable[Any]], tf.train.Feature]] = {BYTES: _bytes, INT: _ints, FLOAT: _floats}

@@ -20,6 +20,8 @@ from components.interaction_builder.judged import JudgedQueries
 from components.records import WriteRecords, clear
 from dataset import features
 from dataset.findings import Findings
+from dataset.frames import BYTES, FLOAT
+from dataset.interaction import INTERACTION
 from dataset.manifest import Manifest
 from dataset.splits import event_starts
 from models.interaction_summary import Summary
@@ -103,28 +105,14 @@ def _summarise(manifest: Manifest, uri: str, starts: tuple[int, int]) -> None:
 
 def interaction_schema(manifest: Manifest) -> schema_pb2.Schema:
     """The schema of the interactions: known beforehand, but for the columns of the users table."""
-    kinds = schema_pb2.FeatureType
-    single = {
-        features.QUERY: kinds.BYTES,
-        features.QUERY_ID: kinds.BYTES,
-        features.USER_ID: kinds.BYTES,
-        features.TIME: kinds.INT,
-    }
-    lists = {
-        features.HISTORY_ROWS: kinds.INT,
-        features.HISTORY_COUNTS: kinds.INT,
-        features.TARGET_ROWS: kinds.INT,
-        features.TARGET_WEIGHTS: kinds.FLOAT,
-        features.KIND: kinds.BYTES,
-        features.VALUE: kinds.FLOAT,
-    }
-    if manifest.users:
-        lists |= {features.user_feature(c): kinds.BYTES for c in manifest.users.categorical}
-        lists |= {features.user_feature(c): kinds.FLOAT for c in manifest.users.numeric}
     schema = schema_pb2.Schema()
-    for name, kind in (single | lists).items():
-        feature = schema.feature.add(name=name, type=kind)
-        if name in single:
+    for described in INTERACTION:
+        feature = schema.feature.add(name=described.name, type=described.kind)
+        if not described.is_list:
             feature.presence.min_fraction = 1.0
             feature.shape.dim.add(size=1)
+    if manifest.users:
+        columns = dict.fromkeys(manifest.users.categorical, BYTES)
+        for column, kind in (columns | dict.fromkeys(manifest.users.numeric, FLOAT)).items():
+            schema.feature.add(name=features.user_feature(column), type=kind)
     return schema

@@ -22,28 +22,23 @@ from components.records import ReadColumns
 from dataset import features
 from dataset.contract import EventsTable, UsersTable
 from dataset.frames import BYTES, FLOAT, INT
+from dataset.interaction import OF_EVENTS
 
 _ITEM_ROW = "item_row"
 _READ = {
     features.USER_ID: BYTES,
     features.ITEM_ID: BYTES,
     features.TIME: INT,
-    features.KIND: BYTES,
-    features.WEIGHT: FLOAT,
-    features.VALUE: FLOAT,
-    features.QUERY: BYTES,
-}
+} | {column: feature.kind for column, feature in OF_EVENTS.items()}
+_ARROW_TYPES = {BYTES: pa.binary(), INT: pa.int64(), FLOAT: pa.float32()}
 # In the order of sorting, which must not depend on how Beam split the files: whatever may differ is in it.
 _EVENTS = pa.schema(
     {
         features.USER_ID: pa.binary(),
         features.TIME: pa.int64(),
         _ITEM_ROW: pa.int32(),
-        features.KIND: pa.binary(),
-        features.QUERY: pa.binary(),
-        features.VALUE: pa.float32(),
-        features.WEIGHT: pa.float32(),
     }
+    | {column: _ARROW_TYPES[feature.kind] for column, feature in OF_EVENTS.items()}
 )
 _EXAMPLES = 1024
 
@@ -200,10 +195,9 @@ def _by_user(table: pa.Table, also: Iterable[bytes]) -> Iterator[tuple[bytes, Ev
     whole = Events(
         item_rows=table[_ITEM_ROW].to_numpy().astype(np.int64),
         times=table[features.TIME].to_numpy(),
-        weights=table[features.WEIGHT].fill_null(1.0).to_numpy(),
-        values=table[features.VALUE].fill_null(0.0).to_numpy(),
-        kinds=_objects(table[features.KIND]),
-        queries=_objects(table[features.QUERY].fill_null(b"")),
+        columns={
+            column: _array(table[column].fill_null(feature.empty)) for column, feature in OF_EVENTS.items()
+        },
     )
     users = table[features.USER_ID].combine_chunks().dictionary_encode()
     edges = np.flatnonzero(np.diff(users.indices.to_numpy(), prepend=-1)).tolist()
@@ -216,7 +210,9 @@ def _by_user(table: pa.Table, also: Iterable[bytes]) -> Iterator[tuple[bytes, Ev
         yield user_id, whole.slice(0, 0)
 
 
-def _objects(column: pa.ChunkedArray) -> np.ndarray:
-    """A binary column with few distinct values as object `[n]`, each of them made once."""
+def _array(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as `[n]`; the objects of a binary one, which has few distinct values, are each made once."""
+    if column.type != pa.binary():
+        return column.to_numpy()
     encoded = column.combine_chunks().dictionary_encode()
     return np.array(encoded.dictionary.to_pylist(), object)[encoded.indices.to_numpy()]

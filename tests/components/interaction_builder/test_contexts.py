@@ -19,10 +19,7 @@ def _events(log: list[Event]) -> Events:
     return Events(
         item_rows=np.array(items, np.int64),
         times=np.array(times, np.int64),
-        weights=np.ones(len(log), np.float32),
-        values=np.full(len(log), np.nan, np.float32),
-        kinds=np.array(kinds, object),
-        queries=np.array(queries, object),
+        columns={features.KIND: np.array(kinds, object), features.QUERY: np.array(queries, object)},
     )
 
 
