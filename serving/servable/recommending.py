@@ -33,6 +33,7 @@ class Ranked:
         probabilities: float32 ``[batch, n]`` of a choice.
         channel_scores: float32 ``[batch, n, num_channels]``, each score's share of the best unseen one's.
         said: What each channel says of the catalogue, float32 ``[batch, num_items]`` by name.
+        is_unseen: bool ``[batch, n]``, the valid ones that the history does not hold.
     """
 
     rows: tf.Tensor
@@ -41,6 +42,7 @@ class Ranked:
     probabilities: tf.Tensor
     channel_scores: tf.Tensor
     said: dict[str, tf.Tensor]
+    is_unseen: tf.Tensor
 
 
 class Recommending(tf.Module):
@@ -142,7 +144,13 @@ class Recommending(tf.Module):
             probabilities=ordered(ranked.probabilities),
             channel_scores=ordered(ranked.channel_scores),
             said=ranked.said,
+            is_unseen=ordered(found.is_valid & ~found.is_seen),
         )
+
+    def of_rows(self, rows: tf.Tensor, history: History, ranked: Ranked) -> Ranked:
+        """Further int32 ``[batch, n]`` items beside those of `candidates`, as they stand."""
+        features = self.channels.features(rows, history, ranked.said, ranked.rows, ranked.is_unseen)
+        return self._ranked(rows, tf.ones_like(rows, tf.bool), features, ranked.said)
 
     def of_items(
         self, rows: tf.Tensor, history: History, position: tf.Tensor, num_unseen: tf.Tensor
@@ -215,6 +223,7 @@ class Recommending(tf.Module):
             probabilities=outputs[self._ranker.model.heads.behaviour],
             channel_scores=features[..., count : 2 * count],
             said=said,
+            is_unseen=is_valid,
         )
 
 

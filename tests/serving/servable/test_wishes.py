@@ -98,6 +98,21 @@ def test_boost_of_a_recommendation_adds_the_logarithm(ask: Ask) -> None:
         assert before == after
 
 
+def test_recommended_pin_that_was_no_candidate_has_its_own_probability(ask: Ask) -> None:
+    history = {"user_id": [""], "history": [[name(0)]]}
+    ranked = shown(ask("recommend", **history, k=[tiny.CONFIG.serve.num_candidates]))
+    others = [name(row) for row in range(ALL) if name(row) not in ranked and row != tiny.UNAVAILABLE]
+    assert others
+    by_rank = ask("rank", query=[""], candidates=[others], **history)
+    own = dict(zip(shown(by_rank), by_rank["probabilities"][0], strict=False))
+
+    answer = ask("recommend", **history, pin=[others], k=[len(others)])
+
+    assert shown(answer) == others
+    np.testing.assert_allclose(answer["probabilities"][0], [own[item] for item in others], rtol=0.05)
+    assert (answer["channel_scores"][0].sum(axis=1) > 0).all()
+
+
 def test_value_with_a_colon_is_boosted_by_what_is_behind_the_last(items: ItemTable) -> None:
     from serving.servable.rules import Rules
 
