@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from models.channels import item_statistics
@@ -62,10 +63,20 @@ class Channels(tf.Module):
         self.now, self.horizon = tables.now, tables.horizon
         self.num_items = tables.statistics.shape[0]
         # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
-        self._links = {
-            name: (tf.Variable(links.items, trainable=False), tf.Variable(links.weights, trainable=False))
-            for name, links in tables.links.items()
-        }
+        # All links of an item lie together: the graph has one gather and one sum for all channels.
+        self._linked = tuple(tables.links)
+        width = max(links.items.shape[1] for links in tables.links.values())
+        items, weights = (
+            np.stack(
+                [
+                    np.pad(values, [(0, 0), (0, width - values.shape[1])])
+                    for values in (getattr(links, part) for links in tables.links.values())
+                ],
+                axis=1,
+            )
+            for part in ("items", "weights")
+        )
+        self._items, self._weights = (tf.Variable(v, trainable=False) for v in (items, weights))
         self._neighbours = Neighbours(tables.neighbours, self.num_items)
         self._statistics = tf.Variable(tables.statistics, trainable=False)
         self._text_vectors = tf.Variable(text_vectors, trainable=False)
@@ -73,7 +84,7 @@ class Channels(tf.Module):
     @property
     def names(self) -> tuple[str, ...]:
         """The channels that score the whole catalogue for a history."""
-        return (*self._links, "neighbours")
+        return (*self._linked, "neighbours")
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -88,10 +99,10 @@ class Channels(tf.Module):
             history: Of the users.
             self_position: int32 ``[batch]``, of `Neighbours`.
         """
-        found = {
-            name: follow(items, weights, history.rows, history_weights(history, HISTORY_WEIGHTS[name]))
-            for name, (items, weights) in self._links.items()
-        }
+        counts = tf.stack([history_weights(history, HISTORY_WEIGHTS[name]) for name in self._linked], axis=2)
+        safe = tf.maximum(history.rows, 0)
+        linked = follow(tf.gather(self._items, safe), tf.gather(self._weights, safe), counts, self.num_items)
+        found = dict(zip(self._linked, tf.unstack(linked, len(self._linked), axis=1), strict=True))
         found["neighbours"] = self._neighbours(history.rows, history.logarithmic[1], self_position)
         return found
 
@@ -149,20 +160,19 @@ class Channels(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The items of largest summed reciprocal rank: int32 rows and bool, ``[batch, max(num_unseen)]``."""
         batch = tf.shape(is_open)[0]
-        everybody = [
-            self._statistics[:, item_statistics.NAMES.index(name)] for name in ("users_short", "new_users")
-        ]
+        everybody = tf.stack(
+            [self._statistics[:, item_statistics.NAMES.index(name)] for name in ("users_short", "new_users")]
+        )
+        said = tf.concat(
+            [tf.stack(list(scores.values()), axis=1), tf.broadcast_to(everybody, [batch, 2, self.num_items])],
+            1,
+        )
         length = min(_LIST_LENGTH, self.num_items)
-        parts, places = [], []
-        for score in (*scores.values(), *(values[None] for values in everybody)):
-            best, rows = tf.math.top_k(tf.where(is_open, score, 0.0), length)
-            rank = tf.range(length, dtype=tf.float32)[None]
-            parts.append(tf.where(best > 0, 1.0 / (_RANK_OFFSET + rank), 0.0))
-            places.append(rows + self.num_items * tf.range(batch)[:, None])
+        best, rows = tf.math.top_k(tf.where(is_open[:, None], said, 0.0), length)
+        parts = tf.where(best > 0, 1.0 / (_RANK_OFFSET + tf.range(length, dtype=tf.float32)), 0.0)
+        places = rows + self.num_items * tf.range(batch)[:, None, None]
         fused = tf.math.unsorted_segment_sum(
-            tf.reshape(tf.concat(parts, 1), [-1]),
-            tf.reshape(tf.concat(places, 1), [-1]),
-            batch * self.num_items,
+            tf.reshape(parts, [-1]), tf.reshape(places, [-1]), batch * self.num_items
         )
         # What no channel names comes after all that one does.
         fused = tf.reshape(fused, [batch, self.num_items]) + tf.where(is_open, 1e-9, 0.0)
@@ -187,21 +197,34 @@ class Channels(tf.Module):
             unseen: int32 ``[batch, m]``, the unseen candidates, whose best a score is measured by.
             is_named: bool ``[batch, m]``, false for padding among them.
         """
-        raw, shares = [], []
-        for score in scores.values():
-            here = tf.gather(score, rows, batch_dims=1)
-            best = tf.reduce_max(
-                tf.where(is_named, tf.gather(score, unseen, batch_dims=1), 0.0), axis=1, keepdims=True
-            )
-            raw.append(here)
-            shares.append(here / tf.maximum(best, 1e-6))
+        here, best = self._best(scores, rows, unseen, is_named)
         last = tf.reduce_min(history.last_days, axis=1)
-        spread = tf.zeros_like(raw[0])
+        spread = tf.zeros(tf.shape(rows))
         user = [values[:, None] + spread for values in (last, history.num_items)]
-        columns = [*raw, *shares, *self._text(rows, history)]
         own = self._own(rows, history)
-        statistics = tf.gather(self._statistics, rows)
-        return tf.concat([tf.stack(columns, axis=-1), statistics, tf.stack([*user, *own], axis=-1)], axis=-1)
+        columns = tf.stack([*self._text(rows, history), *user, *own], axis=-1)
+        num_texts = len(_TEXT)
+        return tf.concat(
+            [
+                tf.transpose(tf.concat([here, here / best], axis=1), [0, 2, 1]),
+                columns[..., :num_texts],
+                tf.gather(self._statistics, rows),
+                columns[..., num_texts:],
+            ],
+            axis=-1,
+        )
+
+    def _best(
+        self, scores: dict[str, tf.Tensor], rows: tf.Tensor, named: tf.Tensor, is_named: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What each channel says of rows, and the best it says of those named, above zero.
+
+        Both are float32, ``[batch, num_channels, n]`` and ``[batch, num_channels, 1]``.
+        """
+        said = tf.stack(list(scores.values()), axis=1)
+        of_named = tf.gather(said, named, axis=2, batch_dims=1)
+        best = tf.reduce_max(tf.where(is_named[:, None], of_named, 0.0), axis=2, keepdims=True)
+        return tf.gather(said, rows, axis=2, batch_dims=1), tf.maximum(best, 1e-6)
 
     def statistic(self, name: str, rows: tf.Tensor) -> tf.Tensor:
         """One of `item_statistics` of int32 ``[batch, n]`` items: float32 ``[batch, n]``."""
@@ -224,14 +247,12 @@ class Channels(tf.Module):
         Returns:
             float32 ``[batch, n, length]``.
         """
-        places = first_places(rows, self.num_items)
-        total = tf.constant(0.0)
-        for name in self._links:
-            here = tf.gather(scores[name], tf.maximum(named, 0), batch_dims=1)
-            best = tf.reduce_max(tf.where(named >= 0, here, 0.0), axis=1, keepdims=True)
-            counts = history_weights(history, HISTORY_WEIGHTS[name]) / tf.maximum(best, 1e-6)
-            total += self._said(name, places, tf.shape(rows)[1], history.rows, counts)
-        return total
+        by_links = {name: scores[name] for name in self._linked}
+        _, best = self._best(by_links, rows[:, :0], tf.maximum(named, 0), named >= 0)
+        counts = tf.stack([history_weights(history, HISTORY_WEIGHTS[name]) for name in self._linked], axis=2)
+        safe = tf.maximum(history.rows, 0)
+        items, weights = tf.gather(self._items, safe), tf.gather(self._weights, safe)
+        return self._said(rows, items, weights, counts / tf.transpose(best, [0, 2, 1]))
 
     def linked(self, name: str, speakers: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         """What a few items say of the catalogue in a channel of links: float32 ``[batch, num_items]``.
@@ -241,7 +262,8 @@ class Channels(tf.Module):
             speakers: int32 ``[batch, length]``, rows; -1 is padding.
             counts: float32 ``[batch, length]``, how much each counts, 0 for padding.
         """
-        return follow(*self._links[name], speakers, counts)
+        items, weights = self._links_of(name, speakers)
+        return follow(items, weights, counts[..., None], self.num_items)[:, 0]
 
     def said_by(self, name: str, rows: tf.Tensor, speakers: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         """What each of a few items says for each of others: float32 ``[batch, n, length]``.
@@ -252,24 +274,33 @@ class Channels(tf.Module):
             speakers: As in `linked`.
             counts: As in `linked`.
         """
-        places = first_places(rows, self.num_items)
-        return self._said(name, places, tf.shape(rows)[1], speakers, counts)
+        return self._said(rows, *self._links_of(name, speakers), counts[..., None])
 
-    def _said(
-        self, name: str, places: tf.Tensor, num_rows: tf.Tensor, speakers: tf.Tensor, counts: tf.Tensor
-    ) -> tf.Tensor:
-        """As `said_by`, with the places of `first_places` among the rows."""
-        items, weights = self._links[name]
-        batch, length = tf.unstack(tf.shape(speakers))
-        safe = tf.maximum(speakers, 0)
-        said = tf.gather(weights, safe) * counts[..., None]
+    def _links_of(self, name: str, speakers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The links of one channel: int32 items and float32 weights ``[batch, length, 1, num_links]``."""
+        place, safe = self._linked.index(name), tf.maximum(speakers, 0)
+        items, weights = tf.gather(self._items, safe), tf.gather(self._weights, safe)
+        return items[:, :, place : place + 1], weights[:, :, place : place + 1]
+
+    def _said(self, rows: tf.Tensor, items: tf.Tensor, weights: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """As `said_by`, summed over channels.
+
+        Args:
+            rows: int32 ``[batch, n]``, distinct in a row; -1 is padding.
+            items: int32 ``[batch, length, num_channels, num_links]``.
+            weights: float32, likewise.
+            counts: float32 ``[batch, length, num_channels]``, 0 for padding.
+        """
+        (batch, length), num_rows = tf.unstack(tf.shape(items)[:2]), tf.shape(rows)[1]
+        lines = tf.range(batch)[:, None, None, None]
         # What is not among the rows goes to one more place, which is cut off.
-        lines = self.num_items * tf.range(batch)[:, None, None]
-        place = tf.minimum(tf.gather(tf.reshape(places, [-1]), tf.gather(items, safe) + lines), num_rows)
-        segment = (tf.range(batch)[:, None, None] * (num_rows + 1) + place) * length
-        segment += tf.range(length)[None, :, None]
+        places = tf.reshape(first_places(rows, self.num_items), [-1])
+        place = tf.minimum(tf.gather(places, items + self.num_items * lines), num_rows)
+        segment = (lines * (num_rows + 1) + place) * length + tf.range(length)[None, :, None, None]
         total = tf.math.unsorted_segment_sum(
-            tf.reshape(said, [-1]), tf.reshape(segment, [-1]), batch * (num_rows + 1) * length
+            tf.reshape(weights * counts[..., None], [-1]),
+            tf.reshape(segment, [-1]),
+            batch * (num_rows + 1) * length,
         )
         return tf.reshape(total, [batch, num_rows + 1, length])[:, :num_rows]
 

@@ -71,23 +71,23 @@ def history_weights(history: History, kind: str) -> tf.Tensor:
     return tf.cast(history.is_item, tf.float32) if kind == BINARY else chosen[kind]
 
 
-def follow(
-    links_items: tf.Tensor, links_weights: tf.Tensor, rows: tf.Tensor, weights: tf.Tensor
-) -> tf.Tensor:
-    """Scores the catalogue by the links of a history.
+def follow(items: tf.Tensor, weights: tf.Tensor, counts: tf.Tensor, num_items: int) -> tf.Tensor:
+    """Scores the catalogue by the links of a history, in several channels at once.
 
     Args:
-        links_items: int32 ``[num_items, num_links]``.
-        links_weights: float32 ``[num_items, num_links]``.
-        rows: int32 ``[batch, length]``, -1 is padding.
-        weights: float32 ``[batch, length]``, 0 for padding.
+        items: int32 ``[batch, length, num_channels, num_links]``, where each item of the history leads to.
+        weights: float32, likewise.
+        counts: float32 ``[batch, length, num_channels]``, how much each item counts, 0 for padding.
+        num_items: Size of the catalogue.
 
     Returns:
-        float32 ``[batch, num_items]``: ``Σ_h weights[h] · links[h, item]``.
+        float32 ``[batch, num_channels, num_items]``: ``Σ_h counts[h] · weights[h, item]``.
     """
-    batch, num_items = tf.shape(rows)[0], tf.shape(links_items)[0]
-    safe = tf.maximum(rows, 0)
-    targets = tf.gather(links_items, safe) + num_items * tf.range(batch)[:, None, None]
-    said = tf.gather(links_weights, safe) * weights[..., None]
-    total = tf.math.unsorted_segment_sum(tf.reshape(said, [-1]), tf.reshape(targets, [-1]), batch * num_items)
-    return tf.reshape(total, [batch, num_items])
+    batch, _, num_channels, _ = tf.unstack(tf.shape(items))
+    lines = tf.range(batch)[:, None] * num_channels + tf.range(num_channels)
+    total = tf.math.unsorted_segment_sum(
+        tf.reshape(weights * counts[..., None], [-1]),
+        tf.reshape(items + num_items * lines[:, None, :, None], [-1]),
+        batch * num_channels * num_items,
+    )
+    return tf.reshape(total, [batch, num_channels, num_items])

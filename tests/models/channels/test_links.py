@@ -47,18 +47,28 @@ def test_following_is_the_product_of_a_history_and_the_links() -> None:
     rows = np.array([[3, 0, 8, -1], [-1, -1, -1, -1], [5, -1, -1, -1]], np.int32)
     weights = np.where(rows >= 0, RNG.random(rows.shape), 0.0).astype(np.float32)
 
-    scores = follow(*map(tf.constant, (links.items, links.weights, rows, weights)))
+    other = Links.strongest(RNG.normal(size=(NUM_ITEMS, NUM_ITEMS)).astype(np.float32), 4)
+    safe = np.maximum(rows, 0)
+    items, strengths = (
+        np.stack([getattr(each, part)[safe] for each in (links, other)], axis=2)
+        for part in ("items", "weights")
+    )
+
+    scores = follow(items, strengths, np.stack([weights, 2 * weights], axis=2), NUM_ITEMS)
 
     history = np.zeros((3, NUM_ITEMS))
-    for user, items in enumerate(rows):
-        history[user, items[items >= 0]] = weights[user][items >= 0]
-    np.testing.assert_allclose(scores, history @ dense(links), atol=1e-5)
+    for user, seen in enumerate(rows):
+        history[user, seen[seen >= 0]] = weights[user][seen >= 0]
+    np.testing.assert_allclose(scores[:, 0], history @ dense(links), atol=1e-5)
+    np.testing.assert_allclose(scores[:, 1], 2 * history @ dense(other), atol=1e-5)
 
 
 def test_links_of_nothing_say_nothing() -> None:
     none = Links.none(NUM_ITEMS)
 
-    assert not follow(none.items, none.weights, tf.constant([[1, 2]]), tf.ones([1, 2])).numpy().any()
+    items, weights = (values[[[1, 2]]][:, :, None] for values in (none.items, none.weights))
+
+    assert not follow(items, weights, tf.ones([1, 2, 1]), NUM_ITEMS).numpy().any()
 
 
 def test_links_move_to_the_rows_of_another_catalogue_and_lose_what_is_gone() -> None:

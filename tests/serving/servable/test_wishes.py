@@ -64,7 +64,7 @@ def test_rules_hold_under_every_combination_of_wishes(
 @pytest.mark.parametrize(("signature", "given"), ASKED)
 def test_wishes_for_nothing_change_no_bit(ask: Ask, signature: str, given: dict[str, Any]) -> None:
     plain = ask(signature, **given)
-    nothings = [
+    nothings: list[dict[str, Any]] = [
         {"diversity": [-1.0]},
         {"diversity": [float("nan")]},
         {"boost": [["", "room=attic:9", "room=hall:-2", "room=hall:0", "room=hall:two", "room=hall:1e999"]]},
