@@ -20,6 +20,11 @@ BASELINES = (POPULAR, ITEM_KNN, EASE, OWN_COUNT)
 ZERO_SHOT = "zero-shot encoder"
 
 
+def is_baseline(system: str) -> bool:
+    """Whether a row of the report is of something other than our model, its channels and its settings."""
+    return not system.startswith((OURS, channel_row("")))
+
+
 def diverse_row(diversity: float) -> str:
     """The name of our model asked for diversity, as a row of the report."""
     return f"{OURS}, diversity {diversity:g}"

@@ -12,7 +12,7 @@ from pipeline.report.report import Calibration, Curve
 _WIDTH = 360
 _ROW = 24
 _TOP, _BOTTOM = 8, 26
-_LABEL_WIDTH = 118
+_LABEL_WIDTH = 134
 _HEIGHT = 210
 _LEFT, _RIGHT = 46, 12
 NUM_SERIES = 4
@@ -142,4 +142,4 @@ def _number(value: float) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"
+    return name if len(name) <= 22 else f"{name[:21]}…"

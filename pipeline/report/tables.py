@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from components.retrieval_evaluator.evaluation import Difference, MetricRow
+from components.retrieval_evaluator.names import is_baseline
 from pipeline.report.report import ReportData
 
 TASK_NAMES = {"search": "Search", "novel": "Recommend, new to the user", "all": "Recommend, repeats allowed"}
@@ -125,10 +126,10 @@ def slice_tables(report: ReportData) -> dict[Column, list[SliceLine]]:
             here = [row for row in rows if row.slice == slice_]
             ours = [row for row in here if row.system == report.ours]
             theirs = max(
-                (row for row in here if row.system != report.ours), key=lambda r: r.value, default=None
+                (row for row in here if is_baseline(row.system)), key=lambda r: r.value, default=None
             )
             if ours:
-                best = max(here, key=lambda row: row.value).value
+                best = max(row.value for row in (*ours, *filter(None, [theirs])))
                 lines.append(
                     SliceLine(
                         slice=slice_,
@@ -148,7 +149,9 @@ def headlines(report: ReportData) -> list[Difference]:
     found = []
     for task, (metric, *_) in MAIN_METRICS.items():
         compared = [
-            d for d in report.differences if (d.task, d.metric, d.system) == (task, metric, report.ours)
+            d
+            for d in report.differences
+            if (d.task, d.metric, d.system) == (task, metric, report.ours) and is_baseline(d.baseline)
         ]
         if compared:
             found.append(min(compared, key=lambda difference: difference.value))
