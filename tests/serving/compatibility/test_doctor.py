@@ -25,7 +25,7 @@ def test_table_names_every_op_and_ends_in_a_sentence(
     assert lines[0] == str(model_path)
     assert lines[2].split() == ["op", "count", "from", "first", "version", "problem"]
     rows = {line.split()[0]: line.split()[1:] for line in lines[3:-2]}
-    assert rows["TopKV2"] == ["4", "TensorFlow", "2.16"]
+    assert rows["TopKV2"] == ["5", "TensorFlow", "2.16"]
     assert lines[-1].startswith("The model loads in stock TF Serving 2.16 and later")
 
 

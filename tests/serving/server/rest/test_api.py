@@ -38,7 +38,14 @@ def test_rows_of_several_inputs_are_objects(predict: Ask) -> None:
 
 def test_several_outputs_are_objects_by_row_and_lists_by_column(predict: Ask) -> None:
     row = {"query": "", "user_id": "u", "history": ["apron"], "exclude": ["dish"], "filters": [""], "k": 2}
-    row |= {"exclude_seen": False, "history_times": [0], "now": 0}
+    row |= {
+        "exclude_seen": False,
+        "history_times": [0],
+        "now": 0,
+        "diversity": 0.0,
+        "boost": [""],
+        "pin": [""],
+    }
     (by_row,) = predict({"instances": [row]}).json()["predictions"]
     by_column = predict({"inputs": {name: [value] for name, value in row.items()}}).json()["outputs"]
     assert (
