@@ -83,7 +83,7 @@ class ServedModel:
         if not hasattr(self._loaded, "channel_scores"):
             return ()
         (function,) = self._loaded.channel_scores.concrete_functions
-        return tuple(function.structured_outputs)
+        return tuple(sorted(function.structured_outputs))
 
     def search(self, texts: list[str], *, k: int = LIST_LENGTH) -> Answers:
         """Searches for an anonymous asker."""

@@ -89,7 +89,7 @@ def test_specification_runs_from_tables_to_a_pushed_model(cluster: Cluster) -> N
 
     assert (version / "saved_model.pb").exists()
     executors = [ran.removeprefix("components.") for ran in cluster.ran]
-    assert len(executors) == 29
+    assert len(executors) == 30
     for executor in ("trainer.Executor", "serving_validator.ServingValidator_Executor", "pusher.Executor"):
         assert executor in executors
 

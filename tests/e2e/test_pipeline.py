@@ -188,35 +188,20 @@ def _in_process(run: Run, signature: str, **inputs: Any) -> dict[str, np.ndarray
     return {name: value.numpy() for name, value in loaded.signatures[signature](**tensors).items()}
 
 
+def _search_inputs(queries: list[str], user_ids: list[str], *, k: int) -> dict[str, np.ndarray[Any, Any]]:
+    """What the client sends."""
+    call = calls.search(calls.Model(name="tandem"), queries, user_ids=user_ids, k=k)
+    return {name: tensors.to_array(proto) for name, proto in call.request.inputs.items()}
+
+
 @pytest.mark.parametrize("sample", ["retail", "shopping"])
 def test_server_answers_what_the_model_says_in_process(sample: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(sample)
     client: Client = request.getfixturevalue(f"{sample}_client")
-    none = np.zeros((2, 0), object)
+    inputs = _search_inputs(["red heart", "book"], ["", ""], k=10)
 
-    expected = _in_process(
-        run,
-        "search",
-        query=["red heart", "book"],
-        user_id=["", ""],
-        history=tf.zeros([2, 0], tf.string),
-        exclude=tf.zeros([2, 0], tf.string),
-        filters=tf.zeros([2, 0], tf.string),
-        exclude_seen=[False, False],
-        k=[10, 10],
-    )
-    answered = client.predict(
-        "search",
-        {
-            "query": np.array([b"red heart", b"book"], object),
-            "user_id": np.array([b"", b""], object),
-            "history": none,
-            "exclude": none,
-            "filters": none,
-            "exclude_seen": np.array([False, False]),
-            "k": np.array([10, 10], np.int32),
-        },
-    )
+    expected = _in_process(run, "search", **inputs)
+    answered = client.predict("search", inputs)
 
     assert answered.keys() == expected.keys()
     for name in ("item_ids", "titles", "num_results"):
@@ -287,15 +272,7 @@ def test_same_data_and_seed_give_the_same_metrics(retail: Run, resumed: Run) -> 
 
 
 def test_pushed_answers_of_both_runs_are_the_same(retail: Run, resumed: Run) -> None:
-    inputs = {
-        "query": ["red heart"],
-        "user_id": [next(iter(_bought(retail)))],
-        "history": tf.zeros([1, 0], tf.string),
-        "exclude": tf.zeros([1, 0], tf.string),
-        "filters": tf.zeros([1, 0], tf.string),
-        "exclude_seen": [False],
-        "k": [20],
-    }
+    inputs = _search_inputs(["red heart"], [next(iter(_bought(retail)))], k=20)
 
     one, other = (_in_process(run, "search", **inputs) for run in (retail, resumed))
 
