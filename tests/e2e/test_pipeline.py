@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the servable)
 
-from serving.client import Client, Result
+from serving.client import Client, Result, calls, tensors
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow
@@ -184,8 +184,8 @@ def test_more_than_the_catalogue_is_all_of_it_at_most(retail: Run, retail_client
 
 def _in_process(run: Run, signature: str, **inputs: Any) -> dict[str, np.ndarray[Any, Any]]:
     loaded = tf.saved_model.load(str(run.model_dir / run.versions[-1]))
-    tensors = {name: tf.constant(value) for name, value in inputs.items()}
-    return {name: value.numpy() for name, value in loaded.signatures[signature](**tensors).items()}
+    fed = {name: tf.constant(value) for name, value in inputs.items()}
+    return {name: value.numpy() for name, value in loaded.signatures[signature](**fed).items()}
 
 
 def _search_inputs(queries: list[str], user_ids: list[str], *, k: int) -> dict[str, np.ndarray[Any, Any]]:
