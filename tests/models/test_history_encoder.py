@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +16,8 @@ NUM_ITEMS, DIM, HEADS, LENGTH = 7, 3, 2, 5
 
 @pytest.fixture(scope="module")
 def encoder() -> HistoryEncoder:
+    # The weights begin at random, and another test may have drawn before.
+    keras.utils.set_random_seed(5)
     layer = HistoryEncoder(NUM_ITEMS, dim=DIM, num_heads=HEADS)
     layer(tf.zeros([1, 1, DIM]), tf.zeros([1, 1]))
     layer.item_values(tf.zeros([1], tf.int32), tf.zeros([1, 4]))
