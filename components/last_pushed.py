@@ -1,4 +1,4 @@
-"""What the model that was pushed last was built from, by the lineage in ML Metadata."""
+"""The inputs of the model that was pushed last, found by the lineage in ML Metadata."""
 
 from __future__ import annotations
 

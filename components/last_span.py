@@ -1,4 +1,4 @@
-"""Which statistics those of a span are compared with."""
+"""The statistics that those of a span are compared with."""
 
 from __future__ import annotations
 

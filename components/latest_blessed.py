@@ -1,4 +1,4 @@
-"""Which model the new one must not fall behind, and which one it may begin from."""
+"""The blessed models: the one a new model must not fall behind, and the one it may begin from."""
 
 from __future__ import annotations
 

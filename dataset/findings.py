@@ -1,4 +1,4 @@
-"""What is wrong with a dataset's rows, counted per rule with the first few examples."""
+"""Findings about a dataset's rows, counted by rule, with the first few examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of an unknown table look like, from its first rows."""
+"""The profile of an unknown table: the look of its columns in its first rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which table of an unknown dataset is which: told by the values that tables share, then by names."""
+"""The roles of unknown tables, told by the values that the tables share, then by names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows are for training, validation and test: events by time, judgments by query."""
+"""The splits into training, validation and test: events by time, judgments by query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checked dataset holds, and its summary for people."""
+"""The summary of a checked dataset, as data and for people."""
 
 from __future__ import annotations
 

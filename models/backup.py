@@ -1,4 +1,4 @@
-"""What a fit has reached, on disk after every epoch, so that one that was killed goes on where it was."""
+"""Backups of a fit, written after every epoch, so that a killed one goes on where it was."""
 
 from __future__ import annotations
 

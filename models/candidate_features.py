@@ -1,4 +1,4 @@
-"""What the ranker knows of a query and one of its candidates: the same code in training and in serving."""
+"""Features of a query and one of its candidates, the same code in training and in serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits a model on whatever devices there are: one step, run by `tf.distribute` on every replica.
+"""The fit of a model on whatever devices there are: one step, run by `tf.distribute` on every replica.
 
 Keras's own ``fit`` does not run on workers in several processes, and clips each replica's gradients on its
 own.

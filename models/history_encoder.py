@@ -1,4 +1,4 @@
-"""What someone did before, as one vector."""
+"""The encoder of a history, which becomes one vector."""
 
 from __future__ import annotations
 

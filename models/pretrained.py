@@ -1,4 +1,4 @@
-"""Where a pretrained text encoder comes from: the default one, a local folder, or a keras-hub preset."""
+"""The pretrained text encoders: the default one, a local folder, or a keras-hub preset."""
 
 from __future__ import annotations
 

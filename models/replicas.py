@@ -1,4 +1,4 @@
-"""What the replicas of a step exchange, so that their number changes no result.
+"""The exchange between the replicas of a step, so that their number changes no result.
 
 Called by the step inside `tf.distribute.Strategy.run`, where every replica has an equal part of the batch.
 With one replica each of these returns what it was given.

@@ -1,4 +1,4 @@
-"""Fits the two towers, and finds how long by what the validation split says."""
+"""Training of the two towers, for as many epochs as the validation split says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices train, as the environment says."""
+"""The strategy of training: the devices that the environment names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rows of a model's embedding tables stand for, and how rows move when that changes."""
+"""The vocabularies of a model's embedding tables, and how rows move when they change."""
 
 from __future__ import annotations
 

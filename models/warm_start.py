@@ -1,4 +1,4 @@
-"""A new model begins where an earlier one ended, as far as both know the same ids."""
+"""The warm start: a new model begins where an earlier one ended, as far as both know the same ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins a Trainer that waits for further workers: ``TF_CONFIG=… python -m models.worker ARGUMENTS.json``.
+"""A worker that joins a waiting Trainer: ``TF_CONFIG=… python -m models.worker ARGUMENTS.json``.
 
 With ``TF_CONFIG`` the Trainer writes that file before it waits. After a worker has died, all of them can be
 started so once more, the chief too.

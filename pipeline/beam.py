@@ -1,4 +1,4 @@
-"""Where Beam's stages run: the runners that are known, what each must be told, and the flags that say so."""
+"""The Beam runners that are known, what each must be told, and the flags that say so."""
 
 from __future__ import annotations
 

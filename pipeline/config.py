@@ -1,4 +1,4 @@
-"""What can be set about a run besides the data: a frozen dataclass a concern, from TOML and ``--set``."""
+"""The configuration of a run: a frozen dataclass for each concern, from TOML and ``--set``."""
 
 from __future__ import annotations
 

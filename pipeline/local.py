@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine: check the data, run every node, write the report."""
+"""A run on this machine: it checks the data, runs every node and writes the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the nodes one after another with TFX's local runner, and watches time, memory and progress."""
+"""The runner of the nodes, one after another, which watches time, memory and progress."""
 
 from __future__ import annotations
 

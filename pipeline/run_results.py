@@ -1,4 +1,4 @@
-"""Gathers what the nodes of a finished run wrote into its report."""
+"""The results of a finished run, gathered from its nodes for the report."""
 
 from __future__ import annotations
 

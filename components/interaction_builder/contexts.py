@@ -1,4 +1,4 @@
-"""One user's events, in order of time, become the contexts in which items were chosen."""
+"""Contexts in which items were chosen, made of one user's events in order of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the join on Beam. Only the set of item ids is held whole by a worker."""
+"""The executor of the join on Beam. A worker holds only the set of item ids whole."""
 
 from __future__ import annotations
 

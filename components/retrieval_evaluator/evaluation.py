@@ -1,4 +1,4 @@
-"""What an evaluation yields: rows for tables, and the values of each query or user behind them."""
+"""Results of an evaluation: rows for tables, and the values of each query or user behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation needs, read from the artifacts and held in memory."""
+"""The data of an evaluation, read from the artifacts and held in memory."""
 
 from __future__ import annotations
 

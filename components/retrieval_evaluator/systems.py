@@ -1,4 +1,4 @@
-"""Our model and the baselines beside it, measured on the same users and queries."""
+"""The systems of the report: our model and the baselines, measured on the same users and queries."""
 
 from __future__ import annotations
 

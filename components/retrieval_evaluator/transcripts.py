@@ -1,4 +1,4 @@
-"""What the servable answered, written down: labelled candidates for TFMA, and examples for people."""
+"""Transcripts of the servable: labelled candidates for TFMA, and examples for people."""
 
 from __future__ import annotations
 

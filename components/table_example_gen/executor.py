@@ -1,4 +1,4 @@
-"""Reads a table's files in Arrow batches and writes the rows that can be used as tf.Examples."""
+"""The executor that reads a table in Arrow batches and writes its usable rows as tf.Examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits every channel on the log before a moment."""
+"""The fit of every channel on the log before a moment."""
 
 from __future__ import annotations
 

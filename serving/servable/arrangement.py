@@ -1,4 +1,4 @@
-"""What a caller wishes of a list, applied to ranked items: boosts, diversity, pins and room for new items."""
+"""The arrangement of ranked items by a caller's wishes: boosts, diversity, pins, room for new items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes with a cart: what is bought with its items, then what is like them, then what is popular."""
+"""The complement of a cart: what is bought with its items, what is like them, what is popular."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every candidate channel learns from, is asked, and answers."""
+"""The interface of a baseline: what it learns from, how it is asked, and how it answers."""
 
 from __future__ import annotations
 

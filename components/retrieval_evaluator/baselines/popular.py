@@ -1,4 +1,4 @@
-"""What sells now: the channel that answers anybody."""
+"""Recent popularity: the baseline that answers anybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user had before, most often first: the channel that wins on a reorder page."""
+"""A user's own purchase count: the baseline to beat on a reorder page."""
 
 from __future__ import annotations
 
