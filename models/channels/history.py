@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -133,9 +134,13 @@ def history_of_events(
 
 
 def _by_segment(
-    reduce: object, values: tf.Tensor, segments: tf.Tensor, batch: tf.Tensor, width: tf.Tensor
+    reduce: Callable[..., tf.Tensor],
+    values: tf.Tensor,
+    segments: tf.Tensor,
+    batch: tf.Tensor,
+    width: tf.Tensor,
 ) -> tf.Tensor:
-    return tf.reshape(reduce(tf.reshape(values, [-1]), segments, batch * width), [batch, width])  # type: ignore[operator]
+    return tf.reshape(reduce(tf.reshape(values, [-1]), segments, batch * width), [batch, width])
 
 
 def _num_distinct(ages: tf.Tensor, is_event: tf.Tensor) -> tf.Tensor:
