@@ -18,6 +18,7 @@ from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
+from serving.servable.answers import LOWEST, Answers
 from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes, slots_of, with_new_items
 from serving.servable.complement import Complement
 from serving.servable.histories import RequestHistory, UserTable
@@ -27,7 +28,6 @@ from serving.servable.rules import Rules
 
 # A request's history may be longer than the model looks at; beyond this it is cut.
 MAX_REQUEST_HISTORY = 1024
-LOWEST = float(np.finfo(np.float32).min)
 
 _STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
 
@@ -98,9 +98,7 @@ class Servable(tf.Module):
         self._num_items = len(items)
         # Whatever grows with the catalogue is a variable: TensorFlow's graph optimiser copies constants many
         # times, which takes the first call of each signature two minutes at a million items.
-        self._ids, self._titles = (
-            tf.Variable(texts.tolist(), trainable=False) for texts in (items.ids, items.titles)
-        )
+        self._answers = Answers(items)
         self._item_rows = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant(items.ids.tolist()), tf.range(self._num_items)),
             -1,
@@ -222,14 +220,9 @@ class Servable(tf.Module):
         if self._recommending is None:
             return with_query()
         asks = tf.strings.length(tf.strings.strip(query)) > 0
-        batch = tf.shape(query)[0]
 
         def nothing() -> dict[str, tf.Tensor]:
-            texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
-            made = dict.fromkeys(("item_ids", "titles", "reasons", "reason_item_ids"), texts)
-            made |= dict.fromkeys(("scores", "probabilities"), numbers)
-            parts = tf.zeros([batch, width, len(self._channel_names)])
-            return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}
+            return self._answers.nothing(tf.shape(query)[0], width, len(self._channel_names))
 
         first = tf.cond(tf.reduce_any(asks), with_query, nothing)
         second = tf.cond(tf.reduce_all(asks), nothing, without)
@@ -269,7 +262,7 @@ class Servable(tf.Module):
             rows = tf.where(is_shown, listed.rows, -1)[:, :most]
             reasons, speakers = self._recommending.reasons(rows, known, ranked.said)
         listed, probabilities, channel_scores = self._all_ranked(listed, known, ranked, most)
-        return self._outputs(
+        return self._answers.listed(
             listed,
             tf.pad(channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]]),
             k,
@@ -345,7 +338,7 @@ class Servable(tf.Module):
         is_open = self._open(filters, excluded) & (rows >= 0)[:, None]
         scores, said = self._likeness(tf.maximum(rows, 0))
         listed = self._best(scores, is_open, k)
-        return self._outputs(listed, self._parts(said, listed.rows), tf.minimum(k, MAX_RESULTS))
+        return self._answers.listed(listed, self._parts(said, listed.rows), tf.minimum(k, MAX_RESULTS))
 
     def _complement(self, item_ids, exclude, filters, k):  # type: ignore[no-untyped-def]
         cart = self._item_rows.lookup(item_ids)
@@ -355,7 +348,7 @@ class Servable(tf.Module):
         with tf.name_scope("why"):
             rows = tf.where(listed.is_valid, listed.rows, -1)
             reasons, speakers = self._complements.reasons(rows, found)
-        return self._outputs(
+        return self._answers.listed(
             listed,
             self._parts(found.parts, listed.rows),
             tf.minimum(k, MAX_RESULTS),
@@ -405,7 +398,7 @@ class Servable(tf.Module):
         def by_query() -> dict[str, tf.Tensor]:
             vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
             scores, parts = self._score(vectors, safe, rows >= 0, asker)
-            return self._in_order(candidates, rows, scores, self._with_channels(parts), scores)
+            return self._answers.of_candidates(candidates, rows, scores, self._with_channels(parts), scores)
 
         def by_history() -> dict[str, tf.Tensor]:
             assert self._recommending is not None
@@ -413,53 +406,9 @@ class Servable(tf.Module):
             most = tf.fill(tf.shape(query), self._num_candidates)
             ranked = self._recommending.of_items(safe, known, asker.position, most)
             parts = tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]])
-            return self._in_order(candidates, rows, ranked.scores, parts, ranked.probabilities)
+            return self._answers.of_candidates(candidates, rows, ranked.scores, parts, ranked.probabilities)
 
         return self._by_query(query, tf.shape(candidates)[1], by_query, by_history)
-
-    def _in_order(
-        self,
-        candidates: tf.Tensor,
-        rows: tf.Tensor,
-        scores: tf.Tensor,
-        parts: tf.Tensor,
-        probabilities: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """The caller's candidates by their scores: known first, then unknown, then padding.
-
-        Args:
-            candidates: string ``[batch, n]``.
-            rows: int32 ``[batch, m]`` of the first candidates; those beyond are unknown.
-            scores: float32 ``[batch, m]``.
-            parts: float32 ``[batch, m, num_channels]``.
-            probabilities: float32 ``[batch, m]``.
-        """
-        beyond = [[0, 0], [0, tf.shape(candidates)[1] - tf.shape(rows)[1]]]
-        rows = tf.pad(rows, beyond, constant_values=-1)
-        scores, probabilities = tf.pad(scores, beyond), tf.pad(probabilities, beyond)
-        parts = tf.pad(parts, [*beyond, [0, 0]])
-        is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
-        scores = tf.where(is_known, scores, LOWEST)
-        # Equal ones stay in the caller's order.
-        group = tf.where(is_known, 2, tf.where(is_given, 1, 0))
-        order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
-        group = tf.gather(group, order, batch_dims=1)
-        order = tf.gather(order, tf.argsort(group, axis=1, direction="DESCENDING", stable=True), batch_dims=1)
-
-        def ordered(values: tf.Tensor) -> tf.Tensor:
-            return tf.gather(values, order, batch_dims=1)
-
-        titles = tf.where(is_known, tf.gather(self._titles, tf.maximum(rows, 0)), "")
-        return {
-            "item_ids": ordered(candidates),
-            "scores": ordered(tf.where(is_given, scores, 0.0)),
-            "titles": ordered(titles),
-            "num_results": tf.reduce_sum(tf.cast(is_known, tf.int32), axis=1),
-            "channel_scores": ordered(tf.where(is_known[..., None], parts, 0.0)),
-            "probabilities": ordered(tf.where(is_known, probabilities, 0.0)),
-            "reasons": tf.fill(tf.shape(candidates), ""),
-            "reason_item_ids": tf.fill(tf.shape(candidates), ""),
-        }
 
     def _embed_query(self, query, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
         return {
@@ -572,7 +521,7 @@ class Servable(tf.Module):
             tf.gather(values, order, batch_dims=1) for values in (rows, scores, is_valid, parts)
         )
         listed = self._arranger(Listed.of(rows, scores, is_valid), wishes, excluded, is_logit=False)
-        return self._outputs(listed, self._with_channels(parts), k, probabilities=scores)
+        return self._answers.listed(listed, self._with_channels(parts), k, probabilities=scores)
 
     def _with_channels(self, parts: tf.Tensor) -> tf.Tensor:
         """The dense channel's parts, and nothing from the others, which a query does not ask."""
@@ -593,59 +542,6 @@ class Servable(tf.Module):
             relevance = heads.get(RELEVANCE, by_retrieval)
             asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
             return tf.where(asked, relevance, by_retrieval), parts
-
-    def _outputs(
-        self,
-        listed: Listed,
-        parts: tf.Tensor,
-        k: tf.Tensor,
-        *,
-        probabilities: tf.Tensor | None = None,
-        reasons: tf.Tensor | None = None,
-        speakers: tf.Tensor | None = None,
-    ) -> dict[str, tf.Tensor]:
-        """The answer of each row, its first ``k`` valid items.
-
-        Args:
-            listed: The items.
-            parts: float32 ``[batch, n, num_channels]`` of the ranked candidates.
-            k: int32 ``[batch]``.
-            probabilities: float32 ``[batch, n]`` of the ranked candidates; the scores if left out.
-            reasons: string ``[batch, at least k]``; "text" if left out.
-            speakers: int32 ``[batch, at least k]``, rows of what spoke for each, -1 for nothing.
-        """
-        with tf.name_scope("answer"):
-            width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(listed.rows)[1])
-            rows, scores, is_valid, sources = (
-                values[:, :width] for values in (listed.rows, listed.scores, listed.is_valid, listed.sources)
-            )
-            shown = is_valid & (tf.range(width)[None] < k[:, None])
-            missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
-            was_ranked = shown & (sources >= 0)
-
-            def padded(values: tf.Tensor, padding: str | float) -> tf.Tensor:
-                return tf.pad(tf.where(shown, values[:, :width], padding), missing)
-
-            def of_source(values: tf.Tensor) -> tf.Tensor:
-                return tf.gather(values, tf.maximum(sources, 0), batch_dims=1)
-
-            if probabilities is not None:
-                probabilities = tf.where(was_ranked, of_source(probabilities), 0.0)
-            reasons = tf.fill(tf.shape(rows), "text") if reasons is None else reasons
-            speakers = tf.fill(tf.shape(rows), -1) if speakers is None else speakers
-            spoke = tf.where(speakers >= 0, tf.gather(self._ids, tf.maximum(speakers, 0)), "")
-            return {
-                "item_ids": padded(tf.gather(self._ids, rows), ""),
-                "scores": padded(scores, 0.0),
-                "titles": padded(tf.gather(self._titles, rows), ""),
-                "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
-                "channel_scores": tf.pad(
-                    tf.where(was_ranked[..., None], of_source(parts), 0.0), [*missing, [0, 0]]
-                ),
-                "probabilities": padded(scores if probabilities is None else probabilities, 0.0),
-                "reasons": padded(reasons, ""),
-                "reason_item_ids": padded(spoke, ""),
-            }
 
 
 def _shaped(

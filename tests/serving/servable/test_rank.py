@@ -9,7 +9,7 @@ from models.item_table import ItemTable
 from models.matrices import item_matrix
 from models.trained import TrainedModel
 from serving.client.arguments import MAX_CANDIDATES
-from serving.servable.servable import LOWEST
+from serving.servable.answers import LOWEST
 from tests import tiny
 from tests.serving.servable.asking import ALL, Ask, name, shown
 

@@ -1,0 +1,132 @@
+"""Answers of the signatures that list items: one row a request, padded to one width and counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from models.item_table import ItemTable
+from serving.servable.arrangement import Listed
+
+# The score of a candidate that the catalogue does not have.
+LOWEST = float(np.finfo(np.float32).min)
+
+
+class Answers(tf.Module):
+    """Turns rows of the catalogue into what a caller reads.
+
+    Args:
+        items: The catalogue.
+    """
+
+    def __init__(self, items: ItemTable) -> None:
+        super().__init__(name="answers")
+        # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
+        self._ids, self._titles = (
+            tf.Variable(texts.tolist(), trainable=False) for texts in (items.ids, items.titles)
+        )
+
+    def listed(
+        self,
+        listed: Listed,
+        parts: tf.Tensor,
+        k: tf.Tensor,
+        *,
+        probabilities: tf.Tensor | None = None,
+        reasons: tf.Tensor | None = None,
+        speakers: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """The answer of each row, its first ``k`` valid items.
+
+        Args:
+            listed: The items.
+            parts: float32 ``[batch, n, num_channels]`` of the ranked candidates.
+            k: int32 ``[batch]``.
+            probabilities: float32 ``[batch, n]`` of the ranked candidates; the scores if left out.
+            reasons: string ``[batch, at least k]``; "text" if left out.
+            speakers: int32 ``[batch, at least k]``, rows of what spoke for each, -1 for nothing.
+        """
+        with tf.name_scope("answer"):
+            width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(listed.rows)[1])
+            rows, scores, is_valid, sources = (
+                values[:, :width] for values in (listed.rows, listed.scores, listed.is_valid, listed.sources)
+            )
+            shown = is_valid & (tf.range(width)[None] < k[:, None])
+            missing = [[0, 0], [0, tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0) - width]]
+            was_ranked = shown & (sources >= 0)
+
+            def padded(values: tf.Tensor, padding: str | float) -> tf.Tensor:
+                return tf.pad(tf.where(shown, values[:, :width], padding), missing)
+
+            def of_source(values: tf.Tensor) -> tf.Tensor:
+                return tf.gather(values, tf.maximum(sources, 0), batch_dims=1)
+
+            if probabilities is not None:
+                probabilities = tf.where(was_ranked, of_source(probabilities), 0.0)
+            reasons = tf.fill(tf.shape(rows), "text") if reasons is None else reasons
+            speakers = tf.fill(tf.shape(rows), -1) if speakers is None else speakers
+            spoke = tf.where(speakers >= 0, tf.gather(self._ids, tf.maximum(speakers, 0)), "")
+            return {
+                "item_ids": padded(tf.gather(self._ids, rows), ""),
+                "scores": padded(scores, 0.0),
+                "titles": padded(tf.gather(self._titles, rows), ""),
+                "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=1),
+                "channel_scores": tf.pad(
+                    tf.where(was_ranked[..., None], of_source(parts), 0.0), [*missing, [0, 0]]
+                ),
+                "probabilities": padded(scores if probabilities is None else probabilities, 0.0),
+                "reasons": padded(reasons, ""),
+                "reason_item_ids": padded(spoke, ""),
+            }
+
+    def of_candidates(
+        self,
+        candidates: tf.Tensor,
+        rows: tf.Tensor,
+        scores: tf.Tensor,
+        parts: tf.Tensor,
+        probabilities: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """The caller's candidates by their scores: known first, then unknown, then padding.
+
+        Args:
+            candidates: string ``[batch, n]``.
+            rows: int32 ``[batch, m]`` of the first candidates; those beyond are unknown.
+            scores: float32 ``[batch, m]``.
+            parts: float32 ``[batch, m, num_channels]``.
+            probabilities: float32 ``[batch, m]``.
+        """
+        beyond = [[0, 0], [0, tf.shape(candidates)[1] - tf.shape(rows)[1]]]
+        rows = tf.pad(rows, beyond, constant_values=-1)
+        scores, probabilities = tf.pad(scores, beyond), tf.pad(probabilities, beyond)
+        parts = tf.pad(parts, [*beyond, [0, 0]])
+        is_known, is_given = rows >= 0, tf.strings.length(candidates) > 0
+        scores = tf.where(is_known, scores, LOWEST)
+        # Equal ones stay in the caller's order.
+        group = tf.where(is_known, 2, tf.where(is_given, 1, 0))
+        order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
+        group = tf.gather(group, order, batch_dims=1)
+        order = tf.gather(order, tf.argsort(group, axis=1, direction="DESCENDING", stable=True), batch_dims=1)
+
+        def ordered(values: tf.Tensor) -> tf.Tensor:
+            return tf.gather(values, order, batch_dims=1)
+
+        titles = tf.where(is_known, tf.gather(self._titles, tf.maximum(rows, 0)), "")
+        return {
+            "item_ids": ordered(candidates),
+            "scores": ordered(tf.where(is_given, scores, 0.0)),
+            "titles": ordered(titles),
+            "num_results": tf.reduce_sum(tf.cast(is_known, tf.int32), axis=1),
+            "channel_scores": ordered(tf.where(is_known[..., None], parts, 0.0)),
+            "probabilities": ordered(tf.where(is_known, probabilities, 0.0)),
+            "reasons": tf.fill(tf.shape(candidates), ""),
+            "reason_item_ids": tf.fill(tf.shape(candidates), ""),
+        }
+
+    def nothing(self, batch: tf.Tensor, width: tf.Tensor, num_channels: int) -> dict[str, tf.Tensor]:
+        """An answer of empty rows, int32 ``[]`` ``batch`` and ``width``."""
+        texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
+        made = dict.fromkeys(("item_ids", "titles", "reasons", "reason_item_ids"), texts)
+        made |= dict.fromkeys(("scores", "probabilities"), numbers)
+        parts = tf.zeros([batch, width, num_channels])
+        return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}
