@@ -11,7 +11,6 @@ from serving.client import Client, Result
 from serving.printing import as_table
 from serving.process import ServerProcess
 from serving.pushed_model import MODEL_NAME, newest_version_dir
-from serving.reasons import titles_of_reasons
 from serving.servable.extra_assets import ExtraAssets
 
 _NUM_RESULTS = 5
@@ -32,7 +31,7 @@ def demo(model_dir: Path) -> None:
         Client(server.address, model_name=MODEL_NAME, timeout_s=30) as client,
     ):
         for heading, results in _scenes(client, examples):
-            table = as_table(results, titles_of_reasons(client, results)).replace("\n", "\n  ")
+            table = as_table(results).replace("\n", "\n  ")
             print(f"\n{heading}\n  {table}", flush=True)
     print("\nThe server is stopped; `tandem serve` starts one that stays.")
 

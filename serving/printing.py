@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from serving.client import Result
-from serving.reasons import because
 
+_WORDS = {"again": "you had it", "popular": "popular now", "new": "new"}
 _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
-def as_table(results: Sequence[Result], titles: Mapping[str, str] | None = None) -> str:
-    """A table of aligned columns: rank, score, item id, title, and because if there is a because.
-
-    Args:
-        results: The results, best first.
-        titles: Known titles by item id, besides those of the results.
-    """
+def as_table(results: Sequence[Result]) -> str:
+    """A table of aligned columns: rank, score, item id, title, and because if there is a because."""
     if not results:
         return "no results"
-    known = {**(titles or {}), **{result.item_id: result.title for result in results}}
     rows = [("", "score", "item", "title", "because")]
     for rank, result in enumerate(results, start=1):
         score = "not known" if result.score == _UNKNOWN_SCORE else f"{result.score:.4f}"
-        rows.append((str(rank), score, result.item_id, result.title, because(result, known)))
+        rows.append((str(rank), score, result.item_id, result.title, _because(result)))
     if not any(row[-1] for row in rows[1:]):
         rows = [(*row[:-1], "") for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -38,6 +32,16 @@ def as_table(results: Sequence[Result], titles: Mapping[str, str] | None = None)
         ).rstrip()
         for rank, score, item_id, title, reason in rows
     )
+
+
+def _because(result: Result) -> str:
+    """Why a result is recommended, in words; empty if the query is the reason."""
+    speaker = result.reason_title or result.reason_item_id
+    if result.reason == "history":
+        return f"because of {speaker}"
+    if result.reason == "text" and speaker:
+        return f"like {speaker}"
+    return _WORDS.get(result.reason, "")
 
 
 def as_json(results: Sequence[Result]) -> str:

@@ -22,7 +22,6 @@ from serving.client.errors import ServingError
 from serving.client.tls import TlsConfig
 from serving.printing import as_json, as_table
 from serving.pushed_model import RUNS, model_dir
-from serving.reasons import titles_of_reasons
 
 _Value = TypeVar("_Value")
 
@@ -263,5 +262,5 @@ def _tls(args: argparse.Namespace) -> TlsConfig | None:
 
 
 def _show(client: Client, results: Sequence[Result], args: argparse.Namespace) -> int:
-    print(as_json(results) if args.json else as_table(results, titles_of_reasons(client, results)))
+    print(as_json(results) if args.json else as_table(results))
     return 0

@@ -34,6 +34,7 @@ _LISTED = (
     "probabilities",
     "reasons",
     "reason_item_ids",
+    "reason_titles",
 )
 
 
@@ -54,6 +55,7 @@ class Result:
             candidates of ``rank``.
         reason_item_id: The item of the history that spoke most, which is the item itself for ``again``; empty
             if none did.
+        reason_title: The title of that item.
     """
 
     item_id: str
@@ -63,6 +65,7 @@ class Result:
     probability: float = 0.0
     reason: str = ""
     reason_item_id: str = ""
+    reason_title: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,26 +118,30 @@ def read_embedding(response: Any) -> np.ndarray[Any, Any]:
 
 def read_results(response: Any) -> list[list[Result]]:
     """The rows of a PredictResponse that lists items."""
-    return [
-        [
-            Result(
-                item_id=item_id.decode(),
-                score=score,
-                title=title.decode(),
-                channel_scores=tuple(channel_scores),
-                probability=probability,
-                reason=reason.decode(),
-                reason_item_id=reason_item_id.decode(),
-            )
-            for item_id, score, title, channel_scores, probability, reason, reason_item_id in zip(
-                *row, strict=True
-            )
-            # Rows are padded with empty ids. Cutting at num_results would also drop rank's unknown
-            # candidates.
-            if item_id
-        ]
-        for row in zip(*(array.tolist() for array in _outputs(response, *_LISTED)), strict=True)
-    ]
+
+    def result(
+        item_id: bytes,
+        score: float,
+        title: bytes,
+        channel_scores: list[float],
+        probability: float,
+        *reason: bytes,
+    ) -> Result:
+        kind, speaker, speaker_title = (text.decode() for text in reason)
+        return Result(
+            item_id=item_id.decode(),
+            score=score,
+            title=title.decode(),
+            channel_scores=tuple(channel_scores),
+            probability=probability,
+            reason=kind,
+            reason_item_id=speaker,
+            reason_title=speaker_title,
+        )
+
+    rows = zip(*(array.tolist() for array in _outputs(response, *_LISTED)), strict=True)
+    # Rows are padded with empty ids. Cutting at num_results would also drop rank's unknown candidates.
+    return [[result(*item) for item in zip(*row, strict=True) if item[0]] for row in rows]
 
 
 def read_status(response: Any) -> list[VersionStatus]:

@@ -65,7 +65,10 @@ class Answers(tf.Module):
                 probabilities = tf.where(was_ranked, of_source(probabilities), 0.0)
             reasons = tf.fill(tf.shape(rows), "text") if reasons is None else reasons
             speakers = tf.fill(tf.shape(rows), -1) if speakers is None else speakers
-            spoke = tf.where(speakers >= 0, tf.gather(self._ids, tf.maximum(speakers, 0)), "")
+
+            def spoke(texts: tf.Variable) -> tf.Tensor:
+                return tf.where(speakers >= 0, tf.gather(texts, tf.maximum(speakers, 0)), "")
+
             return {
                 "item_ids": padded(tf.gather(self._ids, rows), ""),
                 "scores": padded(scores, 0.0),
@@ -76,7 +79,8 @@ class Answers(tf.Module):
                 ),
                 "probabilities": padded(scores if probabilities is None else probabilities, 0.0),
                 "reasons": padded(reasons, ""),
-                "reason_item_ids": padded(spoke, ""),
+                "reason_item_ids": padded(spoke(self._ids), ""),
+                "reason_titles": padded(spoke(self._titles), ""),
             }
 
     def of_candidates(
@@ -121,12 +125,14 @@ class Answers(tf.Module):
             "probabilities": ordered(tf.where(is_known, probabilities, 0.0)),
             "reasons": tf.fill(tf.shape(candidates), ""),
             "reason_item_ids": tf.fill(tf.shape(candidates), ""),
+            "reason_titles": tf.fill(tf.shape(candidates), ""),
         }
 
     def nothing(self, batch: tf.Tensor, width: tf.Tensor, num_channels: int) -> dict[str, tf.Tensor]:
         """An answer of empty rows, int32 ``[]`` ``batch`` and ``width``."""
         texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
-        made = dict.fromkeys(("item_ids", "titles", "reasons", "reason_item_ids"), texts)
+        names = ("item_ids", "titles", "reasons", "reason_item_ids", "reason_titles")
+        made = dict.fromkeys(names, texts)
         made |= dict.fromkeys(("scores", "probabilities"), numbers)
         parts = tf.zeros([batch, width, num_channels])
         return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}

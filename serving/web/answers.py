@@ -38,6 +38,7 @@ def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | 
                 probability=result.probability if is_known else None,
                 reason=result.reason,
                 reason_item_id=result.reason_item_id,
+                reason_title=result.reason_title,
                 parts=parts,
                 brought_by=brought_by(parts),
                 columns=dict(columns.get(result.item_id, {})),

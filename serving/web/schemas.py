@@ -143,6 +143,7 @@ class Item(BaseModel):
         examples=["history"],
     )
     reason_item_id: str = Field(description="The item of the history that spoke most; empty if none did.")
+    reason_title: str = Field(description="The title of that item.")
     parts: dict[PartName, Part] = Field(
         description="What the words say and what people choose says; empty if the catalogue has no such item."
     )

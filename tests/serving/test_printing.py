@@ -26,45 +26,39 @@ def test_table_aligns_its_columns() -> None:
 
 def test_table_says_because_of_what_each_is_recommended() -> None:
     reasons = [
-        ("5", "Mug", "again", "5"),
-        ("6", "Teapot", "history", "5"),
-        ("7", "Spoon", "history", "9"),
-        ("8", "Cup", "history", "404"),
-        ("9", "Tray", "popular", ""),
-        ("10", "Jar", "new", ""),
-        ("11", "Lid", "text", ""),
-        ("12", "Bowl", "text", "5"),
+        ("5", "Mug", "again", "5", "Mug"),
+        ("6", "Teapot", "history", "5", "Mug"),
+        ("7", "Spoon", "history", "404", ""),
+        ("8", "Tray", "popular", "", ""),
+        ("9", "Jar", "new", "", ""),
+        ("10", "Lid", "text", "", ""),
+        ("11", "Bowl", "text", "5", "Mug"),
     ]
     results = [
         Result(
-            item_id=item_id, score=1.0, title=title, channel_scores=(), reason=reason, reason_item_id=speaker
+            item_id=item_id,
+            score=1.0,
+            title=title,
+            channel_scores=(),
+            reason=reason,
+            reason_item_id=speaker,
+            reason_title=speaker_title,
         )
-        for item_id, title, reason, speaker in reasons
+        for item_id, title, reason, speaker, speaker_title in reasons
     ]
 
-    lines = as_table(results, {"9": "Tablecloth", "5": ""}).splitlines()
+    lines = as_table(results).splitlines()
 
     assert lines[0] == "    score  item  title   because"
     assert [line[25:] for line in lines[1:]] == [
         "you had it",
         "because of Mug",
-        # Of two titles for an item, the answer's own counts.
-        "because of Tray",
         "because of 404",
         "popular now",
         "new",
         "",
         "like Mug",
     ]
-
-
-def test_title_that_the_answer_does_not_tell_may_be_told() -> None:
-    result = Result(
-        item_id="1", score=1.0, title="Cup", channel_scores=(), reason="history", reason_item_id="9"
-    )
-
-    assert as_table([result], {"9": "Saucer"}).endswith("  Cup    because of Saucer")
-    assert as_table([result]).endswith("  Cup    because of 9")
 
 
 def test_empty_table_says_so() -> None:
@@ -88,6 +82,7 @@ def test_json_is_one_document_with_every_field() -> None:
                 "probability": 0.25,
                 "reason": "history",
                 "reason_item_id": "7",
+                "reason_title": "",
             }
         ]
     }

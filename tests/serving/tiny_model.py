@@ -106,6 +106,7 @@ class TinyModel(tf.Module):
             "probabilities": tf.where(texts["item_ids"] != "", tf.sigmoid(values), 0.0),
             "reasons": tf.where(texts["item_ids"] != "", "text", ""),
             "reason_item_ids": tf.fill(tf.shape(values), ""),
+            "reason_titles": tf.fill(tf.shape(values), ""),
         }
 
     def search(
@@ -181,6 +182,7 @@ class TinyModel(tf.Module):
             "probabilities": tf.where(known, tf.sigmoid(scores), 0.0),
             "reasons": tf.fill(tf.shape(candidates), ""),
             "reason_item_ids": tf.fill(tf.shape(candidates), ""),
+            "reason_titles": tf.fill(tf.shape(candidates), ""),
         }
 
     def embed_query(

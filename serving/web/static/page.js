@@ -11,8 +11,6 @@ const NUM_TRIES = 5;
 let similarTo = null;
 let waiting = null;
 let underWay = null;
-/** @type {Map<string, string>} the titles seen so far, by item id */
-const titles = new Map();
 let last = { question: null, ranks: new Map() };
 
 const asker = new Asker((isTyping) => (isTyping ? updateSoon() : update()));
@@ -59,12 +57,10 @@ function show(asked, answer, tookMs) {
   const subject = `${asked.path} ${asked.body.query ?? asked.body.item_id ?? ""}`;
   const before = last.subject === subject ? last.ranks : null;
   const focused = focusedButton();
-  remember(answer.results);
   showResults(answer.results, before, {
     inHistory: (id) => asker.has(id),
     toggle: (item) => (asker.has(item.item_id) ? asker.remove(item.item_id) : asker.add(item)),
     similar,
-    titleOf: (id) => titles.get(id) || id,
   });
   restoreFocus(focused);
   last = { subject, ranks: new Map(answer.results.map((item) => [item.item_id, item.rank])) };
@@ -78,10 +74,6 @@ function show(asked, answer, tookMs) {
   find("server").dataset.state = "ready";
   find("problem").hidden = true;
   find("back").hidden = !similarTo;
-}
-
-function remember(items) {
-  for (const item of items) titles.set(item.item_id, item.title);
 }
 
 function ms(value) {
@@ -126,7 +118,6 @@ function leaveSimilar() {
 async function offerExamples() {
   const { answer } = await ask("/api/examples");
   asker.offer(answer.users);
-  for (const items of [answer.items, ...answer.users.map((user) => user.history)]) remember(items);
   find("tries").replaceChildren(
     ...answer.queries.slice(0, NUM_TRIES).map((query) =>
       button(query, `Search for ${query}`, () => {

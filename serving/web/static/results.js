@@ -9,7 +9,7 @@ const BROUGHT_BY = { text: "by text", behaviour: "by behaviour", both: "by both"
 /**
  * @param {object[]} items as the API gives them
  * @param {Map<string, number> | null} before ranks of the last answer to the same question
- * @param {{inHistory: (id: string) => boolean, toggle: (item: object) => void, similar: (item: object) => void, titleOf: (id: string) => string}} actions
+ * @param {{inHistory: (id: string) => boolean, toggle: (item: object) => void, similar: (item: object) => void}} actions
  */
 export function showResults(items, before, actions) {
   find("results").replaceChildren(...items.map((item) => card(item, before, actions)));
@@ -52,7 +52,7 @@ function card(item, before, actions) {
     "li",
     { "data-item-id": item.item_id },
     element("span", { class: "rank", "aria-hidden": "true" }, String(item.rank), ...movement(item, before)),
-    element("div", { class: "what" }, element("h3", {}, title), facts(item), ...because(item, actions)),
+    element("div", { class: "what" }, element("h3", {}, title), facts(item), ...because(item)),
     why(item),
     element("div", { class: "buttons" }, add, similar),
   );
@@ -87,8 +87,8 @@ function number(value) {
 }
 
 /** Why the item is recommended; a query is no news, so nothing is said of it. */
-function because(item, actions) {
-  const words = item.reason === "history" ? `Because of ${actions.titleOf(item.reason_item_id)}` : BECAUSE[item.reason];
+function because(item) {
+  const words = item.reason === "history" ? `Because of ${item.reason_title || item.reason_item_id}` : BECAUSE[item.reason];
   return words ? [element("p", { class: "because" }, words)] : [];
 }
 

@@ -50,7 +50,7 @@ def test_recommend_prints_because_of_what(server_address: str, capsys: pytest.Ca
     assert reasons["apron"] == "because of Fork é"
 
 
-def test_title_of_the_reason_is_asked_for_if_the_answer_leaves_it_out(
+def test_reason_has_a_title_though_the_answer_leaves_its_item_out(
     server_address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _run("recommend", "--history", "fork", "--server", server_address)

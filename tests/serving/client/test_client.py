@@ -54,6 +54,7 @@ def in_process(model_path: Path) -> Callable[..., list[list[Result]]]:
                 probability=probability,
                 reason=outputs["reasons"][row][place].decode(),
                 reason_item_id=outputs["reason_item_ids"][row][place].decode(),
+                reason_title=outputs["reason_titles"][row][place].decode(),
             )
 
         return [

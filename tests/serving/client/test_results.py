@@ -19,6 +19,7 @@ _OUTPUTS: dict[str, Any] = {
     "probabilities": np.array([[0.5, 0.25], [0.125, 0.0]], np.float32),
     "reasons": np.array([[b"history", b"again"], [b"popular", b""]], object),
     "reason_item_ids": np.array([[b"jar", b"cup"], [b"", b""]], object),
+    "reason_titles": np.array([[b"Jar", b""], [b"", b""]], object),
 }
 
 
@@ -39,6 +40,7 @@ def test_result_has_each_output_of_its_place_and_padding_is_left_out() -> None:
         probability=0.5,
         reason="history",
         reason_item_id="jar",
+        reason_title="Jar",
     )
     cup = Result(
         item_id="cup",

@@ -55,9 +55,13 @@ class TwoPartModel(tiny_model.TinyModel):
         reasons = tf.where(now == 0, "popular", "new")[:, None]
         reasons = tf.where(is_own, "again", tf.where(speaker != "", "history", reasons))
         speakers = tf.where(is_own, ids, speaker)
+        is_speaker = tf.equal(speakers[..., None], tiny_model.ITEM_IDS)
+        titles = tf.gather(tiny_model.TITLES, tf.argmax(is_speaker, axis=2))
+        titles = tf.where(tf.reduce_any(is_speaker, axis=2), titles, "")
         return answer | {
             "reasons": tf.where(ids != "", reasons, ""),
             "reason_item_ids": tf.where(ids != "", speakers, ""),
+            "reason_titles": tf.where(ids != "", titles, ""),
         }
 
 

@@ -60,6 +60,7 @@ def test_several_outputs_are_objects_by_row_and_lists_by_column(predict: Ask) ->
             "probabilities",
             "reasons",
             "reason_item_ids",
+            "reason_titles",
         }
     )
     assert by_column == {name: [value] for name, value in by_row.items()}
