@@ -26,6 +26,10 @@ class Answers(tf.Module):
             tf.Variable(texts.tolist(), trainable=False) for texts in (items.ids, items.titles)
         )
 
+    def ids_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """Ids of int32 rows of any shape, where -1 is the first item."""
+        return tf.gather(self._ids, tf.maximum(rows, 0))
+
     def listed(
         self,
         listed: Listed,

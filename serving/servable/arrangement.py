@@ -122,8 +122,8 @@ class Arranger(tf.Module):
             return tf.cond(is_pinned, lambda: self._pinned(listed, wishes.pin, excluded), lambda: listed)
 
     def _pinned(self, listed: Listed, pin: tf.Tensor, excluded: tf.Tensor) -> Listed:
-        # The client puts an empty text first.
-        pins = self._item_rows.lookup(pin[:, : 1 + MAX_RESULTS])
+        # The client puts an empty text first, and a search the item that the query names last.
+        pins = self._item_rows.lookup(pin[:, : 2 + MAX_RESULTS])
         is_barred = marked(excluded, self._rules.num_items) | ~self._rules.available
         is_barred = tf.gather(is_barred, tf.maximum(pins, 0), batch_dims=1)
         return pinned(listed, tf.where(is_barred, -1, pins), self._rules.num_items)

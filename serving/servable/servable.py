@@ -20,6 +20,7 @@ from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
 from serving.servable.answers import LOWEST, Answers
 from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes, slots_of, with_new_items
+from serving.servable.codes import Codes
 from serving.servable.complement import Complement
 from serving.servable.histories import RequestHistory, UserTable
 from serving.servable.likeness import Likeness
@@ -103,6 +104,7 @@ class Servable(tf.Module):
             tf.lookup.KeyValueTensorInitializer(tf.constant(items.ids.tolist()), tf.range(self._num_items)),
             -1,
         )
+        self._codes = Codes(items.ids, self._item_rows)
         rows = tf.range(self._num_items)
         # One more row, zeros: what padding contributes.
         self._history_values = tf.Variable(
@@ -180,7 +182,8 @@ class Servable(tf.Module):
 
         def search() -> dict[str, tf.Tensor]:
             vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-            return self._answer(vectors, asker, filters, excluded, k, Wishes(*wishes))
+            wished = self._with_code(Wishes(*wishes), query, filters, excluded)
+            return self._answer(vectors, asker, filters, excluded, k, wished)
 
         def recommend() -> dict[str, tf.Tensor]:
             return self._recommended(
@@ -201,6 +204,18 @@ class Servable(tf.Module):
             )
         vectors = self._query_vectors(self._no_query(user_id), asker)
         return self._answer(vectors, asker, filters, excluded, k, Wishes(*wishes))
+
+    def _with_code(self, wishes: Wishes, query: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor) -> Wishes:
+        """The wishes with the item whose id the query is behind the caller's pins, if the rules allow it."""
+        with tf.name_scope("codes"):
+            rows = self._codes(query)
+
+            def pin() -> tf.Tensor:
+                is_open = tf.gather(self._open(filters, excluded), tf.maximum(rows, 0), batch_dims=1)
+                ids = tf.where((rows >= 0) & is_open, self._answers.ids_of(rows), "")
+                return tf.concat([wishes.pin[:, : 1 + MAX_RESULTS], ids[:, None]], axis=1)
+
+            return wishes._replace(pin=tf.cond(tf.reduce_any(rows >= 0), pin, lambda: wishes.pin))
 
     def _by_query(
         self,

@@ -1,0 +1,45 @@
+"""Codes: queries that are an item's id, as a person types it."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+class Codes(tf.Module):
+    """Finds the item whose id a query is.
+
+    The id as it is written comes first. Without one, case, spaces and dashes do not count; of several ids
+    that differ in these alone, the first of the catalogue is meant.
+
+    Args:
+        item_ids: string ``[num_items]``.
+        item_rows: The table from item id to row, -1 for unknown.
+    """
+
+    def __init__(self, item_ids: np.ndarray, item_rows: tf.lookup.StaticHashTable) -> None:
+        super().__init__(name="codes")
+        self._item_rows = item_rows
+        plain = _plain(tf.constant(item_ids.tolist(), tf.string)).numpy().astype(object)
+        # Most ids are plain already, and the table of ids has those.
+        rows = np.flatnonzero((plain != item_ids) & (plain != b""))
+        plain, first = np.unique(plain[rows].astype(bytes), return_index=True)
+        self._plain_rows = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant(plain.tolist(), tf.string), tf.constant(rows[first], tf.int32)
+            ),
+            -1,
+        )
+
+    def __call__(self, query: tf.Tensor) -> tf.Tensor:
+        """Rows of items, -1 where the query is no id: int32 ``[batch]`` for string ``[batch]``."""
+        plain = _plain(query)
+        rows = self._item_rows.lookup(tf.strings.strip(query))
+        rows = tf.where(rows >= 0, rows, self._item_rows.lookup(plain))
+        return tf.where(rows >= 0, rows, self._plain_rows.lookup(plain))
+
+
+def _plain(texts: tf.Tensor) -> tf.Tensor:
+    """The texts in lower case, without white space and dashes."""
+    lower = tf.strings.lower(texts, encoding="utf-8")
+    return tf.strings.regex_replace(lower, r"[\s\p{Z}\p{Pd}]+", "")
