@@ -16,6 +16,9 @@ from dataset.errors import DataError
 
 OnBytes = Callable[[int], None]
 
+# How gzip begins (RFC 1952).
+_GZIP = b"\x1f\x8b"
+
 
 def is_remote(path: str) -> bool:
     """Whether the path has a scheme (``gs://…``) and is opened through Beam."""
@@ -73,13 +76,19 @@ def open_file(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
         path: The file.
         on_bytes: Told the number of bytes of each read, as they are in the file.
     """
+    return _counted(_stream(path), on_bytes)
+
+
+def _stream(path: str) -> Any:
     if is_remote(path):
         from apache_beam.io.filesystem import CompressionTypes
         from apache_beam.io.filesystems import FileSystems
 
-        stream = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    else:
-        stream = pa.OSFile(path, "rb")
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return pa.OSFile(path, "rb")
+
+
+def _counted(stream: Any, on_bytes: OnBytes | None) -> pa.NativeFile:
     if on_bytes is not None:
         stream = _Counted(stream, on_bytes)
     return stream if isinstance(stream, pa.NativeFile) else pa.PythonFile(stream, mode="r")
@@ -91,9 +100,12 @@ def num_bytes(path: str) -> int:
 
 
 def open_text(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
-    """The bytes of a plain or gzip file, unpacked."""
-    stream = open_file(path, on_bytes)
-    return pa.CompressedInputStream(stream, "gzip") if path.endswith(".gz") else stream
+    """The bytes of a plain or gzip file, unpacked; its first bytes or its name say that it is gzip."""
+    stream = _stream(path)
+    is_gzip = bytes(stream.read(len(_GZIP))) == _GZIP or path.lower().endswith(".gz")
+    stream.seek(0)
+    counted = _counted(stream, on_bytes)
+    return pa.CompressedInputStream(counted, "gzip") if is_gzip else counted
 
 
 def damaged(path: str, error: Exception) -> DataError:

@@ -85,7 +85,8 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
     else:
         file = join(folder, FILE_NAME)
     try:
-        document = tomllib.loads(read_bytes(file).decode("utf-8"))
+        # Windows' editor begins a file with a byte order mark.
+        document = tomllib.loads(read_bytes(file).decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(
             f"A dataset must have a manifest. Got no {shown(file)}; `tandem init {shown(folder)}` writes one."

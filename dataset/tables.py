@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -54,7 +55,9 @@ def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
     files: list[str] = []
     for path in paths:
         full = join(folder, path)
-        found = match_files(full)
+        # The folder is no glob, even if its name has brackets.
+        is_glob = not is_remote(full) and not Path(full).is_file()
+        found = match_files(join(glob.escape(folder), path) if is_glob else full)
         if not found:
             raise DataError(f"A table must have its files. Got none at {shown(full)}{_similar(full)}.")
         files.extend(found)
@@ -69,7 +72,7 @@ def table_format(path: str, override: str | None = None) -> str:
     """
     if override is not None:
         return override
-    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    suffix = Path(path.lower().removesuffix(".gz")).suffix
     if suffix not in _SUFFIXES:
         raise DataError(
             f"{shown(path)}: the format must be one of {', '.join(FORMATS)}. Got the suffix "
@@ -151,7 +154,7 @@ def _similar(path: str) -> str:
 
 
 def _parquet(path: str, on_bytes: OnBytes | None = None) -> pa.parquet.ParquetFile:
-    if path.endswith(".gz"):
+    if path.lower().endswith(".gz"):
         raise DataError(
             f"{shown(path)} must be unpacked: Parquet compresses its columns itself. Got a .gz file."
         )

@@ -134,8 +134,9 @@ def load_config(path: str | None, overrides: Sequence[str] = ()) -> Config:
     values: dict[str, Any] = {}
     if path:
         try:
-            with open(path, "rb") as file:
-                values = tomllib.load(file)
+            # Windows' editor begins a file with a byte order mark.
+            with open(path, encoding="utf-8-sig") as file:
+                values = tomllib.loads(file.read())
         except FileNotFoundError:
             raise DataError(f"{path}: no such configuration file.") from None
         except OSError as error:

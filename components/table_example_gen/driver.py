@@ -1,4 +1,4 @@
-"""Resolves the latest span as TFX does, and notices a change in any span that is read."""
+"""TableExampleGen's driver: the latest span as TFX has it, and a fingerprint of every file that is read."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import dataclasses
 from typing import Any
 
 from tfx.components.example_gen import driver, utils
-from tfx.utils import io_utils
+from tfx.dsl.io import fileio
 
 from components.table_example_gen.executor import settings_of
-from dataset.span_paths import has_spans
 from dataset.spans import spans_read
+from dataset.tables import expand_paths
 
 
 class Driver(driver.FileBasedDriver):
-    """TFX's driver fingerprints the latest span alone, as its executor reads no other."""
+    """TFX's driver with a fingerprint of the files that the manifest's paths mean.
+
+    TFX's own is of the latest span alone, as its executor reads no other, and takes every path for a glob: a
+    folder with brackets in its name has no files there, and no change is ever noticed.
+    """
 
     def resolve_exec_properties(
         self, exec_properties: dict[str, Any], pipeline_info: Any, component_info: Any
@@ -25,9 +29,18 @@ class Driver(driver.FileBasedDriver):
         )
         manifest, table = settings_of(resolved)
         manifest = dataclasses.replace(manifest, folder=resolved["input_base"])
-        if has_spans(getattr(manifest, table).path):
-            spans = spans_read(manifest, table, last=resolved[utils.SPAN_PROPERTY_NAME])
-            resolved[utils.FINGERPRINT_PROPERTY_NAME] = "\n".join(
-                io_utils.generate_fingerprint(str(span), file) for span in spans for file in spans[span]
-            )
+        spans = spans_read(manifest, table, last=resolved[utils.SPAN_PROPERTY_NAME])
+        files = {str(span): spans[span] for span in spans}
+        queries = getattr(getattr(manifest, table), "queries", None)
+        if queries:
+            files["queries"] = expand_paths(queries, manifest.folder)
+        resolved[utils.FINGERPRINT_PROPERTY_NAME] = "\n".join(
+            f"{name},{_fingerprint(file)}" for name in files for file in files[name]
+        )
         return resolved
+
+
+def _fingerprint(file: str) -> str:
+    """Path, size and time of a file, to the second, as not every filesystem knows more."""
+    found = fileio.stat(file)
+    return f"{file},num_bytes:{found.length},modified:{found.mtime_nsec // 10**9}"

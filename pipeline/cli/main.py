@@ -9,6 +9,7 @@ import argparse
 import atexit
 import contextlib
 import errno
+import io
 import os
 import sys
 import traceback
@@ -37,6 +38,9 @@ def command() -> NoReturn:
     Python. Python's regular shutdown would turn that into an abort. So the process ends right after the exit
     handlers.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every terminal has every letter, as standard error has known all along.
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = main()
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()

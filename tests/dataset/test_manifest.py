@@ -149,3 +149,12 @@ def test_manifest_without_events_or_judgments_is_refused(dataset: Write) -> None
 def test_missing_manifest_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="tandem init"):
         load_manifest(tmp_path)
+
+
+def test_byte_order_mark_is_no_part_of_the_manifest(dataset: Write) -> None:
+    folder = dataset()
+    file = folder / "dataset.toml"
+    plain = load_manifest(folder)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    assert load_manifest(folder) == plain

@@ -146,3 +146,27 @@ def test_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r'item\.csv; did you mean "items\.csv"'):
         expand_paths(["item.csv"], str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "T.CSV", "T.CSV.GZ", "t.Tsv.Gz"])
+def test_gzip_is_known_by_its_first_bytes_and_endings_in_any_case(tmp_path: Path, name: str) -> None:
+    separator = "\t" if "tsv" in name.lower() else ","
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(f"sku{separator}title\n1{separator}lamp\n".encode()))
+    told: list[int] = []
+
+    found = list(read_batches(str(path), on_bytes=told.append))
+
+    assert [row for _, batch in found for row in batch.to_pylist()] == [{"sku": "1", "title": "lamp"}]
+    assert sum(told) == path.stat().st_size
+
+
+def test_folder_with_brackets_holds_globs(tmp_path: Path) -> None:
+    folder = tmp_path / "shop [2024]"
+    folder.mkdir()
+    # Where brackets were a class of characters, this one would be meant.
+    (tmp_path / "shop 2").mkdir()
+    for path in (folder, tmp_path / "shop 2"):
+        (path / "a-1.csv").write_text("sku\n")
+
+    assert expand_paths(["a-*.csv"], str(folder)) == [str(folder / "a-1.csv")]

@@ -195,3 +195,10 @@ def test_json_does_not_depend_on_the_order_of_settings() -> None:
 def test_configuration_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().train.epochs = 3  # type: ignore[misc]
+
+
+def test_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf[train]\nseed = 3\n")
+
+    assert load_config(str(path)).train.seed == 3

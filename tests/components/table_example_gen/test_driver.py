@@ -98,3 +98,28 @@ def test_what_a_killed_try_had_written_is_not_read(tmp_path: Path) -> None:
     (left / "data_tfrecord-00004-of-00005.gz").write_bytes(b"half")
 
     assert _read(manifest, "items", tmp_path / "examples") == {b"sku-2024-02-01"}
+
+
+def test_change_is_noticed_below_a_folder_and_in_a_file_with_brackets(tmp_path: Path) -> None:
+    folder = tmp_path / "shop [2024]"
+    folder.mkdir()
+    (folder / "dataset.toml").write_text(
+        'name = "shop"\n[items]\npath = ["items [v2].csv", "more-*.csv"]\nid = "sku"\ntext = ["title"]\n'
+        '[judgments]\npath = "judgments.csv"\nquery_id = "q"\nitem = "sku"\nqueries = "queries.csv"\n'
+        'query = "text"\ngrade = { column = "grade", gains = { 1 = 1.0 } }\n'
+    )
+    for name in ("items [v2].csv", "more-1.csv", "more-2.csv"):
+        (folder / name).write_text(f"sku,title\n{name},lamp\n")
+    (folder / "judgments.csv").write_text("q,sku,grade\n1,more-1.csv,1\n")
+    (folder / "queries.csv").write_text("q,text\n1,lamp\n")
+    manifest = load_manifest(folder)
+    read = {"items": ["items [v2].csv", "more-1.csv", "more-2.csv"]}
+    read["judgments"] = ["judgments.csv", "queries.csv"]
+
+    for table, names in read.items():
+        for name in names:
+            before = _resolve(manifest, table)["input_fingerprint"]
+            assert _resolve(manifest, table)["input_fingerprint"] == before
+            with (folder / name).open("a") as file:
+                file.write("1,2,3\n" if "q" in name else "x,y\n")
+            assert _resolve(manifest, table)["input_fingerprint"] != before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 from dataset.errors import DataError
 from pipeline.cli import main as cli
-from tests.tiny_dataset import ITEMS, Write
+from tests.tiny_dataset import EVENTS, ITEMS, Write
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
@@ -66,6 +67,21 @@ def test_bad_data_exits_with_2_and_one_sentence(dataset: Write) -> None:
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("tandem: ")
     assert 'must not repeat an id. Got "001"' in done.stderr
+
+
+def test_terminal_without_a_letter_gets_it_escaped(dataset: Write) -> None:
+    folder = dataset(events__csv=EVENTS + "u1,茶,2024-01-02\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "check", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert rb"\u8336" in done.stdout
+    assert rb"\u8336" in done.stderr
 
 
 def test_init_writes_what_check_accepts(dataset: Write, capsys: pytest.CaptureFixture[str]) -> None:
