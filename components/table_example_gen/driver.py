@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from tfx.components.example_gen import driver, utils
@@ -35,12 +38,17 @@ class Driver(driver.FileBasedDriver):
         if queries:
             files["queries"] = expand_paths(queries, manifest.folder)
         resolved[utils.FINGERPRINT_PROPERTY_NAME] = "\n".join(
-            f"{name},{_fingerprint(file)}" for name in files for file in files[name]
+            f"{name},{_fingerprint(files[name])}" for name in files
         )
         return resolved
 
 
-def _fingerprint(file: str) -> str:
-    """Path, size and time of a file, to the second, as not every filesystem knows more."""
-    found = fileio.stat(file)
-    return f"{file},num_bytes:{found.length},modified:{found.mtime_nsec // 10**9}"
+def _fingerprint(files: Sequence[str]) -> str:
+    """Number and size of files, and a digest of their paths, sizes and times."""
+    digest, num_bytes = hashlib.sha256(), 0
+    for file in files:
+        found = fileio.stat(file)
+        num_bytes += found.length
+        # To the second, as not every filesystem knows more.
+        digest.update(json.dumps([file, found.length, found.mtime_nsec // 10**9]).encode())
+    return f"num_files:{len(files)},total_bytes:{num_bytes},sha256:{digest.hexdigest()}"

@@ -23,10 +23,11 @@ class Codes(tf.Module):
         plain = _plain(tf.constant(item_ids.tolist(), tf.string)).numpy().astype(object)
         # Most ids are plain already, and the table of ids has those.
         rows = np.flatnonzero((plain != item_ids) & (plain != b""))
-        plain, first = np.unique(plain[rows].astype(bytes), return_index=True)
+        plain, first = np.unique(plain[rows], return_index=True)
+        # A table must not be empty: nothing is no code.
         self._plain_rows = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
-                tf.constant(plain.tolist(), tf.string), tf.constant(rows[first], tf.int32)
+                tf.constant([b"", *plain]), tf.constant([-1, *rows[first]], tf.int32)
             ),
             -1,
         )

@@ -174,9 +174,19 @@ class Servable(tf.Module):
 
     # Each of the following is one signature; `signatures` says what goes in.
 
-    def _search(  # type: ignore[no-untyped-def]
-        self, query, user_id, history, history_times, now, exclude, filters, k, exclude_seen, *wishes
-    ):
+    def _search(
+        self,
+        query: tf.Tensor,
+        user_id: tf.Tensor,
+        history: tf.Tensor,
+        history_times: tf.Tensor,
+        now: tf.Tensor,
+        exclude: tf.Tensor,
+        filters: tf.Tensor,
+        k: tf.Tensor,
+        exclude_seen: tf.Tensor,
+        *wishes: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
 
@@ -193,9 +203,18 @@ class Servable(tf.Module):
         width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
         return self._by_query(query, width, search, recommend)
 
-    def _recommend(  # type: ignore[no-untyped-def]
-        self, user_id, history, history_times, now, exclude, filters, k, exclude_seen, *wishes
-    ):
+    def _recommend(
+        self,
+        user_id: tf.Tensor,
+        history: tf.Tensor,
+        history_times: tf.Tensor,
+        now: tf.Tensor,
+        exclude: tf.Tensor,
+        filters: tf.Tensor,
+        k: tf.Tensor,
+        exclude_seen: tf.Tensor,
+        *wishes: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         if self._recommending is not None:
@@ -329,7 +348,9 @@ class Servable(tf.Module):
             lambda: (listed, ranked.probabilities, ranked.channel_scores),
         )
 
-    def _channel_scores(self, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
+    def _channel_scores(
+        self, user_id: tf.Tensor, history: tf.Tensor, history_times: tf.Tensor, now: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """What each channel says of the whole catalogue, for the evaluator; no signature."""
         assert self._recommending is not None
         asker = self._asker(user_id, history)
@@ -347,7 +368,9 @@ class Servable(tf.Module):
                 asker.position, self._item_rows.lookup(history), times, is_sent, now
             )
 
-    def _similar(self, item_id, exclude, filters, k):  # type: ignore[no-untyped-def]
+    def _similar(
+        self, item_id: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         rows = self._item_rows.lookup(item_id)
         excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
         is_open = self._open(filters, excluded) & (rows >= 0)[:, None]
@@ -355,7 +378,9 @@ class Servable(tf.Module):
         listed = self._best(scores, is_open, k)
         return self._answers.listed(listed, self._parts(said, listed.rows), tf.minimum(k, MAX_RESULTS))
 
-    def _complement(self, item_ids, exclude, filters, k):  # type: ignore[no-untyped-def]
+    def _complement(
+        self, item_ids: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         cart = self._item_rows.lookup(item_ids)
         excluded = tf.concat([self._item_rows.lookup(exclude), cart], axis=1)
         found = self._complements(cart[:, :MAX_REQUEST_HISTORY])
@@ -403,7 +428,15 @@ class Servable(tf.Module):
             axis=-1,
         )
 
-    def _rank(self, query, user_id, history, history_times, now, candidates):  # type: ignore[no-untyped-def]
+    def _rank(
+        self,
+        query: tf.Tensor,
+        user_id: tf.Tensor,
+        history: tf.Tensor,
+        history_times: tf.Tensor,
+        now: tf.Tensor,
+        candidates: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         asker = self._asker(user_id, history)
         # The client puts an empty text first, which counts for nothing.
         scored = candidates[:, : 1 + MAX_CANDIDATES]
@@ -425,14 +458,21 @@ class Servable(tf.Module):
 
         return self._by_query(query, tf.shape(candidates)[1], by_query, by_history)
 
-    def _embed_query(self, query, user_id, history, history_times, now):  # type: ignore[no-untyped-def]
+    def _embed_query(
+        self,
+        query: tf.Tensor,
+        user_id: tf.Tensor,
+        history: tf.Tensor,
+        history_times: tf.Tensor,
+        now: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         return {
             "embedding": self._query_vectors(
                 self._encode_text(query, self._max_query_tokens), self._asker(user_id, history)
             )
         }
 
-    def _embed_item(self, item_id, text):  # type: ignore[no-untyped-def]
+    def _embed_item(self, item_id: tf.Tensor, text: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = self._item_rows.lookup(item_id)
         known = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
         tower = self._towers.item_tower

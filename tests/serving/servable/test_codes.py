@@ -13,12 +13,20 @@ from tests.serving.servable.asking import ALL, Ask, name, shown
 _IDS = ["AB-1", "ab1", "85123A", "x 7", "X-7", "--", "ÄÖ–9", "21498"]
 
 
-@pytest.fixture(scope="module")
-def codes() -> Codes:
-    ids = np.array([item_id.encode() for item_id in _IDS], object)
+def _codes(item_ids: list[str]) -> Codes:
+    ids = np.array([item_id.encode() for item_id in item_ids], object)
     keys = tf.constant(ids.tolist())
     rows = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(ids))), -1)
     return Codes(ids, rows)
+
+
+@pytest.fixture(scope="module")
+def codes() -> Codes:
+    return _codes(_IDS)
+
+
+def test_a_catalogue_whose_ids_are_all_plain_has_them_found() -> None:
+    assert _codes(["1", "22"])(tf.constant(["2-2", "1", "3"])).numpy().tolist() == [1, 0, -1]
 
 
 @pytest.mark.parametrize(
