@@ -68,8 +68,8 @@ class QueryTexts:
 def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> Normalised:
     """Makes items canonical.
 
-    They have `item_id` string, the text and categorical columns under their own names (string, "" for null),
-    the numeric ones (float32, null where unknown or wrong), and, if the manifest names such a column,
+    They have `item_id` string, the text, categorical and code columns under their own names (string, "" for
+    null), the numeric ones (float32, null where unknown or wrong), and, if the manifest names such a column,
     `available` (int64, 1 or 0).
 
     Raises:
@@ -79,6 +79,9 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
     columns = {"item_id": rows.ids(table.id)}
     for name in (*table.text, *table.categorical):
         columns[name] = rows.texts(name)
+    for name in table.codes:
+        if name not in columns:
+            columns[name] = rows.label_texts(name)
     is_empty = np.logical_and.reduce([_mask(pc.equal(columns[name], "")) for name in table.text])
     rows.find("empty_text", table.text[0], "have text in at least one text column", is_empty)
     for name, range_ in table.numeric.items():

@@ -6,6 +6,43 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
+# Languages whose words have stems, by Snowball's names, and those that are written without spaces.
+STEMMED_LANGUAGES = (
+    "arabic",
+    "armenian",
+    "basque",
+    "catalan",
+    "czech",
+    "danish",
+    "dutch",
+    "english",
+    "esperanto",
+    "estonian",
+    "finnish",
+    "french",
+    "german",
+    "greek",
+    "hindi",
+    "hungarian",
+    "indonesian",
+    "irish",
+    "italian",
+    "lithuanian",
+    "nepali",
+    "norwegian",
+    "persian",
+    "polish",
+    "portuguese",
+    "romanian",
+    "russian",
+    "serbian",
+    "spanish",
+    "swedish",
+    "tamil",
+    "turkish",
+    "yiddish",
+)
+LANGUAGES = (*STEMMED_LANGUAGES, "chinese", "japanese", "thai")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +89,11 @@ class Grade:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ItemsTable:
-    """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended."""
+    """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended.
+
+    A search for a value of the `codes` columns (SKU, EAN, part number) finds its item. `language` is that of
+    the texts.
+    """
 
     path: tuple[str, ...]
     format: str | None = None
@@ -60,12 +101,16 @@ class ItemsTable:
     text: tuple[str, ...]
     numeric: Mapping[str, Range]
     categorical: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     availability: str | None = None
+    language: str = "english"
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns to read, each once."""
-        return _distinct([self.id, *self.text, *self.numeric, *self.categorical, self.availability])
+        return _distinct(
+            [self.id, *self.text, *self.numeric, *self.categorical, *self.codes, self.availability]
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from dataset.contract import (
     FORMATS,
+    LANGUAGES,
     EventSplit,
     EventsTable,
     Grade,
@@ -172,6 +173,13 @@ def _paths(section: Section) -> tuple[str, ...]:
 def _items(section: Section) -> ItemsTable:
     text = section.texts("text", at_least=1)
     numeric, categorical = _features(section, _ITEM_COLUMNS, text)
+    codes = section.texts("codes")
+    for name in codes:
+        if name in numeric or name in _ITEM_COLUMNS:
+            raise section.error("codes", f'must not name "{name}", which is numeric or the pipeline\'s own')
+    language = section.optional_text("language") or ItemsTable.language
+    if language not in LANGUAGES:
+        raise section.error("language", f"must be one of {', '.join(LANGUAGES)}")
     return ItemsTable(
         path=_paths(section),
         format=_format(section),
@@ -179,7 +187,9 @@ def _items(section: Section) -> ItemsTable:
         text=text,
         numeric=numeric,
         categorical=categorical,
+        codes=codes,
         availability=section.optional_text("availability"),
+        language=language,
     )
 
 

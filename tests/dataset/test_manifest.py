@@ -19,7 +19,9 @@ id = "id"
 text = ["title", "body"]
 numeric = { price = {}, stars = { min = 1, max = 5 } }
 categorical = ["brand"]
+codes = ["ean"]
 availability = "in_stock"
+language = "german"
 [events]
 path = "gs://bucket/events-*.parquet"
 user = "u"
@@ -55,6 +57,8 @@ def test_every_key_is_read(dataset: Write) -> None:
     assert manifest.items.path == ("a.csv", "b/*.csv.gz")
     assert manifest.items.numeric == {"price": Range(), "stars": Range(min=1, max=5)}
     assert manifest.items.availability == "in_stock"
+    assert manifest.items.codes == ("ean",)
+    assert manifest.items.language == "german"
     assert manifest.events is not None
     assert manifest.judgments is not None
     assert manifest.events.kind.kinds == {"view": Kind(label="view"), "buy": Kind(weight=3, label="purchase")}
@@ -113,6 +117,12 @@ def test_dates_may_be_toml_dates(dataset: Write) -> None:
         ('["title"]', "[]", "items.text must name at least one. Got []."),
         ('["title"]', "3", "items.text must be a string or a list of strings. Got 3."),
         ("price = {", "title = {", 'must not name "title", which is text or categorical already'),
+        ("numeric", 'codes = "price"\nnumeric', 'must not name "price", which is numeric'),
+        (
+            "numeric",
+            'language = "klingon"\nnumeric',
+            "items.language must be one of arabic, armenian",
+        ),
         ('"2024-01-04"', '"2024-01-01"', "must be later than split.events.validation"),
         ('"2024-01-04"', '"soon"', "must be an ISO 8601 date or a share of the time. Got 'soon'."),
         ('"2024-01-04"', "0.1", "split.events.validation must be a number"),
