@@ -22,7 +22,9 @@ from dataset.manifest import Manifest
 from models.config import ModelConfig
 from models.event_log import read_event_log
 from models.interactions import Contexts, InteractionSource
-from models.item_table import ItemTable, load_item_table, load_text_vectors
+from models.item_table import ItemTable, load_item_table, load_text_vectors, read_item_columns
+from models.lexical.index import LexicalIndex
+from models.matrices import text_matrix
 from models.recommender import Recommender
 from models.trained import TrainedModel, config_of
 from models.vocabularies import Vocabularies, rows_of
@@ -30,6 +32,7 @@ from serving.servable.catalogue import Value, write_catalogue
 from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
 from serving.servable.recommending import Recommending
+from serving.servable.searching import Searching
 from serving.servable.servable import Servable
 from serving.servable.warmup_requests import write_warmup_requests
 
@@ -92,11 +95,22 @@ def IndexBuilder(
     if len(users) > max_users:
         last_seen = np.argsort(-users.times, kind="stable")[:max_users]
         users = users.take(np.sort(last_seen))
+    raw = artifact_utils.get_split_uri([raw_items], features.ALL)
+    columns = read_item_columns(dataset.items, os.path.join(raw, "*"))
     module = Servable(
         trained,
         items,
         _user_table(users, source, config),
+        Searching(
+            LexicalIndex(
+                {name: columns[name] for name in (*dataset.items.text, *dataset.items.categorical)},
+                dataset.items.language,
+                other_words=trained.tokenizer.vocabulary,
+            ),
+            text_matrix(trained.two_tower, items),
+        ),
         _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids),
+        codes=[np.array([code.encode() for code in columns[name]], object) for name in dataset.items.codes],
         max_history=config.max_history,
         max_query_tokens=config.max_query_tokens,
         max_text_tokens=config.max_text_tokens,
@@ -107,7 +121,6 @@ def IndexBuilder(
     tf.saved_model.save(module, folder, signatures=module.signatures())
     extra = ExtraAssets(folder, open_file=tf.io.gfile.GFile)
     tf.io.gfile.makedirs(extra.folder)
-    raw = artifact_utils.get_split_uri([raw_items], features.ALL)
     save_catalogue(dataset.items, raw, extra.catalogue_path)
     examples = _examples(items, users, source)
     extra.write_examples(examples)

@@ -26,7 +26,6 @@ class ModelConfig:
         history_dim: Width of an item inside a history.
         history_heads: Attention heads over the history.
         max_history: Distinct items of a history the model looks at, most recent first.
-        num_cross_layers: Depth of the ranker's cross network (DCN-v2).
     """
 
     encoder: str = "minilm"
@@ -40,7 +39,6 @@ class ModelConfig:
     history_dim: int = 128
     history_heads: int = 4
     max_history: int = 100
-    num_cross_layers: int = 2
 
     def __post_init__(self) -> None:
         require(
@@ -62,9 +60,6 @@ class ModelConfig:
             "max_history",
         ):
             require(getattr(self, name) >= 1, f"model.{name} must be at least 1", getattr(self, name))
-        require(
-            self.num_cross_layers >= 0, "model.num_cross_layers must be at least 0", self.num_cross_layers
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +86,6 @@ class TrainConfig:
         warm_start: Begin from the weights of the last blessed model that was trained on other data, where
             both know the same ids.
         refit: Fit once more on training and validation time together before the test window is looked at.
-        ranker_epochs: Most passes over the retrieved candidates of judged queries; the best one is kept.
         recommender_epochs: Passes over what the channels named in past windows.
         recommender_users: Most users of each window.
         seed: Of every random choice.
@@ -112,7 +106,6 @@ class TrainConfig:
     recency_half_life_days: float = 45.0
     warm_start: bool = False
     refit: bool = True
-    ranker_epochs: int = 20
     recommender_epochs: int = 8
     recommender_users: int = 2000
     seed: int = 17
@@ -130,7 +123,7 @@ class TrainConfig:
             f"train.batch_size must be a multiple of train.accumulation_steps, {self.accumulation_steps}",
             self.batch_size,
         )
-        for name in ("judgment_epochs", "uniform_negatives", "ranker_epochs", "recommender_epochs"):
+        for name in ("judgment_epochs", "uniform_negatives", "recommender_epochs"):
             require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
         for name in ("item_dropout", "history_dropout", "user_dropout"):
             require(

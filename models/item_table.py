@@ -11,6 +11,7 @@ import tensorflow_transform as tft
 
 from dataset import features
 from dataset.contract import ItemsTable
+from dataset.frames import BYTES, read_frame
 
 # Written by TextEmbedder: float32 `[num_items, text_dim]` in item row order.
 EMBEDDINGS_FILE = "embeddings.npy"
@@ -93,6 +94,24 @@ def load_item_table(
         numbers=np.stack(numbers, 1).astype(np.float32) if numbers else empty.astype(np.float32),
         available=columns[features.AVAILABLE].astype(bool),
     )
+
+
+def read_item_columns(table: ItemsTable, examples_pattern: str) -> dict[str, list[str]]:
+    """Reads the columns of raw items that hold words or codes, in the order of `ItemTable`.
+
+    Args:
+        table: What they are called.
+        examples_pattern: Gzipped TFRecord files.
+
+    Returns:
+        Texts by the column's name, the text columns first, each ``[num_items]`` with "" where there is none.
+    """
+    names = list(dict.fromkeys([*table.text, *table.categorical, *table.codes]))
+    frame = read_frame(examples_pattern, dict.fromkeys((features.ITEM_ID, *names), BYTES))
+    frame = frame.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
+    return {
+        name: [value.decode() if isinstance(value, bytes) else "" for value in frame[name]] for name in names
+    }
 
 
 def load_text_vectors(folder: str) -> np.ndarray:

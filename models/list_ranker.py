@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from models.heads import RATING, Heads, head_loss
 from models.quantiles import QuantileNormalisation
-from models.ranker import RATING, Heads, head_loss
 
 _HIDDEN = (96, 48)
 _DROPOUT = 0.2

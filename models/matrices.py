@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from models.encoding import encode_tokens
 from models.interactions import Contexts
+from models.item_table import ItemTable
 from models.two_tower import TwoTower
 
 _CHUNK = 256
@@ -16,6 +18,11 @@ def item_matrix(model: TwoTower, num_items: int) -> np.ndarray:
     size = 4096 if model.is_frozen else 64
     starts = range(0, num_items, size)
     return np.concatenate([model.traced_items(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
+
+
+def text_matrix(model: TwoTower, items: ItemTable) -> np.ndarray:
+    """The catalogue's texts by the model's own encoder: float32 ``[num_items, text_dim]``."""
+    return items.text_vectors if model.is_frozen else encode_tokens(model.encoder, items.tokens)
 
 
 def query_matrix(model: TwoTower, contexts: Contexts) -> np.ndarray:

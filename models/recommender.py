@@ -19,8 +19,8 @@ from models.channels.history import Horizon
 from models.channels.links import Links
 from models.channels.neighbours import NeighbourTables
 from models.event_log import EventLog, places_of
+from models.heads import Heads
 from models.list_ranker import ListRanker
-from models.ranker import Heads
 
 _TABLES_FILE, _RANKER_FILE, _DESCRIPTION_FILE = "channels.npz", "list_ranker.npz", "recommender.json"
 

@@ -16,8 +16,8 @@ from models.channels.fit import fit_channels
 from models.channels.history import Horizon
 from models.config import TrainConfig
 from models.event_log import DAY_S, EventLog, places_of
+from models.heads import RATING, Heads
 from models.list_ranker import ListRanker
-from models.ranker import RATING, Heads
 from models.recommender import Recommender
 
 NUM_WINDOWS = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 import types
@@ -17,11 +16,9 @@ import tensorflow as tf
 from dataset.errors import DataError
 from dataset.settings import section_of
 from models import weights
-from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.matrices import item_matrix
-from models.ranker import Heads, Ranker
 from models.recommender import Recommender
 from models.retriever import Retriever
 from models.text_encoder import TextEncoder
@@ -30,7 +27,7 @@ from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
 
 TOWERS_FILE, SELECTED_FILE = "two_tower.npz", "selected.npz"
-_DESCRIPTION, _RANKER, _SHARES = "model.json", "ranker.npz", "item_shares.npy"
+_DESCRIPTION = "model.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,9 +36,7 @@ class TrainedModel:
 
     Attributes:
         two_tower: The retrieval model.
-        ranker: The ranker of what is retrieved for a query; ``None`` without judgments to learn from.
         tokenizer: The encoder's own.
-        item_shares: float32 ``[num_items]``, each item's share of the training interactions.
         num_user_numbers: Width of the users' numeric features.
         vocabularies: What the rows of the retrieval model's tables stand for.
         recommender: What answers without a query; ``None`` without events to learn from.
@@ -50,9 +45,7 @@ class TrainedModel:
     """
 
     two_tower: TwoTower
-    ranker: Ranker | None
     tokenizer: Tokenizer
-    item_shares: np.ndarray
     num_user_numbers: int
     vocabularies: Vocabularies
     recommender: Recommender | None = None
@@ -67,18 +60,14 @@ class TrainedModel:
             "num_users": self.two_tower.query_tower.num_users,
             "user_category_sizes": [e.input_dim for e in self.two_tower.query_tower.category_embeddings],
             "num_user_numbers": self.num_user_numbers,
-            "heads": dataclasses.asdict(self.ranker.heads) if self.ranker else None,
             "lowercase": self.tokenizer.lowercase,
         }
         _write(folder, _DESCRIPTION, json.dumps(description).encode())
         _write(folder, VOCABULARY_FILE, "\n".join(self.tokenizer.vocabulary).encode())
         self.two_tower.encoder.save_architecture(folder)
         _write(folder, TOWERS_FILE, weights.to_bytes(self.two_tower))
-        if self.ranker is not None:
-            _write(folder, _RANKER, weights.to_bytes(self.ranker))
         if self.recommender is not None:
             self.recommender.save(folder)
-        _write(folder, _SHARES, _array(self.item_shares))
         self.vocabularies.save(folder)
         if self.selected is not None:
             _write(folder, SELECTED_FILE, weights.to_bytes(self.selected, trainable_only=True))
@@ -103,46 +92,21 @@ class TrainedModel:
             user_category_sizes=tuple(description["user_category_sizes"]),
             num_user_numbers=description["num_user_numbers"],
         )
-        heads = description["heads"]
-        ranker = None
-        if heads is not None:
-            heads = Heads.from_config(heads)
-            ranker = Ranker(heads, num_cross_layers=config.num_cross_layers)
         trained_on = Vocabularies.load(folder)
         vocabularies = dataclasses.replace(trained_on, items=items.ids)
         _assign(two_tower, folder, TOWERS_FILE, carried_rows(two_tower, trained_on, vocabularies))
         recommender = Recommender.load(folder)
         if recommender is not None:
             recommender = recommender.on_catalogue(rows_of(trained_on.items, items.ids), items.text_vectors)
-        shares = np.load(io.BytesIO(_read(folder, _SHARES)))
-        model = cls(
+        return cls(
             two_tower=two_tower,
-            ranker=ranker,
             tokenizer=Tokenizer(
                 _read(folder, VOCABULARY_FILE).decode().split("\n"), lowercase=description["lowercase"]
             ),
-            item_shares=carried(shares, rows_of(items.ids, trained_on.items)),
             num_user_numbers=description["num_user_numbers"],
             vocabularies=vocabularies,
             recommender=recommender,
         )
-        if ranker is not None:
-            model.create_ranker_weights(items)
-            _assign(ranker, folder, _RANKER)
-        return model
-
-    def create_ranker_weights(self, items: ItemTable) -> None:
-        """Calls the ranker, if there is one, once on nothing, so that its weights exist."""
-        if self.ranker is None:
-            return
-        tower = self.two_tower
-        vector = tower.item_vectors(tf.zeros([1], tf.int32))
-        retriever = Retriever(vector, text_dim=tower.encoder.output_dim)
-        candidate_features = CandidateFeatures(
-            retriever, item_numbers=items.numbers[:1], item_shares=self.item_shares[:1]
-        )
-        rows = tf.zeros([1, 1], tf.int32)
-        self.ranker(candidate_features(vector, rows, rows == 0, rows, tf.zeros([1, 1])))
 
 
 def build_retriever(two_tower: TwoTower) -> Retriever:
@@ -199,12 +163,6 @@ def _assign(
 ) -> None:
     for variable, value in weights.from_bytes(_read(folder, name), model, os.path.join(folder, name)):
         variable.assign(carried(value, rows[id(variable)]) if id(variable) in rows else value)
-
-
-def _array(values: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    return buffer.getvalue()
 
 
 def _write(folder: str, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The `run_fn` of TFX's Trainer: the towers, a ranker for queries, and the recommender."""
+"""The `run_fn` of TFX's Trainer: the towers and the recommender."""
 
 from __future__ import annotations
 
@@ -14,23 +14,19 @@ import tensorflow as tf
 from dataset import features
 from dataset.manifest import Manifest
 from dataset.settings import section_of
-from models.candidate_features import CandidateFeatures
 from models.config import ModelConfig, TrainConfig
 from models.event_log import kinds_of, read_event_log
+from models.heads import Heads
 from models.interaction_summary import Summary
 from models.interactions import InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors
-from models.matrices import query_matrix
-from models.ranker import Heads, Ranker
-from models.ranker_training import Candidates, fit_ranker, retrieve_candidates
 from models.recommender import Recommender
 from models.recommender_training import fit_recommender
-from models.retrieval_training import RetrievalTrainer, phases, with_targets
+from models.retrieval_training import RetrievalTrainer, phases
 from models.strategy import is_chief, training_strategy
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
-from models.trained import TrainedModel, build_retriever, encoder_settings
-from models.two_tower import TwoTower
+from models.trained import TrainedModel, encoder_settings
 from models.vocabularies import Vocabularies
 from models.warm_start import Origin, WarmStart
 
@@ -45,13 +41,11 @@ class Settings:
         manifest: The dataset.
         model: The architecture.
         train: How it is fitted.
-        num_candidates: Items retrieved for the ranker, as it is served.
     """
 
     manifest: Manifest
     model: ModelConfig
     train: TrainConfig
-    num_candidates: int
 
     def custom_config(self) -> dict[str, Any]:
         """As TFX hands it to `run_fn`."""
@@ -59,7 +53,6 @@ class Settings:
             "manifest": self.manifest.to_json(),
             "model": dataclasses.asdict(self.model),
             "train": dataclasses.asdict(self.train),
-            "num_candidates": self.num_candidates,
         }
 
     @classmethod
@@ -69,7 +62,6 @@ class Settings:
             manifest=Manifest.from_json(custom_config["manifest"]),
             model=section_of(ModelConfig, "model", custom_config["model"]),
             train=section_of(TrainConfig, "train", custom_config["train"]),
-            num_candidates=custom_config["num_candidates"],
         )
 
 
@@ -139,14 +131,10 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
         tf.io.gfile.makedirs(fn_args.serving_model_dir)
         return
     # What follows is small: the chief fits it alone.
-    shares = (counts / max(counts.sum(), 1)).astype(np.float32)
-    ranker, curves = _fit_ranker(selected, source, items, shares, settings)
-    recommender, more_curves = _fit_recommender(fn_args.events, items, starts, settings)
+    recommender, curves = _fit_recommender(fn_args.events, items, starts, settings)
     model = TrainedModel(
         two_tower=two_tower,
-        ranker=ranker,
         tokenizer=Tokenizer.from_pretrained(config.encoder),
-        item_shares=shares,
         num_user_numbers=source.num_user_numbers,
         vocabularies=vocabularies,
         recommender=recommender,
@@ -154,32 +142,10 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
     )
     model.save(fn_args.serving_model_dir, config, train)
     origin.save(fn_args.serving_model_dir)
-    written = {"curves": trainer.curves + curves + more_curves, "best_epochs": epochs}
+    written = {"curves": trainer.curves + curves, "best_epochs": epochs}
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
         json.dump(written, file)
     trainer.remove_backups()
-
-
-def _fit_ranker(
-    model: TwoTower,
-    source: InteractionSource,
-    items: ItemTable,
-    shares: np.ndarray,
-    settings: Settings,
-) -> tuple[Ranker | None, list[dict[str, Any]]]:
-    """Fits the ranker of what is retrieved for a query; ``None`` where no query is judged."""
-    heads, retriever = Heads(has_relevance=True), build_retriever(model)
-    found: Candidates | None = None
-    for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION):
-        contexts = with_targets(source.load(split))
-        if len(contexts):
-            vectors = query_matrix(model, contexts)
-            part = retrieve_candidates(contexts, vectors, retriever, k=settings.num_candidates)
-            found = part if found is None else found + part
-    if found is None:
-        return None, []
-    candidate_features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=shares)
-    return fit_ranker(found, heads, candidate_features, model=settings.model, train=settings.train)
 
 
 def _fit_recommender(

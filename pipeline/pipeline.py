@@ -136,9 +136,7 @@ def create_pipeline(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         splits=analyse,
-        custom_config=Settings(
-            manifest=manifest, model=model, train=train, num_candidates=serve.num_candidates
-        ).custom_config(),
+        custom_config=Settings(manifest=manifest, model=model, train=train).custom_config(),
         base_model=base_model.outputs["model"] if base_model else None,
         further={
             "item_examples": item_transform.outputs["transformed_examples"],

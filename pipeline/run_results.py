@@ -34,7 +34,6 @@ _VERSIONS = (
     "tensorflow",
     "keras",
     "keras-hub",
-    "keras-rs",
     "tensorflow-recommenders",
     "tensorflow-text",
     "apache-beam",

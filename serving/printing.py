@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.client import Result
+from serving.client import Result, Results
 
 _WORDS = {"again": "you had it", "popular": "popular now", "new": "new"}
 _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
@@ -44,7 +44,8 @@ def _because(result: Result) -> str:
     return _WORDS.get(result.reason, "")
 
 
-def as_json(results: Sequence[Result]) -> str:
-    """One JSON document: ``{"results": [{"rank": 1, "item_id": …, "score": …, …}]}``."""
+def as_json(results: Results) -> str:
+    """One JSON document: ``{"results": [{"rank": 1, "item_id": …, …}, …], "corrected_query": …}``."""
     entries = [{"rank": rank, **dataclasses.asdict(result)} for rank, result in enumerate(results, start=1)]
-    return json.dumps({"results": entries}, ensure_ascii=False, indent=2)
+    document = {"results": entries, "corrected_query": results.corrected_query}
+    return json.dumps(document, ensure_ascii=False, indent=2)

@@ -15,8 +15,10 @@ from dataset import features
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.event_log import DAY_S, EventLog
+from models.heads import Heads
 from models.item_table import ItemTable
-from models.ranker import Heads, Ranker
+from models.lexical.index import LexicalIndex
+from models.matrices import text_matrix
 from models.recommender import Recommender
 from models.recommender_training import fit_recommender
 from models.text_encoder import TextEncoder
@@ -28,6 +30,7 @@ from pipeline.config import Config
 from serving.config import ServeConfig
 from serving.servable.histories import UserTable
 from serving.servable.recommending import Recommending
+from serving.servable.searching import Searching
 from serving.servable.servable import Servable
 
 VOCABULARY = [
@@ -96,7 +99,6 @@ CONFIG = Config(
     ),
     serve=ServeConfig(num_candidates=6),
 )
-HEADS = Heads(kinds=("click", "buy"), has_rating=True, has_relevance=True)
 NUM_USERS = 3
 USER_IDS = np.array([b"ann", b"bob", b"cid"], object)
 # Whom the log knows: Cid never did anything.
@@ -184,22 +186,16 @@ def make_vocabularies(items: ItemTable) -> Vocabularies:
     )
 
 
-def make_trained(items: ItemTable, heads: Heads = HEADS) -> TrainedModel:
+def make_trained(items: ItemTable) -> TrainedModel:
     """A model whose every weight has been moved, as training would."""
     two_tower = make_two_tower(items)
     randomise(two_tower, scale=0.1)
-    counts = np.arange(len(items), dtype=np.float32)
-    model = TrainedModel(
+    return TrainedModel(
         two_tower=two_tower,
-        ranker=Ranker(heads, num_cross_layers=CONFIG.model.num_cross_layers),
         tokenizer=make_tokenizer(),
-        item_shares=counts / counts.sum(),
         num_user_numbers=NUM_USER_NUMBERS,
         vocabularies=make_vocabularies(items),
     )
-    model.create_ranker_weights(items)
-    randomise(model.ranker, scale=0.1)
-    return model
 
 
 def make_log() -> EventLog:
@@ -260,11 +256,17 @@ def make_users() -> UserTable:
     )
 
 
+def make_searching(items: ItemTable, trained: TrainedModel) -> Searching:
+    columns = {"title": TITLES, "room": ROOMS, "colour": COLOURS}
+    return Searching(LexicalIndex(columns), text_matrix(trained.two_tower, items))
+
+
 def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
     return Servable(
         trained,
         items,
         make_users(),
+        make_searching(items, trained),
         make_recommending(items, trained.recommender) if trained.recommender else None,
         max_history=CONFIG.model.max_history,
         max_query_tokens=CONFIG.model.max_query_tokens,

@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.item_table import ItemTable
+from models.lexical.index import LexicalIndex
 from models.pretrained import DEFAULT_ENCODER, resolve_encoder
-from models.ranker import Heads, Ranker
 from models.text_encoder import TextEncoder
 from models.tokenizer import Tokenizer
 from models.trained import TrainedModel
@@ -30,6 +30,7 @@ from models.vocabularies import Vocabularies
 from pipeline.config import Config
 from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
+from serving.servable.searching import Searching
 from serving.servable.servable import Servable
 from serving.servable.warmup_requests import write_warmup_requests
 
@@ -49,7 +50,7 @@ def write_real(version_dir: Path, folder: Path) -> None:
 
     checkpoint = tf.train.load_checkpoint(str(version_dir / "variables" / "variables"))
     ids, titles = (
-        checkpoint.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in ("_ids", "_titles")
+        checkpoint.get_tensor(f"_answers/{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in ("_ids", "_titles")
     )
     encoder = OnnxEncoder(resolve_encoder(DEFAULT_ENCODER))
     tokens = [encoder.tokenise(title.decode()) for title in titles]
@@ -125,18 +126,16 @@ def _export(items: ItemTable, version_dir: Path, path: Path, rng: np.random.Gene
     two_tower.item_tower.popularity.embeddings.assign(popularity)
     model = TrainedModel(
         two_tower=two_tower,
-        ranker=Ranker(Heads(kinds=("purchase",)), num_cross_layers=config.model.num_cross_layers),
         tokenizer=Tokenizer.from_pretrained(encoder),
-        item_shares=np.full(len(items), 1 / len(items), np.float32),
         num_user_numbers=0,
         vocabularies=Vocabularies(items=items.ids, users=np.zeros(0, object)),
     )
-    model.create_ranker_weights(items)
     histories = rng.integers(0, len(items), (_NUM_USERS, _HISTORY)).astype(np.int32)
     servable = Servable(
         model,
         items,
         _user_table(histories, config.model.max_history),
+        Searching(LexicalIndex({"title": [title.decode() for title in items.titles]}), items.text_vectors),
         max_history=config.model.max_history,
         max_query_tokens=config.model.max_query_tokens,
         max_text_tokens=config.model.max_text_tokens,

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.serving.peer import SERVICE, Answer, Question
 from serving.client import Client, calls
 from serving.client.calls import Call, Model
-from serving.client.results import Result
+from serving.client.results import Results
 from serving.pushed_model import MODEL_NAME
 from serving.servable.extra_assets import ExtraAssets
 
@@ -71,7 +71,7 @@ def read_ids(folder: Path) -> list[str]:
     return ids
 
 
-def call_of(operation: str, ask: Ask) -> Call[list[list[Result]]]:
+def call_of(operation: str, ask: Ask) -> Call[list[Results]]:
     """The call that the client makes for a request."""
     model = Model(name=MODEL_NAME)
     if operation == "search":

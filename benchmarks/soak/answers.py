@@ -16,7 +16,7 @@ from benchmarks.serving.load import Ask, call_of
 from dataset.errors import DataError
 from serving.client import messages, tensors
 from serving.client.calls import Call
-from serving.client.results import Result
+from serving.client.results import Result, Results
 
 OPERATIONS = ("search", "recommend", "similar", "rank")
 
@@ -30,7 +30,7 @@ class Question:
     """A request whose answer is known."""
 
     operation: str
-    call: Call[list[list[Result]]]
+    call: Call[list[Results]]
 
 
 def make_questions(asks: Sequence[Ask]) -> list[Question]:
@@ -76,7 +76,7 @@ def write_variants(version_dir: Path, folder: Path, count: int) -> list[Path]:
     return variants
 
 
-def expected_answers(version_dir: Path, questions: Sequence[Question]) -> list[list[Result]]:
+def expected_answers(version_dir: Path, questions: Sequence[Question]) -> list[Results]:
     """The answers to the questions, computed in this process."""
     session = Session(version_dir)
     answers = []

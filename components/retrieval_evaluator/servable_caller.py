@@ -85,16 +85,20 @@ class ServedModel:
         (function,) = self._loaded.channel_scores.concrete_functions
         return tuple(sorted(function.structured_outputs))
 
-    def search(self, texts: list[str], *, k: int = LIST_LENGTH) -> Answers:
-        """Searches for an anonymous asker."""
+    def search(self, texts: list[str], *, k: int = LIST_LENGTH, spell: bool = True) -> Answers:
+        """Searches for an anonymous asker, with or without a correction of the spelling."""
         nobody = {
             "user_id": tf.fill([len(texts)], ""),
             "history": tf.zeros([len(texts), 0], tf.string),
             "history_times": tf.zeros([len(texts), 0], tf.int64),
             "now": tf.zeros([len(texts)], tf.int64),
         }
-        seen = {"exclude_seen": tf.fill([len(texts)], False)}
-        return self._list("search", {"query": tf.constant(texts)} | nobody | seen, k)
+        asked = {
+            "query": tf.constant(texts),
+            "exclude_seen": tf.fill([len(texts)], False),
+            "spell": tf.fill([len(texts)], spell),
+        }
+        return self._list("search", nobody | asked, k)
 
     def query_vectors(self, queries: Queries, user_ids: list[str]) -> Array:
         """The query tower's vectors: float32 `[batch, dim]`."""

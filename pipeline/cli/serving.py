@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dataset.errors import DataError
 from pipeline.cli.commands import add_command
 from serving import launcher
-from serving.client import Client, Result
+from serving.client import Client, Results
 from serving.client.context import Time
 from serving.client.errors import ServingError
 from serving.client.tls import TlsConfig
@@ -40,6 +40,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     search.add_argument("text", help="the text to search for")
     _add_context(search)
     search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
+    search.add_argument("--as-typed", action="store_true", help="do not correct the spelling")
     _add_list_options(search)
     _add_wishes(search)
 
@@ -178,7 +179,12 @@ def _search(args: argparse.Namespace) -> int:
             exclude_seen=args.exclude_seen,
             filters=_row(args.filter),
             **_wishes(args),
+            spell=not args.as_typed,
         )
+        if results[0].corrected_query and not args.json:
+            print(
+                f'Showing results for "{results[0].corrected_query}"; --as-typed searches for "{args.text}".'
+            )
         return _show(client, results[0], args)
 
 
@@ -261,6 +267,6 @@ def _tls(args: argparse.Namespace) -> TlsConfig | None:
     return TlsConfig(**files, server_name=args.tls_server_name)
 
 
-def _show(client: Client, results: Sequence[Result], args: argparse.Namespace) -> int:
+def _show(client: Client, results: Results, args: argparse.Namespace) -> int:
     print(as_json(results) if args.json else as_table(results))
     return 0

@@ -26,7 +26,7 @@ from serving.client.arguments import (
     wish_tensors,
 )
 from serving.client.context import Time, context_tensors
-from serving.client.results import ModelMetadata, Result, VersionStatus
+from serving.client.results import ModelMetadata, Results, VersionStatus
 
 Answer = TypeVar("Answer")
 
@@ -131,8 +131,9 @@ def search(
     diversity: float = 0.0,
     boost: Rows | None = None,
     pin: Rows | None = None,
+    spell: bool = True,
     timeout_s: float | None = None,
-) -> Call[list[list[Result]]]:
+) -> Call[list[Results]]:
     """Finds items for each query text, and takes the row's user and history into account if they are given.
 
     Args:
@@ -155,6 +156,8 @@ def search(
             factor, or less if it is below 1. The factors of several boosts multiply.
         pin: One list of item ids per row that come first, in this order, whatever the filters are. Excluded
             and unavailable items stay out.
+        spell: Whether words that the catalogue does not have are corrected, where it has one that is one edit
+            away; the results then say what was searched for.
         timeout_s: Seconds to wait for the answer; by default the client's own timeout.
 
     Returns:
@@ -174,6 +177,7 @@ def search(
     inputs |= result_tensors(batch, k, exclude, filters)
     inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
     inputs |= wish_tensors(batch, diversity, boost, pin)
+    inputs["spell"] = np.full(batch, spell, np.bool_)
     return _listing(model, "search", batch, inputs, timeout_s)
 
 
@@ -192,7 +196,7 @@ def recommend(
     boost: Rows | None = None,
     pin: Rows | None = None,
     timeout_s: float | None = None,
-) -> Call[list[list[Result]]]:
+) -> Call[list[Results]]:
     """Recommends items to each user, or for each history. The arguments are those of ``search``."""
     if user_ids is None and histories is None:
         raise ValueError("recommend must have user_ids or histories. Got neither.")
@@ -215,7 +219,7 @@ def similar(
     filters: Rows | None = None,
     *,
     timeout_s: float | None = None,
-) -> Call[list[list[Result]]]:
+) -> Call[list[Results]]:
     """Finds items that resemble each item. The other arguments are those of ``search``."""
     batch = batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
     inputs = {"item_id": text_tensor("item_ids", item_ids, batch)}
@@ -231,7 +235,7 @@ def complement(
     filters: Rows | None = None,
     *,
     timeout_s: float | None = None,
-) -> Call[list[list[Result]]]:
+) -> Call[list[Results]]:
     """Finds items that go with each cart, a list of item ids. The other arguments are those of ``search``.
 
     Returns:
@@ -253,7 +257,7 @@ def rank(
     history_times: Sequence[Sequence[Time]] | None = None,
     now: Time = 0,
     timeout_s: float | None = None,
-) -> Call[list[list[Result]]]:
+) -> Call[list[Results]]:
     """Orders the caller's own candidates, one list of item ids per row. The other arguments are those of
     ``search``.
 
@@ -355,7 +359,7 @@ def unload_models(model: Model, *, timeout_s: float | None = None) -> Call[None]
 
 def _listing(
     model: Model, signature: str, batch: int, inputs: Tensors, timeout_s: float | None
-) -> Call[list[list[Result]]]:
+) -> Call[list[Results]]:
     if batch == 0:
         return Call(method=PREDICT, request=None, read=lambda _: [], timeout_s=timeout_s)
     request = _predict_request(model, signature, inputs)

@@ -13,9 +13,9 @@ import grpc
 from serving.client import calls
 from serving.client.calls import Call, Method, Model
 from serving.client.connection import NOT_READY, POLL_S, Connection
-from serving.client.results import Result
+from serving.client.results import Result, Results
 
-__all__ = ["Client", "Result"]
+__all__ = ["Client", "Result", "Results"]
 
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")

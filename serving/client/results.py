@@ -12,9 +12,13 @@ from serving.client import messages, tensors
 from serving.client.arguments import Tensors
 from serving.client.errors import ServingError
 
-# The two parts of the dense channel, which answers queries, and the channels that answer without one.
+# What a search adds up (the meaning, the words, their character 4-grams, words that are not wanted, and the
+# asker's history), and the channels that answer without a query.
 CHANNELS = (
     "dense_text",
+    "words",
+    "grams",
+    "negation",
     "dense_behaviour",
     "next",
     "next_long",
@@ -68,6 +72,16 @@ class Result:
     reason_title: str = ""
 
 
+class Results(list[Result]):
+    """The items of one row, best first.
+
+    Attributes:
+        corrected_query: What a search looked for in place of the query; empty if it took it as typed.
+    """
+
+    corrected_query: str = ""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VersionStatus:
     """A version of a model that the server knows: its number, its state, and the error if its load failed."""
@@ -116,7 +130,7 @@ def read_embedding(response: Any) -> np.ndarray[Any, Any]:
     return _outputs(response, "embedding")[0]
 
 
-def read_results(response: Any) -> list[list[Result]]:
+def read_results(response: Any) -> list[Results]:
     """The rows of a PredictResponse that lists items."""
 
     def result(
@@ -141,7 +155,11 @@ def read_results(response: Any) -> list[list[Result]]:
 
     rows = zip(*(array.tolist() for array in _outputs(response, *_LISTED)), strict=True)
     # Rows are padded with empty ids. Cutting at num_results would also drop rank's unknown candidates.
-    return [[result(*item) for item in zip(*row, strict=True) if item[0]] for row in rows]
+    listed = [Results(result(*item) for item in zip(*row, strict=True) if item[0]) for row in rows]
+    if "corrected_query" in response.outputs:
+        for results, query in zip(listed, tensors.to_array(response.outputs["corrected_query"]), strict=True):
+            results.corrected_query = query.decode()
+    return listed
 
 
 def read_status(response: Any) -> list[VersionStatus]:

@@ -8,17 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from models.candidate_features import CandidateFeatures
 from models.channels.channels import marked
 from models.channels.history import History
 from models.item_table import ItemTable
-from models.ranker import RELEVANCE, Ranker
-from models.retriever import Retriever
 from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
-from serving.servable.answers import LOWEST, Answers
+from serving.servable.answers import Answers
 from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes, slots_of, with_new_items
 from serving.servable.codes import Codes
 from serving.servable.complement import Complement
@@ -26,11 +23,17 @@ from serving.servable.histories import RequestHistory, UserTable
 from serving.servable.likeness import Likeness
 from serving.servable.recommending import Ranked, Recommending
 from serving.servable.rules import Rules
+from serving.servable.searching import PARTS, Found, Searching
 
 # A request's history may be longer than the model looks at; beyond this it is cut.
 MAX_REQUEST_HISTORY = 1024
 
 _STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
+
+# What the query tower says of an asker's history, beside the parts of a search.
+BEHAVIOUR = "dense_behaviour"
+# What the cosine of an asker and an item counts beside that of a query and an item.
+_BEHAVIOUR = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,9 @@ class Servable(tf.Module):
         model: The trained model.
         items: The catalogue.
         users: What is known of users.
+        searching: Answers to a query.
         recommending: Answers without a query; ``None`` leaves those to the towers.
+        codes: Further numbers that people search an item by: for each column string ``[num_items]``.
         max_history: Distinct items of a history the model looks at.
         max_query_tokens: Length of a tokenised query.
         max_text_tokens: Length of a tokenised item text.
@@ -79,8 +84,10 @@ class Servable(tf.Module):
         model: TrainedModel,
         items: ItemTable,
         users: UserTable,
+        searching: Searching,
         recommending: Recommending | None = None,
         *,
+        codes: Sequence[np.ndarray] = (),
         max_history: int,
         max_query_tokens: int,
         max_text_tokens: int,
@@ -93,9 +100,6 @@ class Servable(tf.Module):
         self._tokenizer = model.tokenizer
         self._encoder = ServingEncoder(model.two_tower.encoder)
         self._retriever = build_retriever(model.two_tower)
-        self._features = CandidateFeatures(
-            self._retriever, item_numbers=items.numbers, item_shares=model.item_shares
-        )
         self._num_items = len(items)
         # Whatever grows with the catalogue is a variable: TensorFlow's graph optimiser copies constants many
         # times, which takes the first call of each signature two minutes at a million items.
@@ -104,7 +108,7 @@ class Servable(tf.Module):
             tf.lookup.KeyValueTensorInitializer(tf.constant(items.ids.tolist()), tf.range(self._num_items)),
             -1,
         )
-        self._codes = Codes(items.ids, self._item_rows)
+        self._searching, self._codes = searching, Codes(items.ids, self._item_rows, codes)
         rows = tf.range(self._num_items)
         # One more row, zeros: what padding contributes.
         self._history_values = tf.Variable(
@@ -124,16 +128,11 @@ class Servable(tf.Module):
     @property
     def _channel_names(self) -> tuple[str, ...]:
         """Of ``channel_scores``."""
-        dense = tuple(f"dense_{part}" for part in Retriever.PARTS)
-        return dense + (self._recommending.channel_names if self._recommending else ())
+        return (*PARTS, BEHAVIOUR, *(self._recommending.channel_names if self._recommending else ()))
 
     @property
     def _towers(self) -> TwoTower:
         return self._model.two_tower
-
-    @property
-    def _ranker(self) -> Ranker | None:
-        return self._model.ranker
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, ready for `tf.saved_model.save`."""
@@ -154,7 +153,10 @@ class Servable(tf.Module):
         seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
         wishes = [tf.TensorSpec([None], tf.float32, name="diversity"), texts("boost"), texts("pin")]
         specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
-            "search": (self._search, [text("query"), *asker, *listed, seen, *wishes]),
+            "search": (
+                self._search,
+                [text("query"), *asker, *listed, seen, *wishes, tf.TensorSpec([None], _BOOL, name="spell")],
+            ),
             "recommend": (self._recommend, [*asker, *listed, seen, *wishes]),
             "similar": (self._similar, [text("item_id"), *listed]),
             "complement": (self._complement, [texts("item_ids"), *listed]),
@@ -185,23 +187,28 @@ class Servable(tf.Module):
         filters: tf.Tensor,
         k: tf.Tensor,
         exclude_seen: tf.Tensor,
-        *wishes: tf.Tensor,
+        diversity: tf.Tensor,
+        boost: tf.Tensor,
+        pin: tf.Tensor,
+        spell: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
+        wishes = Wishes(diversity, boost, pin)
+        asked = self._searching.corrected(query, spell)
 
         def search() -> dict[str, tf.Tensor]:
-            vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-            wished = self._with_code(Wishes(*wishes), query, filters, excluded)
-            return self._answer(vectors, asker, filters, excluded, k, wished)
+            wished = self._with_code(wishes, query, filters, excluded)
+            return self._searched(self._found(asked, asker), filters, excluded, k, wished)
 
         def recommend() -> dict[str, tf.Tensor]:
             return self._recommended(
-                asker, history, history_times, now, filters, excluded, exclude_seen, k, Wishes(*wishes)
+                asker, history, history_times, now, filters, excluded, exclude_seen, k, wishes
             )
 
         width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
-        return self._by_query(query, width, search, recommend)
+        answer = self._by_query(query, width, search, recommend)
+        return answer | {"corrected_query": tf.where(asked != query, asked, "")}
 
     def _recommend(
         self,
@@ -217,12 +224,9 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
-        if self._recommending is not None:
-            return self._recommended(
-                asker, history, history_times, now, filters, excluded, exclude_seen, k, Wishes(*wishes)
-            )
-        vectors = self._query_vectors(self._no_query(user_id), asker)
-        return self._answer(vectors, asker, filters, excluded, k, Wishes(*wishes))
+        return self._recommended(
+            asker, history, history_times, now, filters, excluded, exclude_seen, k, Wishes(*wishes)
+        )
 
     def _with_code(self, wishes: Wishes, query: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor) -> Wishes:
         """The wishes with the item whose id the query is behind the caller's pins, if the rules allow it."""
@@ -251,8 +255,6 @@ class Servable(tf.Module):
             with_query: Answers the rows with a query.
             without: Answers the others.
         """
-        if self._recommending is None:
-            return with_query()
         asks = tf.strings.length(tf.strings.strip(query)) > 0
 
         def nothing() -> dict[str, tf.Tensor]:
@@ -277,7 +279,10 @@ class Servable(tf.Module):
         k: tf.Tensor,
         wishes: Wishes,
     ) -> dict[str, tf.Tensor]:
-        assert self._recommending is not None
+        if self._recommending is None:
+            # No events taught a recommender: the query tower says what it can.
+            said = self._of_towers(asker)
+            return self._searched(Found(said, {BEHAVIOUR: said}), filters, excluded, k, wishes)
         k = tf.minimum(k, MAX_RESULTS)
         known = self._timed_history(asker, history, times, now)
         # The log may have gone on since the users were looked up in it.
@@ -298,7 +303,7 @@ class Servable(tf.Module):
         listed, probabilities, channel_scores = self._all_ranked(listed, known, ranked, most)
         return self._answers.listed(
             listed,
-            tf.pad(channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]]),
+            self._behind_search(channel_scores),
             k,
             probabilities=probabilities,
             reasons=reasons,
@@ -444,16 +449,22 @@ class Servable(tf.Module):
         safe = tf.maximum(rows, 0)
 
         def by_query() -> dict[str, tf.Tensor]:
-            vectors = self._query_vectors(self._encode_text(query, self._max_query_tokens), asker)
-            scores, parts = self._score(vectors, safe, rows >= 0, asker)
-            return self._answers.of_candidates(candidates, rows, scores, self._with_channels(parts), scores)
+            found = self._found(query, asker)
+            scores = tf.gather(found.scores, safe, batch_dims=1)
+            return self._answers.of_candidates(
+                candidates, rows, scores, self._parts(found.parts, safe), scores
+            )
 
         def by_history() -> dict[str, tf.Tensor]:
-            assert self._recommending is not None
+            if self._recommending is None:
+                said = self._of_towers(asker)
+                scores = tf.gather(said, safe, batch_dims=1)
+                parts = self._parts({BEHAVIOUR: said}, safe)
+                return self._answers.of_candidates(candidates, rows, scores, parts, scores)
             known = self._timed_history(asker, history, history_times, now)
             most = tf.fill(tf.shape(query), self._num_candidates)
             ranked = self._recommending.of_items(safe, known, asker.position, most)
-            parts = tf.pad(ranked.channel_scores, [[0, 0], [0, 0], [len(Retriever.PARTS), 0]])
+            parts = self._behind_search(ranked.channel_scores)
             return self._answers.of_candidates(candidates, rows, ranked.scores, parts, ranked.probabilities)
 
         return self._by_query(query, tf.shape(candidates)[1], by_query, by_history)
@@ -548,55 +559,42 @@ class Servable(tf.Module):
         with tf.name_scope("rules"):
             return self._rules.allowed(filters) & ~marked(excluded, self._num_items)
 
-    def _retrieve(
-        self, vectors: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        with tf.name_scope("rules"):
-            allowed = self._rules.allowed(filters)
-        with tf.name_scope("retrieve"):
-            return self._retriever.top(vectors, k, allowed=allowed, excluded=excluded)
-
-    def _answer(
-        self,
-        vectors: tf.Tensor,
-        asker: Asker,
-        filters: tf.Tensor,
-        excluded: tf.Tensor,
-        k: tf.Tensor,
-        wishes: Wishes,
-    ) -> dict[str, tf.Tensor]:
-        k = tf.minimum(k, MAX_RESULTS)
-        most = tf.maximum(self._num_candidates, tf.reduce_max(tf.pad(k, [[0, 1]])))
-        rows, _, is_valid = self._retrieve(vectors, filters, excluded, most)
-        # A row that asks for few is not ranked among more because another row of the batch asks for many.
-        is_valid &= tf.range(tf.shape(rows)[1])[None] < tf.maximum(self._num_candidates, k)[:, None]
-        scores, parts = self._score(vectors, rows, is_valid, asker)
-        order = tf.argsort(tf.where(is_valid, scores, LOWEST), axis=1, direction="DESCENDING", stable=True)
-        rows, scores, is_valid, parts = (
-            tf.gather(values, order, batch_dims=1) for values in (rows, scores, is_valid, parts)
-        )
-        listed = self._arranger(Listed.of(rows, scores, is_valid), wishes, excluded, is_logit=False)
-        return self._answers.listed(listed, self._with_channels(parts), k, probabilities=scores)
-
-    def _with_channels(self, parts: tf.Tensor) -> tf.Tensor:
-        """The dense channel's parts, and nothing from the others, which a query does not ask."""
-        return tf.pad(parts, [[0, 0], [0, 0], [0, len(self._channel_names) - len(Retriever.PARTS)]])
-
-    def _score(
-        self, vectors: tf.Tensor, rows: tf.Tensor, is_valid: tf.Tensor, asker: Asker
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The score of candidates: the probability of relevance for a query, else retrieval's own score."""
-        with tf.name_scope("rank"):
-            inputs = self._features(vectors, rows, is_valid, asker.history_rows, asker.history_counts)
-            heads = self._ranker(inputs) if self._ranker else {}
-            parts = self._retriever.parts(vectors, rows)
-            # Without a head to say it, what retrieval says, on the scale of a cosine.
-            by_retrieval = tf.reduce_sum(parts, axis=-1) / tf.exp(
-                self._towers.query_tower.log_text_scale.value
+    def _found(self, query: tf.Tensor, asker: Asker) -> Found:
+        """What a query's words and meaning, and its asker's history, say of each item."""
+        encoded = self._encode_text(query, self._max_query_tokens)
+        found = self._searching(query, encoded)
+        asked = self._query_vectors(encoded, asker)[:, self._retriever.text_dim : -1]
+        # In place of a slice of the catalogue's vectors, which would be a copy of them.
+        asked = tf.pad(asked, [[0, 0], [self._retriever.text_dim, 1]])
+        weight = _BEHAVIOUR / tf.exp(self._towers.query_tower.log_behaviour_scale.value)
+        with tf.name_scope("history"):
+            behaviour = tf.cond(
+                tf.reduce_any(asked != 0.0),
+                lambda: weight * self._retriever.scores(asked),
+                lambda: tf.zeros_like(found.scores),
             )
-            relevance = heads.get(RELEVANCE, by_retrieval)
-            asked = tf.reduce_any(vectors[:, : self._retriever.text_dim] != 0, axis=1)[:, None]
-            return tf.where(asked, relevance, by_retrieval), parts
+        return Found(found.scores + behaviour, found.parts | {BEHAVIOUR: behaviour})
+
+    def _searched(
+        self, found: Found, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor, wishes: Wishes
+    ) -> dict[str, tf.Tensor]:
+        """The list of what was found, as the caller wishes it."""
+        k = tf.minimum(k, MAX_RESULTS)
+        listed = self._best(found.scores, self._open(filters, excluded), tf.maximum(self._num_candidates, k))
+        parts, scores = self._parts(found.parts, listed.rows), listed.scores
+        # A row that asks for few is not arranged among more because another row of the batch asks for many.
+        is_near = tf.range(tf.shape(listed.rows)[1])[None] < tf.maximum(self._num_candidates, k)[:, None]
+        listed = listed._replace(is_valid=listed.is_valid & is_near)
+        listed = self._arranger(listed, wishes, excluded, is_logit=False)
+        return self._answers.listed(listed, parts, k, probabilities=scores)
+
+    def _of_towers(self, asker: Asker) -> tf.Tensor:
+        """What the towers say of each item without a query: float32 ``[batch, num_items]``."""
+        return self._retriever.scores(self._query_vectors(self._no_query(asker.position), asker))
+
+    def _behind_search(self, channel_scores: tf.Tensor) -> tf.Tensor:
+        """The scores of the channels that answer without a query, and nothing of those that answer one."""
+        return tf.pad(channel_scores, [[0, 0], [0, 0], [len(PARTS) + 1, 0]])
 
 
 def _shaped(

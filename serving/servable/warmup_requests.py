@@ -53,7 +53,12 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
     wishes = {"diversity": tf.zeros([num_rows]), "boost": empty, "pin": empty}
     query = {"query": rows(examples["queries"])}
     return {
-        "search": query | nobody | listed | {"exclude_seen": tf.fill([num_rows], False)} | wishes,
+        "search": query
+        | nobody
+        | listed
+        | {"exclude_seen": tf.fill([num_rows], False)}
+        | wishes
+        | {"spell": tf.fill([num_rows], True)},
         "recommend": nobody | {"history": tf.constant(history)} | listed | seen | wishes,
         "similar": {"item_id": rows(ids)} | listed,
         "complement": {"item_ids": tf.constant(history)} | listed,

@@ -12,7 +12,7 @@ from serving.web.schemas import Item, Part, PartName
 
 PARTS: tuple[PartName, ...] = ("text", "behaviour")
 # The channels that look at words alone; what the others say comes from what people choose.
-_TEXT_CHANNELS = ("dense_text", "text")
+_TEXT_CHANNELS = ("dense_text", "words", "grams", "negation", "text")
 # A part with less than this share did not bring an item.
 _MIN_SHARE = 0.1
 _UNKNOWN_SCORE = float(np.finfo(np.float32).min)
@@ -51,7 +51,7 @@ def split(channel_scores: Sequence[float]) -> dict[PartName, Part]:
     """Each part's score, which is the sum of its channels', and its share of the sum of the positive scores.
 
     Args:
-        channel_scores: In the order of `CHANNELS`; a model without events has only the first two.
+        channel_scores: In the order of `CHANNELS`; a model without events has only the first five.
 
     Returns:
         The parts by name. One with a negative score has the share 0.

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from serving.client import calls
 from serving.client.calls import Call
 from serving.client.errors import ServingError
-from serving.client.results import Result
+from serving.client.results import Results
 from serving.web.answers import shown
 from serving.web.asking import VersionedClient
 from serving.web.model_files import ModelFiles
@@ -92,6 +92,7 @@ class Api:
             exclude_seen=body.exclude_seen,
             filters=[body.filters],
             **_wishes(body),
+            spell=body.spell,
         )
         return await self._answer(request, call, body)
 
@@ -167,7 +168,7 @@ class Api:
     async def _answer(
         self,
         request: Request,
-        call: Call[list[list[Result]]],
+        call: Call[list[Results]],
         body: SearchRequest | RecommendRequest | SimilarRequest | ComplementRequest | RankRequest,
     ) -> Answer:
         record = record_of(request.scope)
@@ -178,6 +179,7 @@ class Api:
         record.line.update(num_results=len(ids), model_version=listing.version, model_ms=listing.took_ms)
         return Answer(
             results=shown(listing.results, columns),
+            corrected_query=listing.results.corrected_query,
             model=ModelVersion(name=self._client.model.name, version=listing.version),
             took_ms=record.took_ms(),
             model_ms=listing.took_ms,

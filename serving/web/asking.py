@@ -8,7 +8,7 @@ from typing import Any
 
 from serving.client.async_client import AsyncClient
 from serving.client.calls import Call
-from serving.client.results import Result
+from serving.client.results import Results
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Listing:
         took_ms: Milliseconds from the call to its response.
     """
 
-    results: list[Result]
+    results: Results
     version: int
     took_ms: float
 
@@ -29,14 +29,14 @@ class Listing:
 class VersionedClient(AsyncClient):
     """An `AsyncClient` that makes calls for one row and says which version answered."""
 
-    async def listing(self, call: Call[list[list[Result]]]) -> Listing:
+    async def listing(self, call: Call[list[Results]]) -> Listing:
         """Makes a call of ``serving.client.calls`` that lists items for one row.
 
         Raises:
             ServingError: If the server cannot be reached or refuses.
         """
 
-        def read(response: Any) -> tuple[list[Result], int]:
+        def read(response: Any) -> tuple[Results, int]:
             (row,) = call.read(response)
             return row, response.model_spec.version.value
 

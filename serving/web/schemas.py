@@ -88,6 +88,7 @@ class SearchRequest(_Asker, _Arranged):
 
     query: Text = Field(min_length=1, examples=["gift for a gardener"])
     exclude_seen: bool = Field(False, description="Leave out the items of the history.")
+    spell: bool = Field(True, description="Correct words that the catalogue does not have.")
 
 
 class RecommendRequest(_Asker, _Arranged):
@@ -162,6 +163,9 @@ class Answer(BaseModel):
     """The results, best first; fewer than asked for if no more items are allowed."""
 
     results: list[Item]
+    corrected_query: str = Field(
+        "", description="What a search looked for in place of the query; empty if it took it as typed."
+    )
     model: ModelVersion
     took_ms: float = Field(description="Milliseconds since the request arrived at the gateway.")
     model_ms: float = Field(description="The part of it that the model server took, in milliseconds.")

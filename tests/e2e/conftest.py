@@ -24,7 +24,6 @@ SMALL = (
     "model.max_history=20",
     "train.epochs=1",
     "train.judgment_epochs=1",
-    "train.ranker_epochs=1",
     "train.recommender_epochs=1",
     "train.recommender_users=40",
     "train.uniform_negatives=64",

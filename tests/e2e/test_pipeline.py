@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the servable)
 
-from serving.client import Client, Result, calls, tensors
+from serving.client import Client, Results, calls, tensors
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def _value(run: Run, task: str, metric: str) -> float:
     return float(row["value"])
 
 
-def _ids(results: list[list[Result]]) -> list[list[str]]:
+def _ids(results: list[Results]) -> list[list[str]]:
     return [[result.item_id for result in row] for row in results]
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.heads import Heads
 from models.history_encoder import HistoryEncoder
 from models.item_tower import ItemTower
 from models.list_ranker import ListRanker
 from models.quantiles import QuantileNormalisation
 from models.query_tower import QueryTower
-from models.ranker import Heads, Ranker
 from tests.tiny import randomise
 
 HEADS = Heads(kinds=("view", "buy"), has_rating=True)
@@ -43,7 +43,6 @@ LAYERS = [
         seed=4,
     ),
     QuantileNormalisation(3, num_knots=8),
-    Ranker(HEADS, num_cross_layers=2, seed=4),
     ListRanker(3, HEADS, num_networks=3, seed=4),
 ]
 CALLS: dict[str, Callable[[Any], Any]] = {
@@ -53,9 +52,6 @@ CALLS: dict[str, Callable[[Any], Any]] = {
         normal(2, 4), normal(2, 4, 3), tf.ones([2, 4]), ROWS, tf.ones([2, 1], tf.int32), normal(2, 2)
     ),
     "QuantileNormalisation": lambda layer: layer(normal(2, 5, 3)),
-    "Ranker": lambda layer: layer(
-        {"score": normal(2, 5), "dense": normal(2, 5, 4), "product": normal(2, 5, 6)}
-    ),
     "ListRanker": lambda layer: layer(normal(2, 5, 3)),
 }
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.heads import Heads
 from models.list_ranker import LOGIT, ListRanker, listwise_loss
-from models.ranker import Heads
 from tests import tiny
 
 NUM_FEATURES = 7

@@ -67,12 +67,11 @@ def test_model_without_a_recommender_has_none(tmp_path: Path) -> None:
 def test_trained_model_brings_its_recommender_onto_the_catalogue_it_is_loaded_for(
     recommender: Recommender, items: ItemTable, trained: TrainedModel, tmp_path: Path
 ) -> None:
-    model = dataclasses.replace(trained, recommender=recommender, ranker=None)
+    model = dataclasses.replace(trained, recommender=recommender)
     model.save(str(tmp_path), tiny.CONFIG.model, tiny.CONFIG.train)
 
     loaded = TrainedModel.load(str(tmp_path), items)
 
-    assert loaded.ranker is None
     assert loaded.recommender is not None
     assert_same_bits(loaded.recommender.tables.neighbours, recommender.tables.neighbours)
     assert_same_bits(loaded.recommender.tables.statistics, recommender.tables.statistics)

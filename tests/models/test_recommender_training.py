@@ -12,8 +12,8 @@ from models.channels.event_store import EventStore, history_at
 from models.channels.history import Horizon
 from models.config import TrainConfig
 from models.event_log import EventLog
+from models.heads import Heads
 from models.list_ranker import LOGIT
-from models.ranker import Heads
 from models.recommender import Recommender
 from models.recommender_training import fit_recommender, window_lists
 from tests.models.channels.test_fit import assert_same_bits

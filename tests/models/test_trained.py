@@ -6,12 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from dataset.errors import DataError
-from models.candidate_features import CandidateFeatures
 from models.item_table import ItemTable
-from models.ranker import Heads
 from models.trained import TrainedModel, build_retriever, config_of
 from models.weights import by_name
 from tests import tiny
@@ -21,12 +18,7 @@ def scores(model: TrainedModel, items: ItemTable) -> dict[str, np.ndarray]:
     retriever = build_retriever(model.two_tower)
     inputs = tiny.make_inputs(5)
     queries = model.two_tower(inputs)
-    assert model.ranker is not None
-    features = CandidateFeatures(retriever, item_numbers=items.numbers, item_shares=model.item_shares)
-    rows, _, is_valid = retriever.top(queries, tf.constant(6))
-    made = features(queries, rows, is_valid, inputs["history_rows"], inputs["history_counts"])
-    heads = {name: values.numpy() for name, values in model.ranker(made).items()}
-    return heads | {"queries": queries.numpy(), "items": retriever.item_vectors.numpy()}
+    return {"queries": queries.numpy(), "items": retriever.item_vectors.numpy()}
 
 
 @pytest.mark.slow
@@ -45,22 +37,17 @@ def test_saved_model_says_the_same(items: ItemTable, trainable: str, tmp_path: P
     expected = scores(model, items)
     for name, values in scores(loaded, items).items():
         np.testing.assert_allclose(values, expected[name], atol=1e-5, err_msg=name)
-    assert loaded.ranker is not None
-    assert loaded.ranker.heads == tiny.HEADS
     assert loaded.tokenizer.vocabulary == model.tokenizer.vocabulary
     assert loaded.num_user_numbers == tiny.NUM_USER_NUMBERS
-    np.testing.assert_array_equal(loaded.item_shares, model.item_shares)
 
 
 def test_weights_of_another_architecture_are_refused(
     trained: TrainedModel, items: ItemTable, tmp_path: Path
 ) -> None:
-    other = tiny.make_trained(items, Heads(kinds=("buy",)))
-    trained.save(str(tmp_path / "one"), tiny.CONFIG.model, tiny.CONFIG.train)
-    other.save(str(tmp_path / "other"), tiny.CONFIG.model, tiny.CONFIG.train)
-    (tmp_path / "other" / "ranker.npz").rename(tmp_path / "one" / "ranker.npz")
+    config = dataclasses.replace(tiny.CONFIG.model, trainable="lora")
+    trained.save(str(tmp_path / "one"), config, tiny.CONFIG.train)
 
-    with pytest.raises(DataError, match=r"ranker\.npz must have the weights .* Got none named "):
+    with pytest.raises(DataError, match=r"two_tower\.npz must have the weights .* Got none named "):
         TrainedModel.load(str(tmp_path / "one"), items)
 
 
@@ -83,9 +70,8 @@ def test_model_of_another_version_is_one_sentence(
 def test_weights_have_one_name_however_many_models_were_made(items: ItemTable) -> None:
     first, second = tiny.make_trained(items), tiny.make_trained(items)
 
-    for part in ("two_tower", "ranker"):
-        one, other = (getattr(model, part) for model in (first, second))
-        assert list(by_name(one.weights)) == list(by_name(other.weights))
+    one, other = (by_name(model.two_tower.weights) for model in (first, second))
+    assert list(one) == list(other)
 
 
 def test_weights_find_their_places_by_name(trained: TrainedModel, items: ItemTable, tmp_path: Path) -> None:

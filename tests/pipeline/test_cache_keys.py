@@ -29,7 +29,6 @@ OTHER: dict[str, dict[str, Any]] = {
         "history_dim": 64,
         "history_heads": 2,
         "max_history": 50,
-        "num_cross_layers": 1,
     },
     "train": {
         "epochs": 2,
@@ -47,7 +46,6 @@ OTHER: dict[str, dict[str, Any]] = {
         "recency_half_life_days": 30.0,
         "warm_start": True,
         "refit": False,
-        "ranker_epochs": 2,
         "recommender_epochs": 2,
         "recommender_users": 100,
         "seed": 18,

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from serving.client import Result
+from serving.client import Result, Results
 from serving.printing import as_json, as_table
 
 _RESULTS = [
@@ -69,7 +69,7 @@ def test_json_is_one_document_with_every_field() -> None:
     (result, *_) = _RESULTS
     explained = dataclasses.replace(result, probability=0.25, reason="history", reason_item_id="7")
 
-    document = json.loads(as_json([explained]))
+    document = json.loads(as_json(Results([explained])))
 
     assert document == {
         "results": [
@@ -84,5 +84,6 @@ def test_json_is_one_document_with_every_field() -> None:
                 "reason_item_id": "7",
                 "reason_title": "",
             }
-        ]
+        ],
+        "corrected_query": "",
     }

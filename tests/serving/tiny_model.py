@@ -45,7 +45,14 @@ _WISHES = {
     "pin": _strings(None),
 }
 INPUTS = {
-    "search": {"query": _strings(), **_CONTEXT, **_LISTS, **_SEEN, **_WISHES},
+    "search": {
+        "query": _strings(),
+        **_CONTEXT,
+        **_LISTS,
+        **_SEEN,
+        **_WISHES,
+        "spell": tf.TensorSpec([None], tf.bool),
+    },
     "recommend": {**_CONTEXT, **_LISTS, **_SEEN, **_WISHES},
     "similar": {"item_id": _strings(), **_LISTS},
     "complement": {"item_ids": _strings(None), **_LISTS},
@@ -123,11 +130,14 @@ class TinyModel(tf.Module):
         diversity: Any,
         boost: Any,
         pin: Any,
+        spell: Any,
     ) -> dict[str, Any]:
         seen, wishes = tf.where(exclude_seen[:, None], history, ""), (diversity, boost, pin)
-        return self._best(
-            self._query(user_id, history, query), tf.concat([exclude, seen], 1), filters, k, *wishes
-        )
+        # One word is misspelt for this model.
+        corrected = tf.where(spell & tf.strings.regex_full_match(query, "aprom"), "apron", "")
+        vector = self._query(user_id, history, query)
+        answer = self._best(vector, tf.concat([exclude, seen], 1), filters, k, *wishes)
+        return answer | {"corrected_query": corrected}
 
     def recommend(
         self,

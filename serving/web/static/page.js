@@ -9,6 +9,8 @@ const PAUSE_MS = 250;
 const NUM_TRIES = 5;
 
 let similarTo = null;
+// The query that a person wants searched for as they typed it.
+let asTyped = null;
 let waiting = null;
 let underWay = null;
 let last = { question: null, ranks: new Map() };
@@ -24,7 +26,10 @@ function question() {
   }
   const query = find("query").value.trim();
   const body = { ...asker.request, k, exclude_seen: find("exclude-seen").checked };
-  if (query) return { path: "/api/search", body: { ...body, query }, heading: `Results for “${query}”` };
+  if (query) {
+    const spell = query !== asTyped;
+    return { path: "/api/search", body: { ...body, query, spell }, heading: `Results for “${query}”` };
+  }
   const who = asker.userId ? `customer ${asker.userId}` : asker.history.length ? "this history" : "";
   return { path: "/api/recommend", body, heading: who ? `Recommended for ${who}` : "Popular with everybody" };
 }
@@ -64,6 +69,21 @@ function show(asked, answer, tookMs) {
   });
   restoreFocus(focused);
   last = { subject, ranks: new Map(answer.results.map((item) => [item.item_id, item.rank])) };
+
+  const corrected = answer.corrected_query;
+  if (corrected) asked.heading = `Results for “${corrected}”`;
+  find("corrected").replaceChildren(
+    ...(corrected
+      ? [
+          button(`Search instead for “${asked.body.query}”`, `Search instead for ${asked.body.query}`, () => {
+            asTyped = asked.body.query;
+            find("results-heading").focus();
+            update();
+          }),
+        ]
+      : []),
+  );
+  find("corrected").hidden = !corrected;
 
   const count = answer.results.length === 1 ? "1 result" : `${answer.results.length || "No"} results`;
   const fresh = numNew(answer.results, before);

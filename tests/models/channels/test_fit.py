@@ -13,7 +13,7 @@ from models.channels.fit import HISTORY_WEIGHTS, ChannelTables, fit_channels
 from models.channels.history import Horizon
 from models.config import TrainConfig
 from models.event_log import EventLog
-from models.ranker import Heads
+from models.heads import Heads
 from models.recommender_training import window_lists
 from tests.models.logs import DAY, NOW, merged, random_log
 

@@ -112,6 +112,6 @@ def test_client_shows_the_arguments_of_its_methods() -> None:
     similar = inspect.signature(Client("localhost:1").similar)
 
     assert str(similar).startswith("(item_ids: 'Sequence[str]', k: 'int' = 10, exclude:")
-    assert similar.return_annotation == "list[list[Result]]"
+    assert similar.return_annotation == "list[Results]"
     assert Client.search.__doc__ is not None
     assert "One text per row" in Client.search.__doc__

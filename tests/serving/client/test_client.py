@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.client import Client, Result, messages
+from serving.client import Client, Result, Results, messages
 from serving.client.errors import (
     FailedPreconditionError,
     InvalidRequestError,
@@ -26,11 +26,11 @@ from tests.serving import tiny_model
 
 
 @pytest.fixture(scope="module")
-def in_process(model_path: Path) -> Callable[..., list[list[Result]]]:
+def in_process(model_path: Path) -> Callable[..., list[Results]]:
     """Calls a signature without a server; rows are padded by hand."""
     model = tf.saved_model.load(str(model_path))
 
-    def call(signature: str, **inputs: Any) -> list[list[Result]]:
+    def call(signature: str, **inputs: Any) -> list[Results]:
         function = model.signatures[signature]
         batch = len(next(iter(inputs.values())))
         tensors = {
@@ -58,7 +58,7 @@ def in_process(model_path: Path) -> Callable[..., list[list[Result]]]:
             )
 
         return [
-            [result(row, place) for place, item_id in enumerate(ids) if item_id]
+            Results(result(row, place) for place, item_id in enumerate(ids) if item_id)
             for row, ids in enumerate(outputs["item_ids"])
         ]
 

@@ -19,7 +19,13 @@ Ask = Callable[..., Answer]
 ALL = len(tiny.IDS)
 
 
-_TYPES = {"k": tf.int32, "now": tf.int64, "history_times": tf.int64, "exclude_seen": tf.bool}
+_TYPES = {
+    "k": tf.int32,
+    "now": tf.int64,
+    "history_times": tf.int64,
+    "exclude_seen": tf.bool,
+    "spell": tf.bool,
+}
 _TYPES |= {"diversity": tf.float32}
 
 

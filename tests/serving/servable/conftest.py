@@ -56,6 +56,8 @@ def ask(signatures: Any) -> Ask:
         if signature in ("search", "recommend"):
             inputs |= {"exclude_seen": [False] * batch}
             inputs |= {"diversity": [0.0] * batch, "boost": nothing, "pin": nothing}
+        if signature == "search":
+            inputs |= {"spell": [True] * batch}
         inputs |= given
         if "history_times" in inputs and inputs["history_times"] is None:
             inputs["history_times"] = [[0] * len(row) for row in inputs["history"]]

@@ -16,7 +16,7 @@ from tests.serving.servable.asking import ALL, Answer, Ask, name, shown
 NEWEST = int(tiny.make_log().times.max())
 NUM_CANDIDATES = tiny.CONFIG.serve.num_candidates
 # The first two channel scores are those of the towers.
-NUM_TOWER_PARTS = 2
+NUM_SEARCH_PARTS = 5
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +114,12 @@ def test_order_is_the_list_rankers_over_what_the_channels_name(
     assert shown(answer) == [name(row) for row in found.rows.numpy()[0, order]]
     shares = [channels.feature_names.index(f"{channel}_share") for channel in channels.names]
     np.testing.assert_allclose(
-        answer["channel_scores"][0, :, NUM_TOWER_PARTS:],
+        answer["channel_scores"][0, :, NUM_SEARCH_PARTS:],
         found.features.numpy()[0, order][:, shares],
         rtol=1e-3,
         atol=1e-4,
     )
-    assert not answer["channel_scores"][0, :, :NUM_TOWER_PARTS].any()
+    assert not answer["channel_scores"][0, :, :NUM_SEARCH_PARTS].any()
 
 
 def test_rank_without_a_query_gives_the_callers_items_the_scores_of_a_recommendation(ask: Ask) -> None:

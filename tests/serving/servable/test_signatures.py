@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from models.item_table import ItemTable
 from models.matrices import item_matrix
-from models.ranker import Heads
 from models.trained import TrainedModel
 from serving.compatibility.check import check_compatibility
 from serving.server.status_error import StatusError
@@ -112,7 +111,7 @@ def test_empty_batch_is_no_rows(signatures: Any) -> None:
 def test_default_signature_is_search(ask: Ask) -> None:
     request = {"query": ["red cup"], "user_id": ["bob"], "history": [[]], "exclude": [[]], "filters": [[]]}
     request |= {"k": [4], "exclude_seen": [True], "history_times": [[]], "now": [0]}
-    request |= {"diversity": [0.0], "boost": [[]], "pin": [[]]}
+    request |= {"diversity": [0.0], "boost": [[]], "pin": [[]], "spell": [False]}
     search, default = ask("search", **request), ask("serving_default", **request)
 
     assert search.keys() == default.keys()
@@ -124,20 +123,26 @@ def test_every_stock_server_since_2_16_can_load_it(saved: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("heads", [Heads(kinds=("event",)), Heads(has_relevance=True)])
-def test_dataset_without_judgments_or_without_events_is_ordered_by_retrieval_there(
-    items: ItemTable, heads: Heads
+def test_dataset_without_events_is_recommended_from_by_the_towers(
+    items: ItemTable, trained: TrainedModel
 ) -> None:
     bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
-    signatures = tiny.make_servable(bare, tiny.make_trained(items, heads)).signatures()
+    signatures = tiny.make_servable(bare, trained).signatures()
     lists = tf.zeros([1, 0], tf.string)
     rest = {"exclude": lists, "filters": lists, "exclude_seen": tf.constant([False]), "history": lists}
     rest |= {"user_id": tf.constant(["ann"]), "k": tf.constant([6])}
     rest |= {"history_times": tf.zeros([1, 0], tf.int64), "now": tf.zeros([1], tf.int64)}
     rest |= {"diversity": tf.constant([0.0]), "boost": lists, "pin": lists}
-    is_searched = not heads.has_relevance
-    answer = signatures["search"](query=tf.constant(["lamp" if is_searched else ""]), **rest)
+    asker = {name: rest[name] for name in ("user_id", "history", "history_times", "now")}
+    query = signatures["embed_query"](query=tf.constant([""]), **asker)["embedding"].numpy()[0]
+    expected = item_matrix(trained.two_tower, len(items)) @ query
+    expected[tiny.UNAVAILABLE] = -np.inf
 
-    retrieval = answer["channel_scores"].numpy()[0].sum(axis=1)
-    assert (np.diff(retrieval) <= 1e-5).all()
-    assert answer["num_results"].numpy().tolist() == [6]
+    recommended = signatures["recommend"](**rest)
+    searched = signatures["search"](query=tf.constant([""]), spell=tf.constant([True]), **rest)
+    ranked = signatures["rank"](query=tf.constant([""]), candidates=recommended["item_ids"], **asker)
+
+    best = np.argsort(-expected)[:6]
+    for answer in (recommended, searched, ranked):
+        assert answer["item_ids"].numpy()[0].tolist() == items.ids[best].tolist()
+        np.testing.assert_allclose(answer["scores"].numpy()[0], expected[best], atol=1e-4)

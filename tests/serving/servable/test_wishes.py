@@ -149,6 +149,7 @@ def test_new_items_take_their_share_of_the_slots(items: ItemTable, trained: Trai
             dataclasses.replace(trained, recommender=recommender),
             items,
             tiny.make_users(),
+            tiny.make_searching(items, trained),
             tiny.make_recommending(items, recommender),
             **settings,
             max_text_tokens=tiny.CONFIG.model.max_text_tokens,

@@ -1,0 +1,217 @@
+"""The lexical channel: what the words of a query say of each item of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from scipy import sparse
+
+from models.lexical.bm25 import Postings, bm25_weights, idf
+from models.lexical.negation import lacking, negated
+from models.lexical.spelling import Spelling
+from models.lexical.word_forms import WordForms
+from models.lexical.words import grams, split_words, words_of_catalogue
+
+# How often a word of the first column, the title, counts.
+_FIRST_COLUMN = 4
+# Grams that more of the items have tell little, and their lists are the longest.
+_MAX_GRAM_SHARE = 0.1
+# In a larger catalogue the grams' lists would be most of the memory and of the time.
+_MAX_ITEMS_WITH_GRAMS = 500_000
+# What a negated word still counts.
+_NEGATED = 0.5
+# BM25 is a sum over words and a cosine is at most 1: this divides the first to be of one scale. It is not
+# normalised per query, so that a query of one common word is left to its meaning and a long one to its words.
+_SCALE = 12.0
+_GRAMS = 0.2
+_PENALTY = 0.1
+
+
+class LexicalScores(NamedTuple):
+    """What words say of each item, each float32 ``[batch, num_items]``.
+
+    Attributes:
+        words: BM25 over stems.
+        grams: BM25 over character 4-grams.
+        has_negated: The share of the query's negated words, by their idf, that the title has.
+        lacks_negated: 1 where the item says that it lacks one of them, else 0.
+    """
+
+    words: tf.Tensor
+    grams: tf.Tensor
+    has_negated: tf.Tensor
+    lacks_negated: tf.Tensor
+
+    def parts(self) -> dict[str, tf.Tensor]:
+        """Scores on the scale of a cosine, which add up: float32 ``[batch, num_items]`` by name."""
+        lacks = self.lacks_negated
+        return {
+            "words": self.words / _SCALE,
+            "grams": _GRAMS * self.grams / _SCALE,
+            "negation": _PENALTY * (lacks - self.has_negated * (1.0 - lacks)),
+        }
+
+
+class LexicalIndex(tf.Module):
+    """The words of a catalogue.
+
+    Args:
+        columns: The texts of the items by the column's name, each ``[num_items]``, the title first.
+        language: One of `dataset.contract.LANGUAGES`.
+        other_words: Words that `spelling` leaves alone though the catalogue does not have them.
+
+    Attributes:
+        spelling: Corrects queries by the catalogue's words.
+
+    Example:
+        >>> index = LexicalIndex({"title": ["red mug", "blue mug", "candle"]})
+        >>> index.bm25(["mugs in red"]).argmax()
+        np.int64(0)
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[str]],
+        language: str = "english",
+        other_words: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name="lexical")
+        self._language = language
+        words, of_column = _count_words(columns)
+        title = of_column[0]
+        counts = sum(of_column[1:], start=_FIRST_COLUMN * title).tocsr()
+        frequency = np.bincount(counts.indices, minlength=len(words))
+        self._forms = WordForms(words, language)
+        self.spelling = Spelling(words, frequency, self._forms, other_words)
+        to_term = _indicator(self._forms.terms, self._forms.num_terms)
+        terms = counts @ to_term
+        self._postings = Postings(bm25_weights(terms))
+        self._idf = tf.Variable(idf(terms), trainable=False)
+        in_title = (title @ to_term).tocsc()
+        in_title.data[:] = 1.0
+        self._in_title = Postings(in_title)
+        self._lacking = Postings(self._lacking_items(columns, len(words)))
+        self._grams = self._gram_rows = None
+        if counts.shape[0] <= _MAX_ITEMS_WITH_GRAMS:
+            self._gram_rows, weights = _gram_index(words, self._forms.terms, counts)
+            self._grams = Postings(weights)
+
+    def bm25(self, queries: Sequence[str]) -> np.ndarray:
+        """BM25 over stems alone: float32 ``[num_queries, num_items]``."""
+        return self(tf.constant(list(queries), tf.string)).words.numpy()
+
+    def __call__(self, queries: tf.Tensor) -> LexicalScores:
+        """What string ``[batch]`` queries say of each item."""
+        batch = tf.shape(queries)[0]
+        plain = tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without")
+        words = split_words(plain)
+        flat, rows = words.flat_values, words.value_rowids()
+        is_negated, is_negator = negated(words, self._language)
+        factors = tf.where(is_negated, _NEGATED, 1.0)
+        terms = tf.where(is_negator, -1, self._forms(flat))
+        is_known = terms >= 0
+        known, known_rows = tf.boolean_mask(terms, is_known), tf.boolean_mask(rows, is_known)
+        by_words = self._postings(known, known_rows, tf.boolean_mask(factors, is_known), batch)
+        by_grams = self._by_grams(flat, rows, factors, ~is_negator & ~self._forms.is_stop_word(flat), batch)
+        is_unwanted = tf.boolean_mask(is_negated, is_known)
+        nothing = tf.zeros_like(by_words)
+        has, lacks = tf.cond(
+            tf.reduce_any(is_unwanted),
+            lambda: self._unwanted(
+                tf.boolean_mask(known, is_unwanted), tf.boolean_mask(known_rows, is_unwanted), batch
+            ),
+            lambda: (nothing, nothing),
+        )
+        return LexicalScores(by_words, by_grams, has, lacks)
+
+    def _by_grams(
+        self, words: tf.Tensor, rows: tf.Tensor, factors: tf.Tensor, counts: tf.Tensor, batch: tf.Tensor
+    ) -> tf.Tensor:
+        if self._grams is None or self._gram_rows is None:
+            return tf.zeros([batch, self._postings.num_items])
+        of_words = grams(tf.boolean_mask(words, counts))
+        found = self._gram_rows.lookup(of_words.flat_values)
+        owner = of_words.value_rowids()
+        is_known = found >= 0
+        owner = tf.boolean_mask(owner, is_known)
+        return self._grams(
+            tf.boolean_mask(found, is_known),
+            tf.gather(tf.boolean_mask(rows, counts), owner),
+            tf.gather(tf.boolean_mask(factors, counts), owner),
+            batch,
+        )
+
+    def _unwanted(self, terms: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How much of the negated words each title has, and whether the item says it lacks one."""
+        weights = tf.gather(self._idf, terms)
+        most = tf.math.unsorted_segment_sum(weights, tf.cast(rows, tf.int32), batch)
+        has = self._in_title(terms, rows, weights, batch) / tf.maximum(most, 1e-9)[:, None]
+        lacks = self._lacking(terms, rows, tf.ones_like(weights), batch)
+        return has, tf.cast(lacks > 0, tf.float32)
+
+    def _lacking_items(self, columns: Mapping[str, Sequence[str]], num_words: int) -> sparse.csc_matrix:
+        """1 where an item says that it lacks a term: CSC ``[num_items, num_terms]``."""
+        found = [pair for texts in columns.values() for pair in lacking(texts, self._language)]
+        items = np.array([item for item, _ in found], np.int64)
+        terms = self._forms(tf.constant([word for _, word in found], tf.string)).numpy()
+        num_items = len(next(iter(columns.values())))
+        is_known = terms >= 0
+        pairs = sparse.csc_matrix(
+            (np.ones(is_known.sum(), np.float32), (items[is_known], terms[is_known])),
+            shape=(num_items, self._forms.num_terms),
+        )
+        pairs.sum_duplicates()
+        pairs.data[:] = 1.0
+        return pairs
+
+
+def _count_words(columns: Mapping[str, Sequence[str]]) -> tuple[list[bytes], list[sparse.csr_matrix]]:
+    """The catalogue's words, and how often the items have them: CSR ``[num_items, num_words]`` by column."""
+    found = [words_of_catalogue(texts) for texts in columns.values()]
+    arrays = pa.chunked_array([array for array, _ in found]).unify_dictionaries()
+    words = arrays.chunk(0).dictionary.to_pylist()
+    matrices = []
+    for chunk, (_, lengths) in zip(arrays.chunks, found, strict=True):
+        starts = np.concatenate([[0], np.cumsum(lengths.numpy())])
+        codes = np.array(chunk.indices, np.int32)
+        matrix = sparse.csr_matrix(
+            (np.ones(len(codes), np.float32), codes, starts), shape=(len(lengths), len(words))
+        )
+        matrix.sum_duplicates()
+        matrices.append(matrix)
+    return words, matrices
+
+
+def _indicator(terms: np.ndarray, num_terms: int) -> sparse.csr_matrix:
+    """1 for the term of each word: CSR ``[num_words, num_terms]``."""
+    words = np.flatnonzero(terms >= 0)
+    ones = np.ones(len(words), np.float32)
+    return sparse.csr_matrix((ones, (words, terms[words])), shape=(len(terms), num_terms))
+
+
+def _gram_index(
+    words: list[bytes], terms: np.ndarray, counts: sparse.csr_matrix
+) -> tuple[tf.lookup.StaticHashTable, sparse.csc_matrix]:
+    """The row of each gram that is not too common, and its weights: CSC ``[num_items, num_grams]``."""
+    kept = np.flatnonzero(terms >= 0)
+    of_words = grams(tf.constant([words[row] for row in kept], tf.string))
+    names, codes = np.unique(of_words.flat_values.numpy().astype(object), return_inverse=True)
+    pairs = sparse.csr_matrix(
+        (np.ones(len(codes), np.float32), (kept[of_words.value_rowids().numpy()], codes)),
+        shape=(len(words), len(names)),
+    )
+    of_items = (counts @ pairs).tocsr()
+    weights = bm25_weights(of_items)
+    frequency = np.diff(weights.indptr)
+    rare = np.flatnonzero(frequency <= max(_MAX_GRAM_SHARE * counts.shape[0], 1))
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant([*names[rare], b""]), tf.constant([*range(len(rare)), -1], tf.int32)
+        ),
+        -1,
+    )
+    return table, weights[:, rare]

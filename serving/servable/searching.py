@@ -1,0 +1,68 @@
+"""Search in the graph: what words and meaning say of each item of the catalogue."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from models.lexical.index import LexicalIndex
+
+# What `Found.parts` says of, by name.
+MEANING, WORDS, GRAMS, NEGATION = "dense_text", "words", "grams", "negation"
+PARTS = (MEANING, WORDS, GRAMS, NEGATION)
+
+
+class Found(NamedTuple):
+    """What is said of each item.
+
+    Attributes:
+        scores: float32 ``[batch, num_items]``.
+        parts: The same by the channel's name, which sum to the scores.
+    """
+
+    scores: tf.Tensor
+    parts: dict[str, tf.Tensor]
+
+
+class Searching(tf.Module):
+    """Search by words and by meaning.
+
+    The score of an item is the cosine of its text and the query, and what the words say on the same scale
+    (`LexicalScores`). Nothing is normalised per query and nothing is learnt from judgments.
+
+    Args:
+        lexical: The words of the catalogue.
+        text_vectors: float32 ``[num_items, text_dim]`` of unit length, of the encoder that encodes queries.
+    """
+
+    def __init__(self, lexical: LexicalIndex, text_vectors: np.ndarray) -> None:
+        super().__init__(name="searching")
+        self._lexical = lexical
+        # A variable, as all that grows with the catalogue: the graph optimiser copies constants many times.
+        self._text_vectors = tf.Variable(text_vectors, trainable=False)
+
+    def __call__(self, queries: tf.Tensor, vectors: tf.Tensor) -> Found:
+        """What is said of each item.
+
+        Args:
+            queries: string ``[batch]``.
+            vectors: float32 ``[batch, text_dim]``, the queries encoded, of unit length.
+        """
+        with tf.name_scope("words"):
+            words = self._lexical(queries)
+        with tf.name_scope("meaning"):
+            meaning = tf.matmul(vectors, self._text_vectors, transpose_b=True)
+        parts = {MEANING: meaning} | words.parts()
+        return Found(tf.add_n([parts[name] for name in PARTS]), parts)
+
+    def corrected(self, queries: tf.Tensor, is_wanted: tf.Tensor) -> tf.Tensor:
+        """The queries as they are searched for: string ``[batch]``.
+
+        Args:
+            queries: string ``[batch]``, as typed.
+            is_wanted: bool ``[batch]``, whether unknown words are corrected.
+        """
+        with tf.name_scope("spelling"):
+            return tf.where(is_wanted, self._lexical.spelling(queries), queries)

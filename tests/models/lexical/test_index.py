@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.lexical.index import LexicalIndex
+from models.lexical.spelling import Spelling
+from models.lexical.word_forms import WordForms
+
+TITLES = [
+    "red party mug",
+    "blue mug with straw",
+    "glass candle, sugar free",
+    "candles without scent",
+    "wireless parties kit",
+    "scented candle",
+]
+TEXTS = ["for tea", "no lid", "burns long", "", "for the house", "smells of roses"]
+
+
+@pytest.fixture(scope="module")
+def index() -> LexicalIndex:
+    return LexicalIndex({"title": TITLES, "text": TEXTS})
+
+
+@pytest.mark.parametrize(
+    ("word", "same"),
+    [
+        ("party", "parties"),
+        ("candle", "candles"),
+        # Forms that the catalogue does not have.
+        ("mugs", "mug"),
+        ("scents", "scent"),
+    ],
+)
+def test_forms_of_a_word_are_one_term(word: str, same: str) -> None:
+    words = [word.encode() for word in " ".join([*TITLES * 5, *TEXTS]).replace(",", "").split()]
+    # Endings are the catalogue's own: what is common there.
+    forms = WordForms(sorted({*words, b"cups", b"lamps"}), "english")
+
+    terms = forms(tf.constant([word, same])).numpy()
+
+    assert terms[0] == terms[1] >= 0
+
+
+def test_stop_words_and_unknown_words_have_no_term() -> None:
+    forms = WordForms([b"red", b"the"], "english")
+
+    assert forms(tf.constant(["red", "the", "unheard", ""])).numpy().tolist() == [0, -1, -1, -1]
+    assert forms.is_stop_word(tf.constant(["the", "red", ""])).numpy().tolist() == [True, False, False]
+
+
+def test_title_counts_more_than_text() -> None:
+    index = LexicalIndex({"title": ["lamp", "tea lamp"], "text": ["tea for two", "for two now"]})
+
+    scores = index.bm25(["tea"])[0]
+
+    assert scores[1] > scores[0] > 0
+
+
+def test_one_letter_and_one_digit_are_words() -> None:
+    index = LexicalIndex({"title": ["1 2 pint jug", "2 3 pint jug", "vitamin c"]})
+
+    assert index.bm25(["1/2 pint", "c"]).argmax(axis=1).tolist() == [0, 2]
+
+
+def test_negated_word_moves_items_down_and_those_that_lack_it_up(index: LexicalIndex) -> None:
+    plain, without = index(tf.constant(["mug straw", "mug w/o straw"])).parts()["negation"].numpy()
+    candle = index(tf.constant(["candle without scent"])).parts()["negation"].numpy()[0]
+
+    assert not plain.any()
+    assert without[1] < 0
+    assert without[0] == 0
+    # It says that it has none, and has the word in its title for that reason only.
+    assert candle[3] > 0
+    assert candle[5] < 0
+
+
+def test_word_behind_the_negation_counts_half(index: LexicalIndex) -> None:
+    full, half = index(tf.constant(["straw", "without straw"])).words.numpy()
+
+    np.testing.assert_allclose(half, full / 2, atol=1e-6)
+
+
+def test_grams_find_parts_of_words(index: LexicalIndex) -> None:
+    scores = index(tf.constant(["wirelessness"]))
+
+    assert not scores.words.numpy().any()
+    assert scores.grams.numpy()[0].argmax() == 4
+
+
+def test_nothing_known_says_nothing(index: LexicalIndex) -> None:
+    for query in ("", "zzqx", "the", "without", "\x00"):
+        for part in index(tf.constant([query])).parts().values():
+            assert not part.numpy().any(), query
+
+
+@pytest.mark.parametrize("titles", [[], [""], ["", "the"], ["红茶杯", "绿茶"]])
+def test_catalogue_of_few_words_is_indexed(titles: list[str]) -> None:
+    index = LexicalIndex({"title": titles}, "chinese")
+
+    assert index(tf.constant(["红茶", "the"])).words.shape == (2, len(titles))
+
+
+def test_german_words_meet_in_their_stems() -> None:
+    index = LexicalIndex({"title": ["rote Häuser", "blaue Tassen ohne Henkel"]}, "german")
+
+    assert index.bm25(["Haus rot"]).argmax() == 0 or index.bm25(["rotes Häusern"]).argmax() == 0
+    assert index(tf.constant(["Tasse ohne Henkel"])).parts()["negation"].numpy()[0, 1] > 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "corrected"),
+    [
+        ("red CNADLE!", "red candle!"),
+        ("candel", "candle"),
+        ("scxnted candid", "scented candid"),
+        ("canddle", "candle"),
+        ("cendle", "candle"),
+        # Right as they are: known, a stop word, short, with digits, a word of the language.
+        ("candles", "candles"),
+        ("with", "with"),
+        ("mgu", "mgu"),
+        ("candl3", "candl3"),
+        ("handle", "handle"),
+        # Two edits away.
+        ("cnadel", "cnadel"),
+        ("", ""),
+        ("Ünïcode 红茶 \n", "Ünïcode 红茶 \n"),
+    ],
+)
+def test_unknown_word_becomes_the_commonest_one_an_edit_away(typed: str, corrected: str) -> None:
+    words = [b"candle", b"scented", b"with", b"candid", b"kandle", b"cups", b"pots"]
+    forms = WordForms(words, "english")
+    spelling = Spelling(words, np.array([5, 3, 9, 2, 1, 1, 1]), forms, other_words=["handle", "##x"])
+
+    assert spelling(tf.constant([typed])).numpy().tolist() == [corrected.encode()]
+
+
+def test_of_several_words_the_commonest_is_meant() -> None:
+    words = [b"lamp", b"lame", b"land"]
+    spelling = Spelling(words, np.array([2, 7, 1]), WordForms(words, "english"))
+
+    assert spelling(tf.constant(["lamq lamz", "lanq"])).numpy().tolist() == [b"lame lame", b"lanq"]
