@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from dataset.contract import FORMATS
+from dataset.delimited import delimited_batches, read_header
 from dataset.errors import DataError
 from dataset.files import (
     OnBytes,
@@ -22,8 +19,6 @@ from dataset.files import (
     join,
     match_files,
     open_file,
-    open_lines,
-    open_text,
     shown,
 )
 from dataset.json_lines import json_batches
@@ -37,9 +32,6 @@ _SUFFIXES = {
     ".json": "jsonl",
     ".parquet": "parquet",
 }
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
-# A row must fit into one block; Arrow reads some two dozen ahead.
-_BLOCK_BYTES = 2 << 20
 
 
 def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
@@ -94,7 +86,7 @@ def column_names(path: str, *, format: str | None = None) -> list[str]:
         for _, batch in json_batches(path, 1000):
             return list(batch.schema.names)
         return []
-    return _csv_names(path, format_)
+    return read_header(path, format_).columns
 
 
 def read_batches(
@@ -130,10 +122,19 @@ def read_batches(
     elif format_ == "jsonl":
         yield from _select(path, columns, json_batches(path, batch_rows, on_bytes))
     else:
-        yield from _csv_batches(path, columns, batch_rows, format_, on_bytes)
+        header = read_header(path, format_)
+        _require_columns(path, columns, header.columns)
+        wanted = header.columns if columns is None else columns
+        yield from delimited_batches(path, header, wanted, batch_rows, on_bytes)
 
 
-def missing_column(path: str, column: str, names: Iterable[str]) -> DataError:
+def _require_columns(path: str, columns: Sequence[str] | None, names: Sequence[str]) -> None:
+    for column in columns or ():
+        if column not in names:
+            raise _missing_column(path, column, names)
+
+
+def _missing_column(path: str, column: str, names: Iterable[str]) -> DataError:
     """The error for a column that the manifest names and the file does not have."""
     names = list(names)
     close = nearest(column, names)
@@ -169,9 +170,7 @@ def _parquet_batches(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     file = _parquet(path, on_bytes)
     names = list(file.schema_arrow.names)
-    for column in columns or ():
-        if column not in names:
-            raise missing_column(path, column, names)
+    _require_columns(path, columns, names)
     first = 1
     try:
         for batch in file.iter_batches(batch_rows, columns=None if columns is None else list(columns)):
@@ -179,87 +178,6 @@ def _parquet_batches(
             first += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from None
-
-
-# ---- CSV and TSV
-
-
-def _csv_options(format_: str, bad_row: Callable[[Any], str]) -> dict[str, Any]:
-    return {
-        # Only a reader of one thread numbers the rows it finds fault with.
-        "read_options": pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-        "parse_options": pa.csv.ParseOptions(
-            delimiter=_DELIMITERS[format_], newlines_in_values=True, invalid_row_handler=bad_row
-        ),
-    }
-
-
-def _csv_names(path: str, format_: str) -> list[str]:
-    # Not by Arrow: what it reads ahead is of no use here, and may outlive the interpreter, which then aborts.
-    try:
-        with io.TextIOWrapper(open_lines(path), encoding="utf-8-sig", newline="") as text:
-            names = next(filter(None, csv.reader(text, delimiter=_DELIMITERS[format_])), None)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _csv_error(path, format_, error) from None
-    if names is None:
-        raise DataError(f"{shown(path)} must have a header and rows. Got an empty file.")
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f'{shown(path)} must name each column once. Got "{name}" twice.')
-    return names
-
-
-def _csv_batches(
-    path: str, columns: Sequence[str] | None, batch_rows: int, format_: str, on_bytes: OnBytes | None
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    names = _csv_names(path, format_)
-    wanted = names if columns is None else list(columns)
-    for column in wanted:
-        if column not in names:
-            raise missing_column(path, column, names)
-    ragged: list[Any] = []
-
-    def bad_row(row: Any) -> str:
-        ragged.append(row)
-        return "error"
-
-    convert = pa.csv.ConvertOptions(
-        column_types={name: pa.string() for name in wanted}, include_columns=wanted, strings_can_be_null=False
-    )
-    first = 1
-    try:
-        with (
-            open_text(path, on_bytes) as stream,
-            pa.csv.open_csv(stream, convert_options=convert, **_csv_options(format_, bad_row)) as reader,
-        ):
-            for block in reader:
-                for start in range(0, block.num_rows, batch_rows):
-                    batch = block.slice(start, batch_rows)
-                    yield first, batch
-                    first += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        if ragged:
-            row = ragged[0]
-            where = f"row {row.number - 1}" if row.number is not None else f'the row "{row.text[:60]}"'
-            raise DataError(
-                f"{shown(path)}, {where}: a row must have {row.expected_columns} values as the header has. "
-                f"Got {row.actual_columns}."
-            ) from None
-        raise _csv_error(path, format_, error) from None
-
-
-def _csv_error(path: str, format_: str, error: Exception) -> DataError:
-    if "utf8" not in str(error).lower().replace("-", ""):
-        return damaged(path, error)
-    with open_lines(path) as lines:
-        for number, line in enumerate(lines):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as bad:
-                got = line[max(0, bad.start - 20) : bad.start + 20]
-                where = f"row {number}" if number else "header"
-                return DataError(f"{shown(path)}, {where}: text must be UTF-8. Got {got!r}.")
-    return damaged(path, error)
 
 
 def _select(
@@ -276,4 +194,4 @@ def _select(
         yield first, batch
     for column in columns or ():
         if seen and column not in seen:
-            raise missing_column(path, column, seen)
+            raise _missing_column(path, column, seen)
