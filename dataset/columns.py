@@ -21,7 +21,7 @@ from dataset.files import OnBytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.tables import expand_paths, read_batches
-from dataset.values import as_labels, as_numbers, as_text
+from dataset.values import as_labels, as_numbers, as_text, is_list
 
 Mask = np.ndarray[Any, Any]
 
@@ -77,8 +77,10 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
     """
     rows = _Rows("items", batch, where)
     columns = {"item_id": rows.ids(table.id)}
-    for name in (*table.text, *table.categorical):
+    for name in table.text:
         columns[name] = rows.texts(name)
+    for name in table.categorical:
+        columns[name] = rows.categories(name)
     for name in table.codes:
         if name not in columns:
             columns[name] = rows.label_texts(name)
@@ -100,7 +102,7 @@ def normalise_users(batch: pa.RecordBatch, table: UsersTable, where: Where) -> N
     rows = _Rows("users", batch, where)
     columns = {"user_id": rows.ids(table.id)}
     for name in table.categorical:
-        columns[name] = rows.texts(name)
+        columns[name] = rows.categories(name)
     for name, range_ in table.numeric.items():
         columns[name] = rows.numbers(name, range_)
     return rows.normalised(columns)
@@ -278,6 +280,7 @@ class _Rows:
 
     def labels(self, column: str) -> pa.StringArray:
         """Short names as text, null where empty."""
+        self._require_single(column, "it is compared as a whole", "keep one of them in a column of its own")
         return self._converted(as_labels, column, "text in UTF-8")
 
     def label_texts(self, column: str) -> pa.StringArray:
@@ -287,6 +290,15 @@ class _Rows:
     def texts(self, column: str) -> pa.StringArray:
         """Free text, "" where missing."""
         return self._converted(as_text, column, "text in UTF-8").fill_null("")
+
+    def categories(self, column: str) -> pa.StringArray:
+        """Categories, "" where missing."""
+        self._require_single(
+            column,
+            "a category is one value",
+            "name the column in text, or keep the first of them in a column of its own",
+        )
+        return self.texts(column)
 
     def numbers(self, column: str, range_: Range) -> pa.FloatArray:
         """float32 numbers, null where missing, not a finite number, or out of range."""
@@ -347,6 +359,13 @@ class _Rows:
         expected = f"be one of {', '.join(names)}"
         self.find(rule, column, expected, _mask(positions.is_null()), drop=True)
         return pa.array(list(names.values())).take(positions)
+
+    def _require_single(self, column: str, reason: str, way_out: str) -> None:
+        if is_list(self._batch.schema.field(column).type):
+            raise DataError(
+                f'{shown(self._where.file)}: column "{column}" must hold one value in each row, as {reason}. '
+                f"Got lists of values; {way_out}."
+            )
 
     def _converted(self, convert: Callable[[pa.Array], Any], column: str, expected: str) -> Any:
         raw = self._batch.column(column)

@@ -99,7 +99,7 @@ def _first_rows(text: str, delimiter: str, has_quotes: bool) -> list[list[str]]:
 
 
 def _delimiter(head: bytes, format_: str) -> str:
-    """The delimiter that gives the header the most columns; one that gives the next row as many comes first."""
+    """The one that gives the header most columns; one that gives the next row as many comes first."""
     text = head.decode("utf-8", errors="replace")
     best, best_score = _DELIMITERS[format_][0], (False, 1)
     for delimiter in _DELIMITERS[format_]:

@@ -1,18 +1,25 @@
-"""JSON Lines as Arrow batches, with a bad line named by its row."""
+"""JSON Lines, or one array of objects, as Arrow batches, with a bad row named by its number."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from dataset.errors import DataError
 from dataset.files import OnBytes, damaged, open_lines, shown
+from dataset.values import is_list
 
 _BLOCK_BYTES = 8 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# The first whole number that a double may not hold.
+_MAX_EXACT = 2.0**53
 
 
 def json_batches(
@@ -29,8 +36,11 @@ def json_batches(
         The number of the batch's first row, counted from 1 without blank lines, and the batch.
 
     Raises:
-        DataError: A line is not a JSON object, or the file is damaged.
+        DataError: A row is not a JSON object, or the file is damaged.
     """
+    if _is_array(path):
+        yield from _array_batches(path, batch_rows, on_bytes)
+        return
     first, text_columns = 1, set[str]()
     for lines in _line_blocks(path, batch_rows, on_bytes):
         batch = _json_block(path, lines, first, text_columns)
@@ -38,12 +48,36 @@ def json_batches(
         first += batch.num_rows
 
 
+def _is_array(path: str) -> bool:
+    """Whether the file is one array of objects, and not an object a line."""
+    try:
+        with open_lines(path) as stream:
+            return stream.read(1 << 16).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"[")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path, error) from None
+
+
+def _array_batches(
+    path: str, batch_rows: int, on_bytes: OnBytes | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The rows of one array, which is in memory as a whole."""
+    try:
+        with open_lines(path, on_bytes) as stream:
+            rows = json.loads(stream.read())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path, error) from None
+    except ValueError as error:
+        raise DataError(f"{shown(path)} must be an array of JSON objects. Got: {error}.") from None
+    for start in range(0, len(rows), batch_rows):
+        yield start + 1, _python_batch(path, rows[start : start + batch_rows], start + 1)
+
+
 def _line_blocks(path: str, batch_rows: int, on_bytes: OnBytes | None) -> Iterator[list[bytes]]:
     lines: list[bytes] = []
     num_bytes = 0
     try:
         with open_lines(path, on_bytes) as stream:
-            for line in stream:
+            for line in itertools.chain([stream.readline().removeprefix(_BYTE_ORDER_MARK)], stream):
                 if not line.strip():
                     continue
                 lines.append(line)
@@ -69,7 +103,7 @@ def _json_block(path: str, lines: list[bytes], first: int, text_columns: set[str
     except pa.ArrowInvalid:
         # One column with numbers and strings, or a bad line: Python tells which.
         return _python_json(path, lines, first)
-    if table.num_rows != len(lines):
+    if table.num_rows != len(lines) or any(map(_may_lack_digits, table.columns)):
         return _python_json(path, lines, first)
     return table.combine_chunks().to_batches()[0]
 
@@ -83,25 +117,77 @@ def _arrow_json(content: pa.Buffer, text_columns: set[str]) -> pa.Table:
     )
 
 
+def _may_lack_digits(column: pa.ChunkedArray) -> bool:
+    """Whether Arrow may have made a double of a whole number that a double does not hold."""
+    while is_list(column.type):
+        column = pc.list_flatten(column)
+    if not pa.types.is_floating(column.type):
+        return False
+    largest = pc.max(pc.abs(column)).as_py()
+    return largest is not None and largest >= _MAX_EXACT
+
+
 def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
-    rows = []
-    for number, line in enumerate(lines, start=first):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(
-                f"{shown(path)}, row {number}: a line must be one JSON object. Got: {error}."
-            ) from None
+    try:
+        rows = json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        rows = []
+    if len(rows) != len(lines):
+        rows = [_row(path, line, number) for number, line in enumerate(lines, start=first)]
+    return _python_batch(path, rows, first)
+
+
+def _row(path: str, line: bytes, number: int) -> Any:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        got = line[max(0, error.start - 20) : error.start + 20]
+        raise DataError(f"{shown(path)}, row {number}: text must be UTF-8. Got {got!r}.") from None
+    except ValueError as error:
+        raise DataError(
+            f"{shown(path)}, row {number}: a row must be one JSON object. Got: {error}."
+        ) from None
+
+
+def _python_batch(path: str, rows: list[Any], first: int) -> pa.RecordBatch:
+    for number, row in enumerate(rows, start=first):
         if not isinstance(row, dict):
-            raise DataError(f"{shown(path)}, row {number}: a line must be one JSON object. Got {row!r:.60}.")
-        rows.append(row)
+            raise DataError(f"{shown(path)}, row {number}: a row must be one JSON object. Got {row!r:.60}.")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.record_batch([_json_column([row.get(name) for row in rows]) for name in names], names=names)
+    columns = [_json_column([row.get(name) for row in rows]) for name in names]
+    return pa.record_batch(columns, names=list(map(_whole_text, names)))
 
 
 def _json_column(values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        texts = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
-        return pa.array(texts, pa.string())
+    """An array of values of any types; where they are not of one, of texts or of lists of texts."""
+    with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        # Arrow would take true for a number among others.
+        types = {type(part) for value in values for part in _parts(value) if part is not None}
+        if bool not in types or len(types) == 1:
+            return pa.array(values)
+    if any(isinstance(part, dict | list) for value in values for part in _parts(value)):
+        # Objects stay objects, so that it does not depend on the block what they are.
+        return pa.array([{"json": json.dumps(value)} for value in values])
+    if any(isinstance(value, list) for value in values):
+        lists = [None if value is None else [_as_text(part) for part in _parts(value)] for value in values]
+        return pa.array(lists, pa.list_(pa.string()))
+    return pa.array([_as_text(value) for value in values], pa.string())
+
+
+def _parts(value: Any) -> list[Any]:
+    """The values of a list, or the value itself."""
+    return value if isinstance(value, list) else [value]
+
+
+def _as_text(value: Any) -> str | None:
+    """A value as a column of its own type would become text; whole numbers keep their digits."""
+    if value is None or isinstance(value, str):
+        return None if value is None else _whole_text(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        value = int(value)
+    return json.dumps(value)
+
+
+def _whole_text(text: str) -> str:
+    """The text with U+FFFD for half a surrogate pair, as is left where a text was cut inside a character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

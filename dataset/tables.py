@@ -23,6 +23,7 @@ from dataset.files import (
 )
 from dataset.json_lines import json_batches
 from dataset.section import nearest
+from dataset.utf8 import require_utf8
 
 _SUFFIXES = {
     ".csv": "csv",
@@ -117,15 +118,19 @@ def read_batches(
         DataError: The file is not what its format says, or lacks one of `columns`.
     """
     format_ = table_format(path, format)
-    if format_ == "parquet":
-        yield from _parquet_batches(path, columns, batch_rows, on_bytes)
-    elif format_ == "jsonl":
-        yield from _select(path, columns, json_batches(path, batch_rows, on_bytes))
-    else:
+    if format_ in ("csv", "tsv"):
         header = read_header(path, format_)
         _require_columns(path, columns, header.columns)
         wanted = header.columns if columns is None else columns
         yield from delimited_batches(path, header, wanted, batch_rows, on_bytes)
+        return
+    if format_ == "parquet":
+        batches = _parquet_batches(path, columns, batch_rows, on_bytes)
+    else:
+        batches = _select(path, columns, json_batches(path, batch_rows, on_bytes))
+    for first, batch in batches:
+        require_utf8(path, first, batch, with_bytes=columns is not None)
+        yield first, batch
 
 
 def _require_columns(path: str, columns: Sequence[str] | None, names: Sequence[str]) -> None:

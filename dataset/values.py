@@ -14,22 +14,27 @@ _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.t
 _NULL_TEXT = pa.scalar(None, pa.string())
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type has a list of values in each row."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
 def as_text(column: pa.Array) -> pa.StringArray:
-    """Trimmed text, null where null: lists of strings joined by spaces, numbers in shortest decimal form.
+    """Trimmed text, null where null: values of lists joined by spaces, numbers in shortest decimal form.
 
     Raises:
-        TypeError: The column holds objects.
+        TypeError: The column holds objects, or lists of lists.
         pyarrow.ArrowInvalid: It holds bytes that are not UTF-8.
     """
     column = _decoded(column)
     kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        if not pa.types.is_string(kind.value_type):
+    if is_list(kind):
+        if pa.types.is_nested(kind.value_type):
             raise TypeError(kind)
-        column = pc.binary_join(column, pa.scalar(" ", pa.string()))
-    elif pa.types.is_nested(kind):
+        return _joined(column)
+    if pa.types.is_nested(kind):
         raise TypeError(kind)
-    elif pa.types.is_floating(kind):
+    if pa.types.is_floating(kind):
         column = _float_text(column)
     return pc.utf8_trim_whitespace(column.cast(pa.string()))
 
@@ -70,6 +75,17 @@ def as_numbers(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, 
     with np.errstate(over="ignore"):
         values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy().astype(np.float32)
     return values, given
+
+
+def _joined(column: pa.Array) -> pa.StringArray:
+    """The values of each row's list joined by spaces, those that are null or empty passed over."""
+    texts = as_text(pc.list_flatten(column)).fill_null("")
+    is_given = pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
+    rows = pc.list_parent_indices(column).to_numpy()[is_given]
+    lengths = np.bincount(rows, minlength=len(column))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    lists = pa.ListArray.from_arrays(pa.array(offsets), texts.filter(pa.array(is_given)))
+    return pc.if_else(column.is_valid(), pc.binary_join(lists, " "), _NULL_TEXT)
 
 
 def _decoded(column: pa.Array) -> pa.Array:

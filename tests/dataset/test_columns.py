@@ -293,3 +293,64 @@ def test_what_workers_exchange_can_be_pickled() -> None:
 
     assert copy.batch.equals(normal.batch)
     assert copy.findings == normal.findings
+
+
+_TAGS = [["for the lamp", None, "Acme"], None, [], ["x", " ", "y "]]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string()),
+        pa.list_(pa.large_string()),
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.dictionary(pa.int32(), pa.string())),
+    ],
+)
+def test_list_is_the_text_of_its_values_without_null(kind: pa.DataType) -> None:
+    body = pa.array(_TAGS, pa.list_(pa.string())).cast(kind)
+
+    normal = normalise_items(
+        _batch(id=["1", "2", "3", "4"], title=["a"] * 4, body=body, price=["1"] * 4), ITEMS, WHERE
+    )
+
+    assert normal.batch["body"].to_pylist() == ["for the lamp Acme", "", "", "x y"]
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pa.array([["a", None], ["b", "c"]], pa.list_(pa.large_string(), 2)), ["a", "b c"]),
+        (pa.array([["a", "b"], None, ["c", "d"]], pa.list_(pa.string(), 2)).slice(1), ["", "c d"]),
+        (pa.array([[], [None]]), ["", ""]),
+        (pa.array([[1, 2], [None]]), ["1 2", ""]),
+        (pa.array([[1.0, 2.5], []]), ["1 2.5", ""]),
+        (pa.array([[True], [False, True]]), ["true", "false true"]),
+        (pa.array([["x"], ["a", "b"], ["c"]]).slice(1), ["a b", "c"]),
+    ],
+)
+def test_lists_of_every_kind_are_joined(column: pa.Array, texts: list[str]) -> None:
+    assert normalise_items(_items(body=column), ITEMS, WHERE).batch["body"].to_pylist() == texts
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "reason"),
+    [
+        (
+            ItemsTable(path=("t",), id="id", text=("title",), numeric={}, categorical=("price",)),
+            {"price": [["Kitchen"], []]},
+            "a category is one value",
+        ),
+        (
+            ItemsTable(path=("t",), id="id", text=("price",), numeric={}, categorical=("price",)),
+            {"price": pa.array([["Kitchen", "Gifts"], None], pa.large_list(pa.large_string()))},
+            "a category is one value",
+        ),
+        (ITEMS, {"id": [["1"], ["2"]]}, "it is compared as a whole"),
+    ],
+)
+def test_list_where_there_is_one_value_is_refused_by_name(
+    table: ItemsTable, columns: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(DataError, match=rf"must hold one value in each row, as {reason}\. Got lists"):
+        normalise_items(_items(**columns), table, WHERE)
