@@ -11,15 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.dataset import Dataset, Events, Judgments, load_dataset
+from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.baselines.ease import Ease
 from components.retrieval_evaluator.baselines.item_knn import ItemKnn
-from components.retrieval_evaluator.baselines.lexical import Lexical, document
 from components.retrieval_evaluator.baselines.popular import RecentPopularity
 from components.retrieval_evaluator.baselines.repeat import Repeat
-from components.retrieval_evaluator.evaluation import Evaluation, ScoreFunction, as_listed
+from components.retrieval_evaluator.evaluation import Array, Evaluation, ScoreFunction, as_listed
 from components.retrieval_evaluator.names import ALL, NOVEL, SEARCH
 from components.retrieval_evaluator.recommendation import evaluate_recommendation
 from components.retrieval_evaluator.search import evaluate_search
@@ -49,19 +47,29 @@ def recommendation_baselines(events: Events) -> Evaluation:
 
 
 def search_baselines(
-    judgments: Judgments, texts: tuple[tuple[str, ...], ...], *, encoder: str | None = None
+    judgments: Judgments, columns: dict[str, list[str]], language: str, *, encoder: str | None = None
 ) -> Evaluation:
-    """Measures BM25 on the first text column, and on all columns with the first one three more times.
+    """Measures BM25 on the first text column, and on all columns with the first one four times.
 
     With an encoder, it also measures the encoder's cosine on the first column and two fusions of it with
     BM25.
     """
-    first = [columns[0] for columns in texts]
-    lexical = _whole_catalogue(Lexical().fit([document(columns) for columns in texts]))
-    systems = {"lexical, first column": _whole_catalogue(Lexical().fit(first)), "lexical": lexical}
+    # TensorFlow takes seconds to import, and the other baselines do not need it.
+    from models.lexical.index import LexicalIndex
+
+    name, first = next(iter(columns.items()))
+    of_first, of_all = LexicalIndex({name: first}, language), LexicalIndex(columns, language)
+
+    def lexical(queries: Queries) -> Array:
+        return of_all.bm25(queries.texts)
+
+    systems: dict[str, ScoreFunction] = {
+        "lexical, first column": lambda queries: of_first.bm25(queries.texts),
+        "lexical": lexical,
+    }
     if encoder is not None:
-        # TensorFlow takes seconds to import, and the other baselines do not need it.
-        from benchmarks.zero_shot import ZeroShot, reciprocal_rank_fusion, sum_of_shares
+        from benchmarks.zero_shot import ZeroShot, reciprocal_rank_fusion
+        from components.retrieval_evaluator.systems import sum_of_shares
 
         dense = ZeroShot(encoder, first).score
         systems |= {
@@ -73,18 +81,15 @@ def search_baselines(
     return evaluate_search(queries=judgments.queries, gains=judgments.gains, systems=listed)
 
 
-def _whole_catalogue(index: Lexical) -> ScoreFunction:
-    """A score function that also ranks the items that no word matches, last."""
-    return lambda queries: np.maximum(index.score(queries), 0.0)
-
-
 def measure(dataset: Dataset, *, encoder: str | None = None) -> dict[str, Evaluation]:
     """Measures every baseline that the dataset has data for, by task."""
     measured = {}
     if dataset.events is not None:
         measured[NOVEL] = measured[ALL] = recommendation_baselines(dataset.events)
     if dataset.judgments is not None:
-        measured[SEARCH] = search_baselines(dataset.judgments, dataset.texts, encoder=encoder)
+        measured[SEARCH] = search_baselines(
+            dataset.judgments, dataset.columns, dataset.language, encoder=encoder
+        )
     return measured
 
 

@@ -46,14 +46,16 @@ class Dataset:
     Attributes:
         name: The name from the manifest.
         item_ids: The item ids in the order of the item rows, which is that of their bytes.
-        texts: The text columns of each item.
+        columns: The text and the categorical columns by name, the first text column first.
+        language: Of the texts.
         events: The log; ``None`` without a table of events.
         judgments: The judgments; ``None`` without a table of judgments.
     """
 
     name: str
     item_ids: tuple[str, ...]
-    texts: tuple[tuple[str, ...], ...]
+    columns: dict[str, list[str]]
+    language: str
     events: Events | None
     judgments: Judgments | None
 
@@ -85,11 +87,12 @@ def load_dataset(folder: Path) -> Dataset:
     items = _table(manifest, "items")
     order = np.argsort(np.array([item.encode() for item in items["item_id"].to_pylist()], dtype=object))
     items = items.take(order)
-    columns = [items[name].to_pylist() for name in manifest.items.text]
+    names = dict.fromkeys([*manifest.items.text, *manifest.items.categorical])
     return Dataset(
         name=manifest.name,
         item_ids=tuple(items["item_id"].to_pylist()),
-        texts=tuple(zip(*columns, strict=True)),
+        columns={name: items[name].to_pylist() for name in names},
+        language=manifest.items.language,
         events=_events(_table(manifest, "events"), items["item_id"], manifest.split.events)
         if manifest.events is not None
         else None,

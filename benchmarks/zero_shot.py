@@ -47,13 +47,3 @@ def reciprocal_rank_fusion(*systems: ScoreFunction) -> ScoreFunction:
         return np.sum([1.0 / (_RRF_K + 1 + np.argsort(order, axis=1)) for order in orders], axis=0)
 
     return score
-
-
-def sum_of_shares(*systems: ScoreFunction) -> ScoreFunction:
-    """The sum over systems of the scores, each divided by its maximum for the query."""
-
-    def score(queries: Queries) -> Array:
-        parts = [system(queries) for system in systems]
-        return np.sum([part / np.maximum(part.max(axis=1, keepdims=True), 1e-9) for part in parts], axis=0)
-
-    return score

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
@@ -31,6 +32,7 @@ from models.vocabularies import Vocabularies, rows_of
 from serving.servable.catalogue import Value, write_catalogue
 from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
+from serving.servable.query_encoder import JudgedQueries, choose_query_table
 from serving.servable.recommending import Recommending
 from serving.servable.searching import Searching
 from serving.servable.servable import Servable
@@ -53,6 +55,8 @@ def IndexBuilder(
     num_candidates: Parameter[int],
     max_users: Parameter[int],
     exploration_share: Parameter[float],
+    query_encoder: Parameter[str],
+    max_quality_loss: Parameter[float],
     # An optional input is spelt so; `Optional` TFX does not know here.
     events: InputArtifact[standard_artifacts.Examples] = None,
     newer_events: InputArtifact[standard_artifacts.Examples] = None,
@@ -70,9 +74,11 @@ def IndexBuilder(
         transform_graph: What transformed them.
         servable: Where to.
         manifest: The dataset as JSON.
-        num_candidates: Items retrieved for the ranker.
+        num_candidates: Items that are arranged as the caller wishes, or ranked.
         max_users: Users whose latest history the servable carries, most recently active first.
         exploration_share: The share of the slots of a recommendation that new items take.
+        query_encoder: What encodes a query: ``encoder``, ``table`` or ``auto``.
+        max_quality_loss: How much of nDCG@10 the table may lose under ``auto``.
         events: The log that the model was trained on: what users did is read from it, and its span is written
             down.
         newer_events: The log as it is now, in its place: what users did is read from it, and the channels
@@ -96,21 +102,30 @@ def IndexBuilder(
         last_seen = np.argsort(-users.times, kind="stable")[:max_users]
         users = users.take(np.sort(last_seen))
     raw = artifact_utils.get_split_uri([raw_items], features.ALL)
-    columns = read_item_columns(dataset.items, os.path.join(raw, "*"))
+    table = dataset.items
+    _, columns = read_item_columns(os.path.join(raw, "*"), (*table.text, *table.categorical, *table.codes))
+    lexical = LexicalIndex(
+        {name: columns[name] for name in (*table.text, *table.categorical)},
+        table.language,
+        other_words=trained.tokenizer.vocabulary,
+    )
+    searching = Searching(lexical, text_matrix(trained.two_tower, items))
     module = Servable(
         trained,
         items,
         _user_table(users, source, config),
-        Searching(
-            LexicalIndex(
-                {name: columns[name] for name in (*dataset.items.text, *dataset.items.categorical)},
-                dataset.items.language,
-                other_words=trained.tokenizer.vocabulary,
-            ),
-            text_matrix(trained.two_tower, items),
-        ),
+        searching,
         _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids),
-        codes=[np.array([code.encode() for code in columns[name]], object) for name in dataset.items.codes],
+        query_table=choose_query_table(
+            query_encoder,
+            trained,
+            searching,
+            columns[table.text[0]],
+            _judged(source, len(items)),
+            max_query_tokens=config.max_query_tokens,
+            max_loss=max_quality_loss,
+        ),
+        codes=[np.array([code.encode() for code in columns[name]], object) for name in table.codes],
         max_history=config.max_history,
         max_query_tokens=config.max_query_tokens,
         max_text_tokens=config.max_text_tokens,
@@ -128,6 +143,22 @@ def IndexBuilder(
     extra.write_span(events.get_int_custom_property("span") if events else 0)
     servable.set_int_custom_property("num_items", len(items))
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
+
+
+def _judged(source: InteractionSource, num_items: int) -> JudgedQueries:
+    """The judged queries that may choose something: those of training and validation."""
+    queries: list[str] = []
+    gains: list[tuple[np.ndarray, np.ndarray]] = []
+    for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION):
+        contexts = source.load(split)
+        queries += [query.decode() for query in contexts.queries]
+        gains += zip(contexts.targets, contexts.weights, strict=True)
+    rows = np.repeat(np.arange(len(gains)), [len(targets) for targets, _ in gains])
+    nothing = [np.zeros(0)]
+    targets = np.concatenate([*nothing, *(targets for targets, _ in gains)]).astype(np.int64)
+    weights = np.concatenate([*nothing, *(weights for _, weights in gains)])
+    matrix = sparse.csr_matrix((weights, (rows, targets)), shape=(len(gains), num_items))
+    return JudgedQueries(queries=queries, gains=matrix)
 
 
 def _recommending(

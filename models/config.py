@@ -33,7 +33,7 @@ class ModelConfig:
     lora_rank: int = 8
     num_top_layers: int = 2
     pooling: str = "mean"
-    max_text_tokens: int = 32
+    max_text_tokens: int = 128
     max_query_tokens: int = 32
     behaviour_dim: int = 256
     history_dim: int = 128

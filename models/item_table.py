@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -96,22 +97,24 @@ def load_item_table(
     )
 
 
-def read_item_columns(table: ItemsTable, examples_pattern: str) -> dict[str, list[str]]:
-    """Reads the columns of raw items that hold words or codes, in the order of `ItemTable`.
+def read_item_columns(examples_pattern: str, names: Iterable[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Reads text columns of raw items, in the order of `ItemTable`.
 
     Args:
-        table: What they are called.
         examples_pattern: Gzipped TFRecord files.
+        names: Of the columns.
 
     Returns:
-        Texts by the column's name, the text columns first, each ``[num_items]`` with "" where there is none.
+        The ids, and the texts by the column's name, each ``[num_items]`` with "" where there is none.
     """
-    names = list(dict.fromkeys([*table.text, *table.categorical, *table.codes]))
+    names = list(dict.fromkeys(names))
     frame = read_frame(examples_pattern, dict.fromkeys((features.ITEM_ID, *names), BYTES))
     frame = frame.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
-    return {
-        name: [value.decode() if isinstance(value, bytes) else "" for value in frame[name]] for name in names
+    texts = {
+        name: [value.decode() if isinstance(value, bytes) else "" for value in frame[name]]
+        for name in (features.ITEM_ID, *names)
     }
+    return texts.pop(features.ITEM_ID), texts
 
 
 def load_text_vectors(folder: str) -> np.ndarray:

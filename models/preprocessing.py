@@ -50,13 +50,20 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         custom_config: From `item_settings`.
 
     Returns:
-        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``. For a
+        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``, of the
+        text columns that are no categories. For a
         categorical column, its value as string ``[batch]`` and its index int64 ``[batch]``; for a numeric
         one, its scaled value and missing flag, float32 ``[batch]``. ``available``: int64 ``[batch]``.
     """
     texts = [_dense(inputs[name], b"") for name in custom_config["text"]]
     tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
-    text = tf.strings.strip(tf.strings.join(texts, separator=" "))
+    # What is a category too is short and repeats: the model has it as a category, and search as words.
+    told = [
+        text
+        for name, text in zip(custom_config["text"], texts, strict=True)
+        if name not in custom_config["categorical"]
+    ]
+    text = _joined(told or texts)
     outputs = {
         features.ITEM_ID: _dense(inputs[features.ITEM_ID], b""),
         features.TITLE: texts[0],
@@ -106,6 +113,12 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
     for column in custom_config["numeric"]:
         outputs |= _number(inputs[features.user_feature(column)], features.user_feature(column))
     return outputs
+
+
+def _joined(texts: list[tf.Tensor]) -> tf.Tensor:
+    """The texts that are not empty, as sentences: string ``[batch]``."""
+    ended = [tf.where(tf.strings.strip(text) == "", "", tf.strings.join([text, ". "])) for text in texts]
+    return tf.strings.regex_replace(tf.strings.join(ended), r"[.\s]+$", "")
 
 
 def _index(values: tf.Tensor, vocabulary: str) -> tf.Tensor:

@@ -158,6 +158,8 @@ def create_pipeline(
         num_candidates=serve.num_candidates,
         max_users=serve.max_users,
         exploration_share=serve.exploration_share,
+        query_encoder=serve.query_encoder,
+        max_quality_loss=serve.max_quality_loss,
         **({"events": raw["events"]} if manifest.events else {}),
     )
 
@@ -186,6 +188,7 @@ def create_pipeline(
         pooling=model.pooling,
         max_query_tokens=model.max_query_tokens,
         max_ease_items=evaluation.max_ease_items,
+        learns_from_judgments=model.trainable != "frozen",
     )
     evaluator = tfx.components.Evaluator(
         examples=retrieval_evaluator.outputs["candidates"],

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from pipeline.pipeline import Locations
 
 # What is kept of how the model was served. A run of an earlier version does not know all of it.
-_INDEX_SETTINGS = ("num_candidates", "max_users", "exploration_share")
+_INDEX_SETTINGS = (
+    "num_candidates",
+    "max_users",
+    "exploration_share",
+    "query_encoder",
+    "max_quality_loss",
+)
 
 
 def refresh(manifest: Manifest, *, workdir: Path) -> int:
@@ -206,6 +212,8 @@ def create_refresh_pipeline(
         num_candidates=config.serve.num_candidates,
         max_users=config.serve.max_users,
         exploration_share=config.serve.exploration_share,
+        query_encoder=config.serve.query_encoder,
+        max_quality_loss=config.serve.max_quality_loss,
         **{name: last.outputs[name] for name in events},
         **log,
     )

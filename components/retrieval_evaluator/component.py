@@ -21,6 +21,7 @@ class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
         "pooling": component_spec.ExecutionParameter(type=str),
         "max_query_tokens": component_spec.ExecutionParameter(type=int),
         "max_ease_items": component_spec.ExecutionParameter(type=int),
+        "learns_from_judgments": component_spec.ExecutionParameter(type=int),
     }
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -48,6 +49,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
         pooling: ``mean`` or ``cls``, likewise.
         max_query_tokens: Tokens kept of a query, likewise.
         max_ease_items: Catalogue size above which EASE is left out.
+        learns_from_judgments: Whether search has learnt from the judgments; then only the test queries count.
     """
 
     SPEC_CLASS = RetrievalEvaluatorSpec
@@ -62,6 +64,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
         pooling: str,
         max_query_tokens: int,
         max_ease_items: int,
+        learns_from_judgments: bool,
     ) -> None:
         super().__init__(
             spec=RetrievalEvaluatorSpec(
@@ -70,6 +73,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
                 pooling=pooling,
                 max_query_tokens=max_query_tokens,
                 max_ease_items=max_ease_items,
+                learns_from_judgments=int(learns_from_judgments),
                 evaluation=types.Channel(type=RetrievalEvaluation),
                 candidates=types.Channel(type=standard_artifacts.Examples),
                 **inputs,

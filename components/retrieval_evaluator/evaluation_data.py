@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from dataset import features
 from dataset.frames import BYTES, INT, read_frame
 from dataset.manifest import Manifest
 from models.interaction_summary import Summary
+from models.item_table import read_item_columns
 
 Array = np.ndarray[Any, Any]
 
@@ -25,12 +27,16 @@ class Items:
 
     Attributes:
         ids: One a row.
-        texts: The text columns of each, the first one first.
+        titles: The first text column.
+        columns: The text and the categorical columns by name, the first text column first.
+        language: Of the texts.
         text_vectors: float32 `[num_items, text_dim]`, by the encoder as it came.
     """
 
     ids: tuple[str, ...]
-    texts: tuple[tuple[str, ...], ...]
+    titles: tuple[str, ...]
+    columns: dict[str, list[str]]
+    language: str
     text_vectors: Array
 
     def rows(self, ids: Array) -> Array:
@@ -64,7 +70,7 @@ class Log:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged:
-    """The test queries, and their gains as CSR `[num_queries, num_items]`."""
+    """The queries, and their gains as CSR `[num_queries, num_items]`."""
 
     queries: tuple[str, ...]
     gains: sparse.csr_matrix
@@ -79,27 +85,32 @@ class EvaluationData:
     judged: Judged | None
 
 
-def load_evaluation_data(manifest: Manifest, *, uris: dict[str, str], text_vectors: Array) -> EvaluationData:
-    """Reads the raw tables and the test queries.
+def load_evaluation_data(
+    manifest: Manifest, *, uris: dict[str, str], text_vectors: Array, learns_from_judgments: bool
+) -> EvaluationData:
+    """Reads the raw tables and the judged queries.
 
     Args:
         manifest: The dataset.
         uris: Artifact folders by input name.
         text_vectors: From TextEmbedder.
+        learns_from_judgments: Whether search has learnt from the judgments; then only the test queries count.
     """
-    table = read_frame(_split(uris["items"]), dict.fromkeys((features.ITEM_ID, *manifest.items.text), BYTES))
-    table = table.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
-    columns = [_texts(table[name]) for name in manifest.items.text]
+    table = manifest.items
+    ids, columns = read_item_columns(_split(uris["items"]), (*table.text, *table.categorical))
     items = Items(
-        ids=tuple(_texts(table[features.ITEM_ID])),
-        texts=tuple(zip(*columns, strict=True)),
+        ids=tuple(ids),
+        titles=tuple(columns[table.text[0]]),
+        columns=columns,
+        language=table.language,
         text_vectors=text_vectors,
     )
+    splits = (features.JUDGED_TEST,) if learns_from_judgments else features.JUDGMENT_SPLITS
     _, test_start = Summary.load(uris["summary"]).starts
     return EvaluationData(
         items=items,
         log=_log(manifest, uris, items, test_start) if manifest.events else None,
-        judged=_judged(uris["interactions"], len(items.ids)) if manifest.judgments else None,
+        judged=_judged(uris["interactions"], len(items.ids), splits) if manifest.judgments else None,
     )
 
 
@@ -140,13 +151,13 @@ def _log(manifest: Manifest, uris: dict[str, str], items: Items, test_start: int
     )
 
 
-def _judged(uri: str, num_items: int) -> Judged:
+def _judged(uri: str, num_items: int, splits: Iterable[str]) -> Judged:
     spec = {
         features.QUERY: tf.io.FixedLenFeature([], tf.string),
         features.TARGET_ROWS: tf.io.RaggedFeature(tf.int64),
         features.TARGET_WEIGHTS: tf.io.RaggedFeature(tf.float32),
     }
-    files = sorted(tf.io.gfile.glob(_split(uri, features.JUDGED_TEST)))
+    files = [file for split in splits for file in sorted(tf.io.gfile.glob(_split(uri, split)))]
     queries: list[str] = []
     rows, columns, values = [], [], []
     for record in tf.data.TFRecordDataset(files, "GZIP"):

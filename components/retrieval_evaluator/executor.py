@@ -35,7 +35,10 @@ class Executor(BaseExecutor):
         ]
         uris = {name: artifacts[0].uri for name, artifacts in input_dict.items() if artifacts}
         data = load_evaluation_data(
-            manifest, uris=uris, text_vectors=load_text_vectors(uris["text_embeddings"])
+            manifest,
+            uris=uris,
+            text_vectors=load_text_vectors(uris["text_embeddings"]),
+            learns_from_judgments=bool(exec_properties["learns_from_judgments"]),
         )
         served = ServedModel(path_utils.serving_model_path(model.uri), data.items)
         last = ServedModel(path_utils.serving_model_path(blessed[0].uri), data.items) if blessed else None

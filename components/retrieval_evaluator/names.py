@@ -9,7 +9,11 @@ SEARCH = "search"
 # The slice of users with little history.
 COLD_USERS = "user=cold"
 
+# The slice of queries that are asked with one typing error.
+MISTYPED = "typing errors=one"
+
 OURS = "tandem"
+AS_TYPED = f"{OURS}, as typed"
 BLESSED = "last blessed"
 POPULAR = "popular"
 ITEM_KNN = "item-kNN"
@@ -17,7 +21,9 @@ EASE = "EASE"
 OWN_COUNT = "own purchase count"
 # What a shop could have without us; the channels of the model are no baselines.
 BASELINES = (POPULAR, ITEM_KNN, EASE, OWN_COUNT)
+BM25 = "BM25"
 ZERO_SHOT = "zero-shot encoder"
+SUM_OF_BOTH = "BM25 + zero-shot encoder"
 
 
 def is_baseline(system: str) -> bool:

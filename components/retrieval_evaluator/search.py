@@ -19,7 +19,7 @@ from components.retrieval_evaluator.evaluation import (
     ScoreFunction,
     mean_row,
 )
-from components.retrieval_evaluator.names import SEARCH
+from components.retrieval_evaluator.names import MISTYPED, SEARCH
 from models import metrics
 
 RECALL_K = 100
@@ -32,6 +32,7 @@ def evaluate_search(
     gains: sparse.csr_matrix,
     systems: Mapping[str, ScoreFunction],
     query_groups: Mapping[str, Sequence[str]] | None = None,
+    mistyped: Sequence[Sequence[str]] = (),
     chunk_size: int = 64,
     seed: int = 0,
 ) -> Evaluation:
@@ -42,6 +43,7 @@ def evaluate_search(
         gains: CSR `[num_queries, num_items]`, the gain of each judged item.
         systems: Score functions by name; they are asked for a chunk of queries at a time.
         query_groups: The group of every query by the grouping's name: a slice for each group, and by length.
+        mistyped: The queries with typing errors, drawn several times: a slice with the mean over the draws.
         chunk_size: Queries at a time; a chunk's scores are `chunk_size` x `num_items` floats.
         seed: Of the bootstrap.
 
@@ -64,14 +66,17 @@ def evaluate_search(
     }
     rows: list[MetricRow] = []
     values: dict[tuple[str, str, str], Array] = {}
-    for system, score in systems.items():
+
+    def measured(score: ScoreFunction, texts: Sequence[str]) -> dict[str, Array]:
         chunks = []
         for start in range(0, len(units), chunk_size):
             chunk = units[start : start + chunk_size]
-            scores = score(Queries.of_texts([queries[row] for row in chunk], num_items))
+            scores = score(Queries.of_texts([texts[row] for row in chunk], num_items))
             chunks.append(_measure(scores, gains[chunk], best_gain))
-        for metric in chunks[0] if chunks else ():
-            per_query = np.concatenate([part[metric] for part in chunks])
+        return {metric: np.concatenate([part[metric] for part in chunks]) for metric in chunks[0]}
+
+    for system, score in systems.items() if len(units) else ():
+        for metric, per_query in measured(score, queries).items():
             values[system, SEARCH, metric] = per_query
             for slice_, mask in {"": np.ones(len(units), bool), **masks}.items():
                 row = mean_row(
@@ -79,6 +84,18 @@ def evaluate_search(
                 )
                 if row is not None:
                     rows.append(row)
+        draws = [measured(score, texts) for texts in mistyped]
+        for metric in draws[0] if draws else ():
+            row = mean_row(
+                np.mean([draw[metric] for draw in draws], axis=0),
+                system=system,
+                task=SEARCH,
+                metric=metric,
+                seed=seed,
+                slice_=MISTYPED,
+            )
+            if row is not None:
+                rows.append(row)
     return Evaluation(rows=tuple(rows), values=values, units={SEARCH: units})
 
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.baselines.ease import Ease
 from components.retrieval_evaluator.baselines.item_knn import ItemKnn
-from components.retrieval_evaluator.baselines.lexical import Lexical, document
 from components.retrieval_evaluator.baselines.popular import RecentPopularity
 from components.retrieval_evaluator.baselines.repeat import Repeat
 from components.retrieval_evaluator.because import evaluate_reasons
@@ -27,7 +26,9 @@ from components.retrieval_evaluator.evaluation import (
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.names import (
     ALL,
+    AS_TYPED,
     BLESSED,
+    BM25,
     EASE,
     ITEM_KNN,
     NOVEL,
@@ -35,6 +36,7 @@ from components.retrieval_evaluator.names import (
     OWN_COUNT,
     POPULAR,
     SEARCH,
+    SUM_OF_BOTH,
     ZERO_SHOT,
     channel_row,
     diverse_row,
@@ -42,6 +44,8 @@ from components.retrieval_evaluator.names import (
 from components.retrieval_evaluator.recommendation import evaluate_recommendation
 from components.retrieval_evaluator.search import evaluate_search
 from components.retrieval_evaluator.servable_caller import ServedModel
+from components.retrieval_evaluator.typing_errors import with_one_error
+from models.lexical.index import LexicalIndex
 
 Array = np.ndarray[Any, Any]
 
@@ -52,6 +56,8 @@ _BOOTSTRAP_SEED = 17
 _DIVERSITIES = (0.3, 0.6)
 # Requests with long histories are compared pairwise inside the graph, so few at a time.
 _CHUNK = 64
+# How often the typing errors of the queries are drawn.
+_NUM_DRAWS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,26 +218,49 @@ def _search(
 ) -> tuple[Evaluation, dict[str, ScoreFunction]]:
     num_items = len(data.items.ids)
 
-    def answers(model: ServedModel) -> ScoreFunction:
-        return lambda queries: model.search(list(queries.texts)).as_scores(num_items)
+    def answers(model: ServedModel, *, spell: bool = True) -> ScoreFunction:
+        return lambda queries: model.search(list(queries.texts), spell=spell).as_scores(num_items)
 
-    item_vectors = served.item_vectors()
-    lexical = Lexical().fit([document(columns) for columns in data.items.texts])
-    listed = {
-        DENSE: lambda queries: served.query_vectors(queries, [""] * len(queries)) @ item_vectors.T,
-        # What no word matches is ranked too, last.
-        "BM25": lambda queries: np.maximum(lexical.score(queries), 0.0),
-        ZERO_SHOT: _zero_shot(encoder, data.items.text_vectors),
-    }
-    systems = {OURS: answers(served)} | ({BLESSED: answers(last)} if last else {})
+    index = LexicalIndex(data.items.columns, data.items.language)
+    bm25 = _remembered(lambda queries: index.bm25(queries.texts))
+    zero_shot = _remembered(_zero_shot(encoder, data.items.text_vectors))
+    listed = {BM25: bm25, ZERO_SHOT: zero_shot, SUM_OF_BOTH: sum_of_shares(bm25, zero_shot)}
+    systems = {OURS: answers(served), AS_TYPED: answers(served, spell=False)}
+    systems |= {BLESSED: answers(last)} if last else {}
     systems |= {name: as_listed(score) for name, score in listed.items()}
     evaluation = evaluate_search(
         queries=judged.queries,
         gains=judged.gains,
         systems=systems,
+        mistyped=[with_one_error(judged.queries, seed=seed) for seed in range(_NUM_DRAWS)],
         seed=_BOOTSTRAP_SEED,
     )
     return evaluation, {OURS: answers(served), **listed}
+
+
+def sum_of_shares(*systems: ScoreFunction) -> ScoreFunction:
+    """The sum over systems of the scores, each divided by its maximum for the query."""
+
+    def score(queries: Queries) -> Array:
+        parts = [system(queries) for system in systems]
+        shares = [part / np.maximum(part.max(axis=1, keepdims=True), 1e-9) for part in parts]
+        total: Array = np.sum(shares, axis=0)
+        return total
+
+    return score
+
+
+def _remembered(score: ScoreFunction) -> ScoreFunction:
+    """A score function that several systems are made of: what it said of a text is kept."""
+    said: dict[str, Array] = {}
+
+    def remembered(queries: Queries) -> Array:
+        new = [text for text in dict.fromkeys(queries.texts) if text not in said]
+        if new:
+            said.update(zip(new, score(Queries.of_texts(new, queries.num_items)), strict=True))
+        return np.stack([said[text] for text in queries.texts])
+
+    return remembered
 
 
 def _zero_shot(baseline: Encoder, text_vectors: Array) -> ScoreFunction:

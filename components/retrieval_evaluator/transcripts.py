@@ -122,7 +122,7 @@ def write_examples(data: EvaluationData, served: ServedModel, measured: Measured
             asked = Queries.of_users(log.past, np.array([user]))
             seen = had[user].toarray().ravel() > 0
             lists = _lists(data, measured, NOVEL, asked, new[user].toarray().ravel() > 0, seen)
-            history = tuple(data.items.texts[i][0] for i in dict.fromkeys(asked.history_items.tolist()))
+            history = tuple(data.items.titles[i] for i in dict.fromkeys(asked.history_items.tolist()))
             examples.append(Example(user_id=log.user_ids[user], history=history[:_SHOWN], lists=lists))
     return examples
 
@@ -145,7 +145,7 @@ def _lists(
         items = tuple(
             ListedItem(
                 item_id=data.items.ids[row],
-                title=data.items.texts[row][0],
+                title=data.items.titles[row],
                 score=float(scores[0, row]),
                 is_relevant=bool(relevant[row]),
             )

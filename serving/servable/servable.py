@@ -11,6 +11,7 @@ import tensorflow as tf
 from models.channels.channels import marked
 from models.channels.history import History
 from models.item_table import ItemTable
+from models.query_table import QueryTable
 from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
@@ -71,6 +72,8 @@ class Servable(tf.Module):
         users: What is known of users.
         searching: Answers to a query.
         recommending: Answers without a query; ``None`` leaves those to the towers.
+        query_table: What encodes the queries of a search whose tokens it knows; ``None`` leaves all of them
+            to the encoder.
         codes: Further numbers that people search an item by: for each column string ``[num_items]``.
         max_history: Distinct items of a history the model looks at.
         max_query_tokens: Length of a tokenised query.
@@ -87,6 +90,7 @@ class Servable(tf.Module):
         searching: Searching,
         recommending: Recommending | None = None,
         *,
+        query_table: QueryTable | None = None,
         codes: Sequence[np.ndarray] = (),
         max_history: int,
         max_query_tokens: int,
@@ -115,6 +119,7 @@ class Servable(tf.Module):
             tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False
         )
         self._users, self._recommending = users, recommending
+        self._query_table = query_table
         self._histories = RequestHistory(self._item_rows, max_history=max_history)
         self._rules = Rules(items)
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
@@ -501,8 +506,11 @@ class Servable(tf.Module):
         is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
         return {"embedding": tf.where(is_stored[:, None], known, new)}
 
-    def _encode_text(self, text: tf.Tensor, length: int) -> tf.Tensor:
-        """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``."""
+    def _encode_text(self, text: tf.Tensor, length: int, table: QueryTable | None = None) -> tf.Tensor:
+        """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``.
+
+        Those whose tokens a table knows are looked up; what no row needs is not computed.
+        """
         with tf.name_scope("tokenise"):
             stripped = tf.strings.strip(text)
             tokens = self._tokenizer(stripped, length=length)
@@ -514,7 +522,16 @@ class Servable(tf.Module):
             with tf.name_scope("encode"):
                 return self._encoder(tokens[:, :longest]) * tf.cast(has_text, tf.float32)[:, None]
 
-        return tf.cond(tf.reduce_any(has_text), encode, lambda: self._no_query(text))
+        def nothing() -> tf.Tensor:
+            return self._no_query(text)
+
+        if table is None:
+            return tf.cond(tf.reduce_any(has_text), encode, nothing)
+        with tf.name_scope("encode"):
+            is_known = table.knows(tokens)
+            looked_up = table(tokens) * tf.cast(has_text, tf.float32)[:, None]
+            encoded = tf.cond(tf.reduce_any(has_text & ~is_known), encode, nothing)
+            return tf.where(is_known[:, None], looked_up, encoded)
 
     def _no_query(self, like: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
@@ -561,18 +578,19 @@ class Servable(tf.Module):
 
     def _found(self, query: tf.Tensor, asker: Asker) -> Found:
         """What a query's words and meaning, and its asker's history, say of each item."""
-        encoded = self._encode_text(query, self._max_query_tokens)
+        encoded = self._encode_text(query, self._max_query_tokens, self._query_table)
         found = self._searching(query, encoded)
-        asked = self._query_vectors(encoded, asker)[:, self._retriever.text_dim : -1]
-        # In place of a slice of the catalogue's vectors, which would be a copy of them.
-        asked = tf.pad(asked, [[0, 0], [self._retriever.text_dim, 1]])
-        weight = _BEHAVIOUR / tf.exp(self._towers.query_tower.log_behaviour_scale.value)
+        text_dim, log_scale = self._retriever.text_dim, self._towers.query_tower.log_behaviour_scale.value
+
+        def of_history() -> tf.Tensor:
+            asked = self._query_vectors(encoded, asker)[:, text_dim:-1]
+            # In place of a slice of the catalogue's vectors, which would be a copy of them.
+            asked = tf.pad(asked, [[0, 0], [text_dim, 1]])
+            return _BEHAVIOUR / tf.exp(log_scale) * self._retriever.scores(asked)
+
         with tf.name_scope("history"):
-            behaviour = tf.cond(
-                tf.reduce_any(asked != 0.0),
-                lambda: weight * self._retriever.scores(asked),
-                lambda: tf.zeros_like(found.scores),
-            )
+            is_known = tf.reduce_any(asker.position >= 0) | tf.reduce_any(asker.history_counts > 0)
+            behaviour = tf.cond(is_known, of_history, lambda: tf.zeros_like(found.scores))
         return Found(found.scores + behaviour, found.parts | {BEHAVIOUR: behaviour})
 
     def _searched(

@@ -1,8 +1,9 @@
 import numpy as np
 
-from benchmarks.zero_shot import reciprocal_rank_fusion, sum_of_shares
+from benchmarks.zero_shot import reciprocal_rank_fusion
 from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation import Array
+from components.retrieval_evaluator.systems import sum_of_shares
 
 QUERY = Queries.of_texts(["mug"], 3)
 

@@ -28,6 +28,7 @@ SMALL = (
     "train.recommender_users=40",
     "train.uniform_negatives=64",
     "serve.num_candidates=50",
+    "serve.query_encoder=encoder",
     # A model this small may be as bad as it likes.
     "serve.max_latency_ms=10000",
     "evaluation.min_ratio_to_best_baseline=0",

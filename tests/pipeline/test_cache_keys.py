@@ -54,6 +54,8 @@ OTHER: dict[str, dict[str, Any]] = {
         "num_candidates": 100,
         "max_users": 1000,
         "exploration_share": 0.1,
+        "query_encoder": "encoder",
+        "max_quality_loss": 0.02,
         "max_latency_ms": 500.0,
         "tf_serving_version": "2.20",
     },

@@ -24,7 +24,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     folder = tmp_path_factory.mktemp("served")
     servable, signatures = tiny.shared_servable()
     tf.saved_model.save(servable, str(folder), signatures=signatures)
-    items = Items(ids=IDS, texts=tuple((i,) for i in IDS), text_vectors=np.zeros((len(IDS), 2), np.float32))
+    items = Items(
+        ids=IDS,
+        titles=IDS,
+        columns={"title": list(IDS)},
+        language="english",
+        text_vectors=np.zeros((len(IDS), 2), np.float32),
+    )
     return ServedModel(str(folder), items)
 
 

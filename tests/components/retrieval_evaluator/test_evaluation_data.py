@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.retrieval_evaluator.evaluation_data import EvaluationData, load_evaluation_data
 from dataset import features
 from dataset.findings import Findings
-from dataset.manifest import load_manifest
+from dataset.manifest import Manifest, load_manifest
 from models.interaction_summary import Summary
 from tests.components.in_memory import write_records, write_tables
 
@@ -50,7 +50,7 @@ def _judged(query: str, rows: list[int], gains: list[float]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> EvaluationData:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, dict[str, str]]:
     folder = tmp_path_factory.mktemp("shop")
     for name, content in {"dataset.toml": MANIFEST, **TABLES}.items():
         folder.joinpath(name).write_text(content)
@@ -58,16 +58,34 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> EvaluationData:
     uris = {table: examples.uri for table, examples in write_tables(manifest, folder / "out").items()}
     judged = [_judged("lamp", [2, 1], [1.0, 0.5]), _judged("chair", [], []), _judged("a lamp", [0], [1.0])]
     write_records(folder / "interactions", judged, features.JUDGED_TEST)
+    for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION):
+        write_records(folder / "interactions", [_judged(f"{split} lamp", [2], [1.0])], split)
     (folder / "summary").mkdir()
     summary = Summary(findings=Findings(), starts=(10, 20), item_counts=np.zeros(0, np.int64))
     summary.save(str(folder / "summary"))
     uris |= {"interactions": str(folder / "interactions"), "summary": str(folder / "summary")}
-    return load_evaluation_data(manifest, uris=uris, text_vectors=np.eye(3, dtype=np.float32))
+    return manifest, uris
+
+
+@pytest.fixture(scope="module")
+def data(shop: tuple[Manifest, dict[str, str]]) -> EvaluationData:
+    return load(*shop)
+
+
+def load(manifest: Manifest, uris: dict[str, str], *, learns_from_judgments: bool = True) -> EvaluationData:
+    return load_evaluation_data(
+        manifest,
+        uris=uris,
+        text_vectors=np.eye(3, dtype=np.float32),
+        learns_from_judgments=learns_from_judgments,
+    )
 
 
 def test_items_are_in_row_order(data: EvaluationData) -> None:
     assert data.items.ids == ("10", "9", "é")
-    assert data.items.texts == (("Table", "Wood"), ("Chair", ""), ("Lamp", "Lumo"))
+    assert data.items.titles == ("Table", "Chair", "Lamp")
+    assert data.items.columns == {"title": ["Table", "Chair", "Lamp"], "brand": ["Wood", "", "Lumo"]}
+    assert data.items.language == "english"
 
 
 def test_rows_keep_the_shape_of_ids_and_say_which_are_unknown(data: EvaluationData) -> None:
@@ -100,3 +118,13 @@ def test_judged_queries_are_ordered_by_text(data: EvaluationData) -> None:
     assert data.judged is not None
     assert data.judged.queries == ("a lamp", "chair", "lamp")
     assert data.judged.gains.toarray().tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 1.0]]
+
+
+def test_search_that_learnt_nothing_from_judgments_is_measured_on_all_of_them(
+    shop: tuple[Manifest, dict[str, str]],
+) -> None:
+    judged = load(*shop, learns_from_judgments=False).judged
+
+    assert judged is not None
+    assert judged.queries == ("a lamp", "chair", "judged_train lamp", "judged_validation lamp", "lamp")
+    assert judged.gains.sum(axis=1).ravel().tolist() == [[1.0, 0.0, 1.0, 1.0, 1.5]]

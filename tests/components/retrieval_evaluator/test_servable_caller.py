@@ -25,7 +25,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(folder: Path) -> ServedModel:
-    items = Items(ids=IDS, texts=tuple((i,) for i in IDS), text_vectors=np.zeros((len(IDS), 2), np.float32))
+    items = Items(
+        ids=IDS,
+        titles=IDS,
+        columns={"title": list(IDS)},
+        language="english",
+        text_vectors=np.zeros((len(IDS), 2), np.float32),
+    )
     return ServedModel(str(folder), items)
 
 

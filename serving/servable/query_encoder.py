@@ -1,0 +1,89 @@
+"""The choice of what encodes a query when it is served: the encoder, or the token table that imitates it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from models.encoding import encode_tokens
+from models.metrics import ndcg_at_k, rank_relevant
+from models.query_table import QueryTable, fit_query_table, pseudo_queries
+from models.trained import TrainedModel
+from serving.servable.searching import Searching
+
+# Fewer judged queries say less than queries made of titles.
+_MIN_JUDGED = 20
+_NUM_PSEUDO = 500
+_K = 10
+_CHUNK = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgedQueries:
+    """Texts, and the gain of each judged item: CSR ``[num_queries, num_items]``."""
+
+    queries: Sequence[str]
+    gains: sparse.csr_matrix
+
+
+def choose_query_table(
+    choice: str,
+    model: TrainedModel,
+    searching: Searching,
+    titles: Sequence[str],
+    judged: JudgedQueries,
+    *,
+    max_query_tokens: int,
+    max_loss: float,
+) -> QueryTable | None:
+    """The token table, if it is to encode queries; ``None`` leaves them to the encoder.
+
+    Args:
+        choice: One of `serving.config.QUERY_ENCODERS`; ``auto`` takes the table if it loses little.
+        model: Whose encoder the table imitates.
+        searching: Search over the catalogue.
+        titles: The first text column of each item.
+        judged: Queries to compare both on; with few of them, words of titles are to find their item.
+        max_query_tokens: Length of a tokenised query.
+        max_loss: How much of nDCG@10 the table may lose.
+    """
+    if choice == "encoder":
+        return None
+    table = fit_query_table(model.two_tower.encoder, model.tokenizer, titles)
+    if table is None or choice == "table":
+        return table
+    if len(judged.queries) < _MIN_JUDGED:
+        judged = _of_titles(titles)
+    tokens = model.tokenizer(tf.constant(list(judged.queries)), length=max_query_tokens)
+    encoded = encode_tokens(model.two_tower.encoder, tokens.numpy())
+    looked_up = np.where(table.knows(tokens)[:, None], table(tokens), encoded)
+    before, after = (_quality(searching, judged, vectors) for vectors in (encoded, looked_up))
+    loss = before - after
+    print(f"The token table loses {loss:.3f} of {before:.3f} nDCG@10 on {len(judged.queries)} queries.")
+    return table if loss <= max_loss else None
+
+
+def _of_titles(titles: Sequence[str]) -> JudgedQueries:
+    """Words of titles as queries, whose one relevant item is that of the title."""
+    made = pseudo_queries(titles, seed=1)[:_NUM_PSEUDO]
+    return JudgedQueries(
+        queries=[text for text, _ in made],
+        gains=sparse.csr_matrix(
+            (np.ones(len(made)), (np.arange(len(made)), [row for _, row in made])),
+            shape=(len(made), len(titles)),
+        ),
+    )
+
+
+def _quality(searching: Searching, judged: JudgedQueries, vectors: np.ndarray) -> float:
+    """The mean nDCG@10 of a search with the queries' vectors."""
+    parts = []
+    for start in range(0, len(judged.queries), _CHUNK):
+        stop = start + _CHUNK
+        found = searching(tf.constant(list(judged.queries[start:stop])), tf.constant(vectors[start:stop]))
+        parts.append(ndcg_at_k(rank_relevant(found.scores.numpy(), judged.gains[start:stop]), _K))
+    return float(np.nanmean(np.concatenate(parts)))
