@@ -292,13 +292,16 @@ class _Rows:
         return self._converted(as_text, column, "text in UTF-8").fill_null("")
 
     def categories(self, column: str) -> pa.StringArray:
-        """Categories, "" where missing."""
+        """Categories, "" where missing, each in one line, as its vocabulary has a value a line."""
         self._require_single(
             column,
             "a category is one value",
             "name the column in text, or keep the first of them in a column of its own",
         )
-        return self.texts(column)
+        texts = self.texts(column)
+        if pc.any(pc.match_substring_regex(texts, r"[\r\n]")).as_py():
+            texts = pc.replace_substring_regex(texts, r"\s*[\r\n]\s*", " ")
+        return texts
 
     def numbers(self, column: str, range_: Range) -> pa.FloatArray:
         """float32 numbers, null where missing, not a finite number, or out of range."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Final
 
 # The one split of a raw table: interactions are split later, by time or by query.
@@ -71,5 +73,8 @@ def missing(column: str) -> str:
 
 
 def vocabulary_of(name: str) -> str:
-    """The file name of a feature's vocabulary."""
-    return "vocabulary_" + "".join(c if c.isalnum() else "_" for c in name)
+    """The file name of a feature's vocabulary, fit for a TensorFlow graph; no two names share one."""
+    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+    is_whole = re.fullmatch(r"(user/)?\w+", name, re.ASCII) and (safe != USER_ID or name == USER_ID)
+    # What the marks would have told apart, a hash does.
+    return f"vocabulary_{safe}" + ("" if is_whole else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}")

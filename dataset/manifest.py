@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dataset import features
 from dataset.contract import (
     FORMATS,
     LANGUAGES,
@@ -36,8 +37,10 @@ FILE_NAME = "dataset.toml"
 # Curated schemas, NAME.pbtxt, beside the manifest.
 SCHEMAS_FOLDER = "schema"
 TABLES = ("items", "users", "events", "judgments")
-_ITEM_COLUMNS = ("item_id", "available")
-_USER_COLUMNS = ("user_id",)
+_ITEM_COLUMNS = (features.ITEM_ID, features.AVAILABLE)
+_USER_COLUMNS = (features.USER_ID,)
+# What Transform makes of an item beside its columns.
+_TRANSFORMED = (features.TITLE, features.TOKENS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,6 +165,28 @@ def _features(
     return numeric, categorical
 
 
+def _require_own_features(
+    section: Section, text: tuple[str, ...], numeric: Mapping[str, Range], categorical: tuple[str, ...]
+) -> None:
+    """Holds that no column takes the place of what Transform makes of another."""
+    made = dict.fromkeys(_TRANSFORMED, "which the pipeline uses itself")
+    for name in numeric:
+        made |= dict.fromkeys((features.scaled(name), features.missing(name)), f'which is made of "{name}"')
+    for name in categorical:
+        made[features.index_of(name)] = f'which is made of "{name}"'
+    vocabularies: dict[str, str] = {}
+    for name in categorical:
+        # A title that is a category as well is the same in both.
+        if name in made and (name, *text[:1]) != (features.TITLE, features.TITLE):
+            raise section.error(
+                "categorical",
+                f'must not name a column "{name}", {made[name]}; rename it in the file and here',
+            )
+        other = vocabularies.setdefault(features.vocabulary_of(name), name)
+        if other != name:
+            raise section.error("categorical", f'must not name both "{other}" and "{name}"; rename one')
+
+
 def _paths(section: Section) -> tuple[str, ...]:
     """The paths of a table that may come in spans."""
     paths = section.texts("path", at_least=1)
@@ -173,6 +198,7 @@ def _paths(section: Section) -> tuple[str, ...]:
 def _items(section: Section) -> ItemsTable:
     text = section.texts("text", at_least=1)
     numeric, categorical = _features(section, _ITEM_COLUMNS, text)
+    _require_own_features(section, text, numeric, categorical)
     codes = section.texts("codes")
     for name in codes:
         if name in numeric or name in _ITEM_COLUMNS:

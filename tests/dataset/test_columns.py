@@ -354,3 +354,11 @@ def test_list_where_there_is_one_value_is_refused_by_name(
 ) -> None:
     with pytest.raises(DataError, match=rf"must hold one value in each row, as {reason}\. Got lists"):
         normalise_items(_items(**columns), table, WHERE)
+
+
+def test_category_is_in_one_line() -> None:
+    table = ItemsTable(path=("t",), id="id", text=("title",), numeric={}, categorical=("price",))
+
+    normal = normalise_items(_items(price=["Kitchen \r\n & Garden", "a\rb"]), table, WHERE)
+
+    assert normal.batch["price"].to_pylist() == ["Kitchen & Garden", "a b"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,48 @@ def test_byte_order_mark_is_no_part_of_the_manifest(dataset: Write) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
 
     assert load_manifest(folder) == plain
+
+
+@pytest.mark.parametrize(
+    ("items", "sentence"),
+    [
+        (
+            'text = ["name"]\ncategorical = ["title"]',
+            'must not name a column "title", which the pipeline uses',
+        ),
+        ('text = ["name", "title"]\ncategorical = ["title"]', 'must not name a column "title"'),
+        ('text = ["title"]\ncategorical = ["tokens"]', 'must not name a column "tokens"'),
+        (
+            'text = ["title"]\nnumeric = ["price"]\ncategorical = ["price/scaled"]',
+            'must not name a column "price/scaled", which is made of "price"',
+        ),
+        (
+            'text = ["title"]\ncategorical = ["brand", "brand/index"]',
+            'must not name a column "brand/index", which is made of "brand"',
+        ),
+        (
+            'text = ["title"]\ncategorical = ["user/a", "user_a"]',
+            'must not name both "user/a" and "user_a"',
+        ),
+    ],
+)
+def test_category_must_not_take_the_place_of_a_transformed_feature(
+    dataset: Write, items: str, sentence: str
+) -> None:
+    manifest = MANIFEST.replace('text = ["title"]\nnumeric = { price = { min = 0 } }', items)
+
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        load_manifest(dataset(manifest))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        'text = ["title"]\ncategorical = ["title"]',
+        'text = ["name"]\nnumeric = ["title", "tokens"]\ncategorical = []',
+    ],
+)
+def test_columns_that_take_no_place_may_have_such_names(dataset: Write, items: str) -> None:
+    manifest = MANIFEST.replace('text = ["title"]\nnumeric = { price = { min = 0 } }', items)
+
+    assert load_manifest(dataset(manifest)).items.text
