@@ -18,6 +18,7 @@ from dataset.files import num_bytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.progress import Progress
+from dataset.repeats import RepeatedEvents, RepeatedJudgments, text_hashes
 from dataset.spans import files_read
 from dataset.splits import SPLITS, event_splits, event_starts, judgment_splits
 from dataset.summary import EventSummary, JudgmentSummary, Report, day, print_report
@@ -175,9 +176,9 @@ def _events(
     progress: Progress,
 ) -> tuple[EventSummary | None, Findings]:
     _require_kind_is_no_column(table, files)
-    findings, kinds, users = Findings(), Counter[str](), set[str]()
+    findings, kinds, users = Findings(), Counter[str](), np.zeros(0, np.int64)
     has_event = np.zeros(len(item_ids), bool)
-    clock = _Clock(manifest.split.events)
+    clock, repeated = _Clock(manifest.split.events), RepeatedEvents(table)
     for file, normal in normalised_batches(manifest, "events", files, on_bytes=progress.add):
         positions, orphans = _orphans(
             file, normal, "events", "item_id", table.item, item_ids, "orphan_events"
@@ -185,14 +186,22 @@ def _events(
         findings += normal.findings + orphans
         if user_ids is not None:
             findings += _orphans(file, normal, "events", "user_id", table.user, user_ids, "orphan_users")[1]
-        kept = normal.batch.filter(pa.array(positions >= 0))
-        has_event[positions[positions >= 0]] = True
-        users.update(kept.column("user_id").unique().to_pylist())
+        is_known = positions >= 0
+        kept = normal.batch.filter(pa.array(is_known))
+        has_event[positions[is_known]] = True
         for entry in kept.column("kind").value_counts().to_pylist():
             kinds[entry["values"]] += entry["counts"]
-        clock.add(kept.column("time").to_numpy())
+        times = kept.column("time").to_numpy()
+        clock.add(times)
+        user_hashes = text_hashes(kept.column("user_id"))
+        users = _distinct(users, user_hashes)
+        said = [user_hashes, positions[is_known].astype(np.int64)]
+        if table.kind.column is not None:
+            said.append(text_hashes(kept.column("kind")))
+        repeated.add(file, normal.rows[is_known], times, *said)
     _require_rows("events", files, findings.rows.get("events", 0))
-    if not users:
+    findings += Findings(findings=repeated.findings())
+    if not len(users):
         return None, findings
     starts, sizes = clock.splits()
     summary = EventSummary(
@@ -205,6 +214,12 @@ def _events(
         splits=sizes,
     )
     return summary, findings
+
+
+def _distinct(*parts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The different values, in order; np.unique, which looks them up, takes ten times as long."""
+    values = np.sort(np.concatenate(parts))
+    return values[np.diff(values, prepend=values[:1] - 1) != 0]
 
 
 class _Clock:
@@ -253,13 +268,18 @@ def _judgments(
 ) -> tuple[JudgmentSummary | None, Findings]:
     queries, findings = columns.read_queries(manifest)
     split_of: dict[str, str] = {}
-    judged = np.zeros(len(item_ids), bool)
+    judged, repeated = np.zeros(len(item_ids), bool), RepeatedJudgments(table)
     for file, normal in normalised_batches(manifest, "judgments", files, queries, progress.add):
         positions, orphans = _orphans(
             file, normal, "judgments", "item_id", table.item, item_ids, "orphan_judgments"
         )
         findings += normal.findings + orphans
-        judged[positions[positions >= 0]] = True
+        is_known = positions >= 0
+        judged[positions[is_known]] = True
+        kept = normal.batch.filter(pa.array(is_known))
+        said = [text_hashes(kept.column(name)) for name in ("query_id", "query")]
+        said.append(positions[is_known].astype(np.int64))
+        repeated.add(file, normal.rows[is_known], kept.column("grade").to_numpy(), *said)
         splits = judgment_splits(normal.batch, manifest.split.judgments)
         pairs = pa.table({"query": normal.batch.column("query"), "split": splits})
         for row in pairs.group_by(["query", "split"]).aggregate([]).to_pylist():
@@ -270,6 +290,7 @@ def _judgments(
                     f'"{row["query"]}" in {first} and {row["split"]}.'
                 )
     _require_rows("judgments", files, findings.rows.get("judgments", 0))
+    findings += Findings(findings=repeated.findings())
     if not split_of:
         return None, findings
     counts = Counter(split_of.values())

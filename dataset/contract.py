@@ -211,6 +211,9 @@ class Limits:
     unknown_queries: float = 0.0
     duplicate_items: float = 0.0
     duplicate_users: float = 0.0
+    duplicate_events: float = 1.0
+    duplicate_judgments: float = 1.0
+    contradicting_judgments: float = 0.05
     missing_ids: float = 0.01
     empty_text: float = 0.05
     bad_times: float = 0.0

@@ -80,5 +80,7 @@ def _judged_example(
     (query_id, query, split), parts = grouped
     judged = np.concatenate(list(parts))
     judged = judged[np.lexsort((judged[:, 1], judged[:, 0]))]
+    # An item that is judged several times counts once, by its highest grade.
+    judged = judged[np.append(np.diff(judged[:, 0]) > 0, True)]
     example = judged_example(query_id, query, judged[:, 0].astype(np.int64), judged[:, 1])
     return beam.pvalue.TaggedOutput(f"judged_{split}", [example])

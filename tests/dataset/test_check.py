@@ -39,11 +39,13 @@ def _check(folder: Path) -> tuple[Report, str]:
 def test_online_retail_sample_is_whole() -> None:
     report, summary = _check(SAMPLES / "online_retail")
 
-    assert report.findings.findings == ()
+    (repeated,) = report.findings.findings
+    # Two lines of one invoice may name one article.
+    assert (repeated.rule, repeated.count) == ("duplicate_events", 1337)
     assert (report.num_items, report.num_users) == (2095, 699)
     assert report.events is not None
     assert sum(report.events.splits.values()) == 67640
-    assert "no findings" in summary
+    assert "within its limit of 100.00%" in summary
 
 
 def test_shopping_queries_sample_is_whole() -> None:
@@ -62,7 +64,37 @@ def test_report_counts_what_can_be_used(dataset: Write) -> None:
     assert report.events.splits == {"train": 2, "validation": 1, "test": 1}
     assert (report.events.num_users, report.events.num_items) == (2, 3)
     assert report.events.kinds == {"purchase": 4}
+    assert "no findings" in summary
     assert "2024-01-03" in summary
+
+
+def test_repeated_events_are_counted_with_their_rows(dataset: Write) -> None:
+    again = "u1,001,2024-01-01\nu2,001,2024-01-01\nu1,001,2024-01-01T00:00:00Z\nu1,001,2024-01-02\n"
+
+    report, summary = _check(dataset(events__csv=EVENTS + again))
+
+    (finding,) = report.findings.findings
+    assert (finding.rule, finding.count) == ("duplicate_events", 2)
+    assert 'rows 5, 7: column "sku" must not repeat the user, item, time and kind' in summary
+    assert 'Got "as in row 1"' in summary
+    assert report.events is not None
+    assert sum(report.events.splits.values()) == 8
+
+
+def test_repeated_judgments_are_counted_and_contradicting_ones_named(dataset: Write) -> None:
+    again = "query 3,001,1\nquery 3,002,0\nquery 4,001,0.5\nquery 4,001,0.5\n"
+
+    report, summary = _check(dataset(JUDGED, qrels__csv=QRELS + again))
+
+    counts = {finding.rule: finding.count for finding in report.findings.findings}
+    assert counts == {"duplicate_judgments": 4, "contradicting_judgments": 2}
+    assert 'column "grade" must give a query and item one grade' in summary
+    assert 'Got "0.5, and 1 in row 9"' in summary
+
+
+def test_judgments_that_contradict_each_other_too_often_stop_the_run(dataset: Write) -> None:
+    with pytest.raises(DataError, match=r"limits\.contradicting_judgments allows 0\.05"):
+        _check(dataset(JUDGED, qrels__csv=QRELS + "".join(f"query {n},001,0\n" for n in range(9))))
 
 
 def test_shares_of_time_are_counted_like_dates(dataset: Write) -> None:

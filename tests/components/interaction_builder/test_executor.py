@@ -85,6 +85,8 @@ def _judgments() -> list[dict[str, Any]]:
     ]
     # The same text but for its case.
     judged += [{"id": "q50", "text": "lamp 3", "sku": "Z", "grade": 1}]
+    # Said again, and once with another grade.
+    judged += [{"id": "q1", "text": "Lamp 1", "sku": sku, "grade": 1} for sku in ("é", "é", "10")]
     return [*judged, {"id": "q0", "text": "Lamp 0", "sku": "gone", "grade": 1}]
 
 
@@ -220,6 +222,15 @@ def test_judgments_are_grouped_by_query(built: Path) -> None:
     (example,) = [row for row in found if row["query_id"] == [b"q0"]]
     graded = dict(zip(example["target_rows"], example["target_weights"], strict=True))
     assert graded == {ROW_OF["é"]: 1.0, ROW_OF["10"]: pytest.approx(0.1), ROW_OF["ab"]: 0.0}
+
+
+def test_repeated_judgment_counts_once_by_its_highest_grade(built: Path) -> None:
+    found = [row for split in features.JUDGMENT_SPLITS for row in rows(built / "examples", split)]
+
+    (example,) = [row for row in found if row["query_id"] == [b"q1"]]
+    assert example["target_rows"] == sorted(ROW_OF[item] for item in ("é", "10", "ab"))
+    graded = dict(zip(example["target_rows"], example["target_weights"], strict=True))
+    assert graded == {ROW_OF["é"]: 1.0, ROW_OF["10"]: 1.0, ROW_OF["ab"]: 0.0}
 
 
 def test_no_query_is_in_two_splits(built: Path) -> None:
