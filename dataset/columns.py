@@ -120,9 +120,10 @@ def normalise_events(batch: pa.RecordBatch, table: EventsTable, where: Where) ->
     """
     rows = _Rows("events", batch, where)
     columns = {"user_id": rows.ids(table.user), "item_id": rows.ids(table.item)}
-    seconds, is_time = times.parse_times(batch.column(table.time))
-    rows.find("bad_times", table.time, times.EXPECTED, ~is_time, drop=True)
-    columns["time"] = pa.array(seconds)
+    parsed = times.parse_times(batch.column(table.time))
+    rows.find("bad_times", table.time, times.EXPECTED, ~parsed.is_time, drop=True)
+    rows.find("unlikely_times", table.time, times.LIKELY, parsed.is_unlikely)
+    columns["time"] = pa.array(parsed.seconds)
     columns["kind"], columns["weight"] = rows.kinds(table)
     if table.value is not None:
         columns["value"] = rows.numbers(table.value, Range())

@@ -217,6 +217,7 @@ class Limits:
     missing_ids: float = 0.01
     empty_text: float = 0.05
     bad_times: float = 0.0
+    unlikely_times: float = 0.0
     bad_numbers: float = 0.0
     out_of_range: float = 0.0
     unknown_kinds: float = 0.0

@@ -152,7 +152,7 @@ def _part(name: str, column: pa.Array) -> _Part | None:
         may_be_time = not is_number or (
             contains(name, ("time", "date", "stamp")) and bool((numbers[given] > 1e8).all())
         )
-        is_time = may_be_time and bool(parse_times(values)[1].all())
+        is_time = may_be_time and bool(parse_times(values).is_time.all())
     return _Part(values=values, is_number=is_number and not is_time, is_time=is_time)
 
 

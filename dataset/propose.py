@@ -263,7 +263,7 @@ def _event_split(events: EventRoles) -> str:
     first, last = 2**62, -(2**62)
     for file in events.table.files:
         for _, batch in read_batches(file, columns=[events.time]):
-            seconds, valid = parse_times(batch.column(events.time))
+            seconds, valid, _ = parse_times(batch.column(events.time))
             if valid.any():
                 first, last = min(first, int(seconds[valid].min())), max(last, int(seconds[valid].max()))
     begin, end = (datetime.datetime.fromtimestamp(s, datetime.UTC).date() for s in (first, last))

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+Array = np.ndarray[Any, Any]
+
 EXPECTED = "be ISO 8601 or epoch seconds"
+LIKELY = (
+    "be from 1973 to 2099 where it is a number, of seconds since 1970; if it counts days, minutes or years, "
+    "write dates as YYYY-MM-DD"
+)
 
 _NUMBER = r"^[+-]?\d+(\.\d*)?$"
 _ISO = (
-    r"^(?P<date>\d{4}-\d{2}-\d{2})"
+    r"^(?P<date>\d{4}-\d{2}-\d{2}|\d{8})"
     r"(?:[Tt ](?P<hour>\d{2})(?::?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,]\d+)?)?)?"
-    r" ?(?:[Zz]|(?P<sign>[+-])(?P<zone_hour>\d{2})(?::?(?P<zone_minute>\d{2}))?)?)?$"
+    r"(?: ?(?:[Zz]|UTC|GMT|(?P<sign>[+-])(?P<zone_hour>\d{2})(?::?(?P<zone_minute>\d{2}))?))?)?$"
 )
-# Years 1 to 9999. Milliseconds of our time lie beyond, so that they are found out.
+_UTC = r" ?(?:UTC|GMT)$"
+# Years 1 to 9999.
 _FIRST, _LAST = -62135596800, 253402300799
+# Of a number: 1973 and 2100, in seconds, and what a second is divided into.
+_FIRST_LIKELY, _LAST_LIKELY = 1e8, 4102444800.0
+_PER_SECOND = (1e3, 1e6, 1e9)
+# Ticks of other clocks, as Windows has them, are as large as nanoseconds of the last century.
+_FIRST_NANOSECOND = 946684800e9
+# A date without dashes, with nothing, hour and minute, or hour, minute and second after it.
+_COMPACT_CLOCKS = (1, 10**4, 10**6)
 
 
-def parse_times(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+class Times(NamedTuple):
+    """Times that were read.
+
+    Attributes:
+        seconds: int64 `[n]` epoch seconds, 0 where there is no time.
+        is_time: bool `[n]`, whether the value is a time.
+        is_unlikely: bool `[n]`, whether it is a number that no log of our time has as seconds.
+    """
+
+    seconds: Array
+    is_time: Array
+    is_unlikely: Array
+
+
+def parse_times(column: pa.Array) -> Times:
     """Reads times; fractions of a second are dropped, a time without a zone is UTC.
 
-    Args:
-        column: Strings (ISO 8601 date with or without time, or epoch seconds), integers or floats (epoch
-            seconds), or Arrow's own timestamps and dates; `[n]`.
+    A number is in seconds, or in milli-, micro- or nanoseconds where these lie in our time, or a date without
+    dashes, such as ``20230115`` or ``20230115093507``.
 
-    Returns:
-        int64 `[n]` epoch seconds, and bool `[n]` whether the value is a time (where not, the seconds are 0).
+    Args:
+        column: Strings (ISO 8601 date with or without time, or a number), integers or floats, or Arrow's own
+            timestamps and dates; `[n]`.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -42,25 +70,58 @@ def parse_times(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
         return _numbers(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return _strings(pc.utf8_trim_whitespace(column.cast(pa.string())))
-    return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
+    return _certain(np.zeros(len(column), np.int64), np.zeros(len(column), bool))
 
 
-def _timestamps(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _certain(seconds: Array, is_time: Array) -> Times:
+    return Times(seconds, is_time, np.zeros(len(seconds), bool))
+
+
+def _timestamps(column: pa.Array) -> Times:
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     # Floor division, because a cast would round times before 1970 up.
-    return column.cast(pa.int64()).fill_null(0).to_numpy() // per_second, valid
+    return _certain(column.cast(pa.int64()).fill_null(0).to_numpy() // per_second, valid)
 
 
-def _numbers(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _numbers(column: pa.Array) -> Times:
     values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
-    valid = (values >= _FIRST) & (values < _LAST + 1)
-    return np.floor(np.where(valid, values, 0)).astype(np.int64), valid
+    scaled = values
+    for per_second in _PER_SECOND:
+        low = max(_FIRST_LIKELY * per_second, _FIRST_NANOSECOND if per_second == 1e9 else 0)
+        is_scaled = (values >= low) & (values < _LAST_LIKELY * per_second)
+        if is_scaled.any():
+            scaled = np.where(is_scaled, values / per_second, scaled)
+    valid = (scaled >= _FIRST) & (scaled < _LAST + 1)
+    seconds = np.floor(np.where(valid, scaled, 0)).astype(np.int64)
+    is_unlikely = valid & ((scaled < _FIRST_LIKELY) | (scaled >= _LAST_LIKELY))
+    for clock in _COMPACT_CLOCKS:
+        # Few numbers look so, and none that is a likely time does.
+        candidates = np.flatnonzero((values >= 19000101 * clock) & (values < 20991232 * clock))
+        if len(candidates):
+            found, is_date = _compact(values[candidates], clock)
+            dates = candidates[is_date]
+            seconds[dates], valid[dates], is_unlikely[dates] = found[is_date], True, False
+    return Times(seconds, valid, is_unlikely)
 
 
-def _strings(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _compact(values: Array, clock: int) -> tuple[Array, Array]:
+    """Dates without dashes as epoch seconds, and which are dates."""
+    whole = values.astype(np.int64)
+    day, rest = whole // clock, whole % clock
+    rest = rest * (10**6 // clock) if clock > 1 else rest
+    seconds, is_date = _day_seconds(day // 10**4, day // 100 % 100, day % 100)
+    hour, minute, second = rest // 10**4, rest // 100 % 100, rest % 100
+    is_date &= (whole == values) & (hour < 24) & (minute < 60) & (second < 60)
+    return seconds + hour * 3600 + minute * 60 + second, is_date
+
+
+def _strings(column: pa.Array) -> Times:
     # Arrow is ten times as fast, but knows no zones, fractions or numbers and is slow to say so: try a few.
-    for part in (column.drop_null()[:16], column):
+    sample = column.drop_null()[:16]
+    if pc.any(pc.match_substring_regex(sample, _UTC)).as_py():
+        sample, column = (pc.replace_substring_regex(part, _UTC, "") for part in (sample, column))
+    for part in (sample, column):
         try:
             seconds = part.cast(pa.timestamp("s"))
         except pa.ArrowInvalid:
@@ -68,40 +129,35 @@ def _strings(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, An
     else:
         return _timestamps(seconds)
     is_number = pc.match_substring_regex(column, _NUMBER)
-    seconds, valid = _numbers(pc.if_else(is_number, column, None).cast(pa.float64()))
-    if not valid.all():
-        iso_seconds, iso_valid = _iso(column)
-        seconds, valid = np.where(valid, seconds, iso_seconds), valid | iso_valid
-    return seconds, valid
+    numbers = _numbers(pc.if_else(is_number, column, None).cast(pa.float64()))
+    if numbers.is_time.all():
+        return numbers
+    seconds, is_time = _iso(column)
+    return Times(
+        np.where(numbers.is_time, numbers.seconds, seconds), numbers.is_time | is_time, numbers.is_unlikely
+    )
 
 
-def _iso(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _iso(column: pa.Array) -> tuple[Array, Array]:
     parts = pc.extract_regex(column, _ISO)
 
-    def integers(name: str) -> np.ndarray[Any, Any]:
+    def integers(name: str) -> Array:
         part = pc.struct_field(parts, name)
         return pc.if_else(pc.equal(part, ""), "0", part).cast(pa.int64()).fill_null(0).to_numpy()
 
-    date = pc.struct_field(parts, "date").fill_null("")
+    date = pc.replace_substring(pc.struct_field(parts, "date").fill_null("00010101"), "-", "")
     year, month, day = (
-        pc.if_else(pc.equal(date, ""), "1", pc.utf8_slice_codeunits(date, start, stop))
-        .cast(pa.int64())
-        .to_numpy()
-        for start, stop in ((0, 4), (5, 7), (8, 10))
+        pc.utf8_slice_codeunits(date, start, stop).cast(pa.int64()).to_numpy()
+        for start, stop in ((0, 4), (4, 6), (6, 8))
     )
-    months = (year - 1970) * 12 + month - 1
-    first_day, next_month = (m.astype("M8[M]").astype("M8[D]").astype(np.int64) for m in (months, months + 1))
+    midnight, is_date = _day_seconds(year, month, day)
     hour, minute, second, zone_hour, zone_minute = map(
         integers, ("hour", "minute", "second", "zone_hour", "zone_minute")
     )
     sign = np.where(pc.equal(pc.struct_field(parts, "sign"), "-").fill_null(False).to_numpy(False), -1, 1)
     valid = (
         parts.is_valid().to_numpy(zero_copy_only=False)
-        & (year >= 1)
-        & (month >= 1)
-        & (month <= 12)
-        & (day >= 1)
-        & (first_day + day <= next_month)
+        & is_date
         & (hour < 24)
         & (minute < 60)
         & (second < 60)
@@ -109,5 +165,13 @@ def _iso(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         & (zone_minute < 60)
     )
     zone = sign * (zone_hour * 3600 + zone_minute * 60)
-    seconds = (first_day + day - 1) * 86400 + hour * 3600 + minute * 60 + second - zone
+    seconds = midnight + hour * 3600 + minute * 60 + second - zone
     return np.where(valid, seconds, 0), valid
+
+
+def _day_seconds(year: Array, month: Array, day: Array) -> tuple[Array, Array]:
+    """The epoch second that days begin with, int64 `[n]`, and which are in the calendar, bool `[n]`."""
+    months = (year - 1970) * 12 + month - 1
+    first_day, next_month = (m.astype("M8[M]").astype("M8[D]").astype(np.int64) for m in (months, months + 1))
+    is_day = (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (first_day + day <= next_month)
+    return (first_day + day - 1) * 86400, is_day

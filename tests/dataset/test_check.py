@@ -290,3 +290,29 @@ def test_items_alone_are_checked_by_the_same_rules(dataset: Write) -> None:
 
     with pytest.raises(DataError, match="not repeat an id"):
         check_items(load_manifest(folder), stream=io.StringIO())
+
+
+@pytest.mark.parametrize("times", ["1 2 3 4", "2020 2021 2022 2023", "44927.5 44928 44929 44930"])
+def test_log_that_counts_days_or_years_is_refused_by_value(dataset: Write, times: str) -> None:
+    rows = [f"u1,00{n % 3 + 1},{time}\n" for n, time in enumerate(times.split())]
+    sentence = (
+        rf'rows 1, 2, 3: column "at" must be from 1973 to 2099 .+ Got "{times.split()[0]}", .+\(4 of 4 rows'
+    )
+
+    with pytest.raises(DataError, match=sentence):
+        _check(dataset(events__csv="user,sku,at\n" + "".join(rows)))
+
+
+def test_log_that_mixes_scales_is_refused_by_value(dataset: Write) -> None:
+    with pytest.raises(DataError, match=r'row 5: column "at" must be from 1973 .+ Got "19374"'):
+        _check(dataset(events__csv=EVENTS + "u1,001,19374\nu1,001,1673740800\n"))
+
+
+def test_compact_dates_and_milliseconds_are_times(dataset: Write) -> None:
+    days = ["20240101", "1704153600000", "20240103", "20240104"]
+    events = "".join(f"u{n % 2 + 1},00{n % 3 + 1},{day}\n" for n, day in enumerate(days))
+
+    report, _ = _check(dataset(events__csv="user,sku,at\n" + events))
+
+    assert report.events is not None
+    assert (report.events.first_time, report.events.last_time) == (1704067200, 1704326400)

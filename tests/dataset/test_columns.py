@@ -181,7 +181,9 @@ def test_events_have_canonical_columns() -> None:
 
 
 def test_event_without_user_item_or_time_is_left_out_and_counted() -> None:
-    batch = _events(u=["", "b", "c", "d"], i=["1", None, "3", "4"], t=["0", "0", "yesterday", "0"])
+    batch = _events(
+        u=["", "b", "c", "d"], i=["1", None, "3", "4"], t=["100000000", "100000000", "yesterday", "100000000"]
+    )
 
     normal = normalise_events(batch, EVENTS, WHERE)
 
@@ -196,7 +198,7 @@ def test_event_without_user_item_or_time_is_left_out_and_counted() -> None:
 
 
 def test_unparsable_times_are_named_by_the_first_three() -> None:
-    times = ["0", "yesterday", "0", "today", "?", "!", "0"]
+    times = ["100000000", "yesterday", "100000000", "today", "?", "!", "100000000"]
 
     normal = normalise_events(_events(u=["u"] * 7, i=["i"] * 7, t=times), EVENTS, WHERE)
 
@@ -210,7 +212,7 @@ def test_unparsable_times_are_named_by_the_first_three() -> None:
 def test_kind_column_gives_label_and_weight() -> None:
     kinds = {"view": Kind(label="view"), "buy": Kind(label="purchase", weight=3.0)}
     table = EventsTable(path=("t",), user="u", item="i", time="t", kind=KindRule(column="k", kinds=kinds))
-    batch = _events(u=["a", "b", "c"], i=["1", "2", "3"], t=[0, 0, 0], k=["buy", "view", "hover"])
+    batch = _events(u=["a", "b", "c"], i=["1", "2", "3"], t=[10**9] * 3, k=["buy", "view", "hover"])
 
     normal = normalise_events(batch, table, WHERE)
 
@@ -266,7 +268,7 @@ def test_numeric_grades_and_splits_are_taken_as_they_are() -> None:
 
 def test_findings_do_not_depend_on_how_rows_are_batched() -> None:
     rng = np.random.default_rng(0)
-    times = rng.choice(["0", "never", ""], 100).tolist()
+    times = rng.choice(["20230115", "1", "never", ""], 100).tolist()
     whole = normalise_events(_events(u=["u"] * 100, i=["i"] * 100, t=times), EVENTS, WHERE).findings
 
     parts = [

@@ -38,6 +38,11 @@ def _reference(text: str) -> int | None:
         "2000-02-29",
         "0001-01-01",
         "9999-12-31T23:59:59",
+        "20110701",
+        "20110701T093507Z",
+        "20110701T0935",
+        "20110701 093507+0530",
+        "20111301T00",
         "2011-02-29",
         "1900-02-29",
         "2011-13-01",
@@ -53,7 +58,7 @@ def _reference(text: str) -> int | None:
 def test_iso_time_equals_python(text: str) -> None:
     # A second value that is no time keeps Arrow's own fast parser from being all that is tested.
     for column in (pa.array([text]), pa.array([text, "x"])):
-        seconds, valid = parse_times(column)
+        seconds, valid, _ = parse_times(column)
 
         expected = _reference(text)
         assert (int(seconds[0]) if valid[0] else None) == expected
@@ -68,7 +73,7 @@ def test_random_times_equal_python() -> None:
         for form in ("%Y-%m-%dT%H:%M:%S",)
     ]
 
-    seconds, valid = parse_times(pa.array(texts))
+    seconds, valid, _ = parse_times(pa.array(texts))
 
     assert valid.all()
     assert seconds.tolist() == [_reference(text) for text in texts]
@@ -87,12 +92,71 @@ def test_random_times_equal_python() -> None:
     ],
 )
 def test_every_spelling_of_a_time_is_the_same_second(column: pa.Array) -> None:
-    seconds, valid = parse_times(column)
+    seconds, valid, _ = parse_times(column)
 
     assert valid.all()
     assert seconds.tolist() == [1311897600] * 3
 
 
-@pytest.mark.parametrize("column", [["1311897600000"], [1311897600000], [float("nan")], [None], [""], [True]])
-def test_milliseconds_and_empty_values_are_not_times(column: list[object]) -> None:
-    assert parse_times(pa.array(column))[1].tolist() == [False]
+@pytest.mark.parametrize(
+    ("column", "seconds"),
+    [
+        (["2019-10-01 00:00:08 UTC", "2019-10-01 00:00:09 UTC"], [1569888008, 1569888009]),
+        (["2019-10-01 00:00:08.5 UTC", "2019-10-01T00:00:09 GMT"], [1569888008, 1569888009]),
+        (["2019-10-01 00:00:08 UTC", "2019-10-01T00:00:09+01:00"], [1569888008, 1569884409]),
+        ([1433221332117, 1433224214164], [1433221332, 1433224214]),
+        (["1433221332117", "1433224214164"], [1433221332, 1433224214]),
+        ([1433221332.117e3, 1433224214.164e6], [1433221332, 1433224214]),
+        ([1433221332117000000, 1433224214164000000], [1433221332, 1433224214]),
+        ([20230115, 19991231], [1673740800, 946598400]),
+        (["20230115", "19991231"], [1673740800, 946598400]),
+        ([20230115.0, float("nan")], [1673740800, 0]),
+        (["20230115093507", "202301150935"], [1673775307, 1673775300]),
+        ([20230115093507, 202301150935], [1673775307, 1673775300]),
+    ],
+)
+def test_time_is_read_by_its_value(column: list[object], seconds: list[int]) -> None:
+    parsed = parse_times(pa.array(column))
+
+    assert parsed.seconds.tolist() == seconds
+    assert parsed.is_time.tolist() == [second > 0 for second in seconds]
+    assert not parsed.is_unlikely.any()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1, 2, 3],
+        ["1", "2", "0"],
+        [2021, 2022, 2023],
+        [44927.5, 44928.25],
+        [27874080, 27874081],
+        [20230230, 20231301, 99999999],
+        [-5, 99_999_999.5],
+        [4102444800, 99999999999],
+        [20230115246060 / 1000],
+    ],
+)
+def test_number_that_no_log_has_as_seconds_is_unlikely(column: list[object]) -> None:
+    parsed = parse_times(pa.array(column))
+
+    assert parsed.is_time.all()
+    assert parsed.is_unlikely.all()
+
+
+@pytest.mark.parametrize(
+    "column", [["1970-01-01", "1969-12-31T23:59:59Z", "9999-12-31"], [datetime.date(1970, 1, 2)]]
+)
+def test_written_date_is_never_unlikely(column: list[object]) -> None:
+    parsed = parse_times(pa.array(column))
+
+    assert parsed.is_time.all()
+    assert not parsed.is_unlikely.any()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[638000000000000000], [133000000000000000], [float("nan")], [None], [""], [True], ["20230230T00"]],
+)
+def test_ticks_of_other_clocks_and_empty_values_are_not_times(column: list[object]) -> None:
+    assert parse_times(pa.array(column)).is_time.tolist() == [False]
