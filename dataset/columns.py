@@ -25,6 +25,8 @@ from dataset.values import as_labels, as_numbers, as_text, is_list
 
 Mask = np.ndarray[Any, Any]
 
+_NULL_ID = pa.scalar(None, pa.string())
+
 # Hash tables over the catalogue are built anew for each batch, so batches are large here.
 _BATCH_ROWS = 1 << 18
 
@@ -75,7 +77,7 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
     """
-    rows = _Rows("items", batch, where)
+    rows = _Rows("items", batch, where, table.missing_ids)
     columns = {"item_id": rows.ids(table.id)}
     for name in table.text:
         columns[name] = rows.texts(name)
@@ -99,7 +101,7 @@ def normalise_users(batch: pa.RecordBatch, table: UsersTable, where: Where) -> N
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
     """
-    rows = _Rows("users", batch, where)
+    rows = _Rows("users", batch, where, table.missing_ids)
     columns = {"user_id": rows.ids(table.id)}
     for name in table.categorical:
         columns[name] = rows.categories(name)
@@ -118,7 +120,7 @@ def normalise_events(batch: pa.RecordBatch, table: EventsTable, where: Where) ->
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
     """
-    rows = _Rows("events", batch, where)
+    rows = _Rows("events", batch, where, table.missing_ids)
     columns = {"user_id": rows.ids(table.user), "item_id": rows.ids(table.item)}
     parsed = times.parse_times(batch.column(table.time))
     rows.find("bad_times", table.time, times.EXPECTED, ~parsed.is_time, drop=True)
@@ -130,7 +132,7 @@ def normalise_events(batch: pa.RecordBatch, table: EventsTable, where: Where) ->
     if table.query is not None:
         columns["query"] = rows.texts(table.query)
     if table.session is not None:
-        columns["session"] = rows.label_texts(table.session)
+        columns["session"] = rows.optional_ids(table.session)
     return rows.normalised(columns)
 
 
@@ -152,14 +154,14 @@ def normalise_judgments(
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
     """
-    rows = _Rows("judgments", batch, where)
+    rows = _Rows("judgments", batch, where, table.missing_ids)
     query_id = rows.ids(table.query_id) if table.query_id is not None else None
     if queries is not None and query_id is not None:
         query = queries.texts.take(pc.index_in(query_id, queries.ids))
         is_unknown = _mask(pc.and_(query.is_null(), query_id.is_valid()))
         rows.find("unknown_queries", str(table.query_id), "be in the table of queries", is_unknown, drop=True)
     else:
-        query = rows.ids(table.query)
+        query = rows.query_texts(table.query)
     columns = {
         "query_id": query if query_id is None else query_id,
         "query": query,
@@ -183,8 +185,8 @@ def read_queries(manifest: Manifest) -> tuple[QueryTexts | None, Findings]:
     ids, texts, findings = [], [], Findings()
     for file in expand_paths(table.queries, manifest.folder):
         for first_row, batch in read_batches(file, columns=[table.query_id, table.query]):
-            rows = _Rows("queries", batch, Where(file=file, first_row=first_row))
-            normal = rows.normalised({"id": rows.ids(table.query_id), "text": rows.ids(table.query)})
+            rows = _Rows("queries", batch, Where(file=file, first_row=first_row), table.missing_ids)
+            normal = rows.normalised({"id": rows.ids(table.query_id), "text": rows.query_texts(table.query)})
             ids.append(normal.batch.column("id"))
             texts.append(normal.batch.column("text"))
             findings += normal.findings
@@ -233,8 +235,9 @@ _NORMALISE: dict[str, Callable[..., Normalised]] = {
 class _Rows:
     """The rows of one raw batch while their columns are being converted."""
 
-    def __init__(self, table: str, batch: pa.RecordBatch, where: Where) -> None:
+    def __init__(self, table: str, batch: pa.RecordBatch, where: Where, missing_ids: tuple[str, ...]) -> None:
         self._table, self._batch, self._where = table, batch, where
+        self._missing_ids = pa.array(missing_ids, pa.string())
         self._keep = np.ones(batch.num_rows, bool)
         self._findings: list[Finding] = []
 
@@ -275,8 +278,22 @@ class _Rows:
 
     def ids(self, column: str) -> pa.StringArray:
         """Ids, null where missing; rows without one are left out."""
+        return self._required(column, self._ids(column), "hold an id")
+
+    def optional_ids(self, column: str) -> pa.StringArray:
+        """Ids, "" where missing."""
+        return self._ids(column).fill_null("")
+
+    def query_texts(self, column: str) -> pa.StringArray:
+        """Texts, null where missing; rows without one are left out."""
+        return self._required(column, self.labels(column), "not be empty")
+
+    def _ids(self, column: str) -> pa.StringArray:
         ids = self.labels(column)
-        self.find("missing_ids", column, "not be empty", _mask(ids.is_null()), drop=True)
+        return pc.if_else(pc.is_in(ids, self._missing_ids), _NULL_ID, ids)
+
+    def _required(self, column: str, ids: pa.StringArray, expected: str) -> pa.StringArray:
+        self.find("missing_ids", column, expected, _mask(ids.is_null()), drop=True)
         return ids
 
     def labels(self, column: str) -> pa.StringArray:

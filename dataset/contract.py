@@ -6,6 +6,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
+# What programs write where an id is missing: pandas, R, Hive, databases, JavaScript, Excel.
+MISSING_IDS = (
+    *("nan", "NaN", "NAN", "<NA>", "NaT", "NA", "N/A", "#N/A", "None"),
+    *("null", "Null", "NULL", "(null)", "\\N", "undefined"),
+)
 # Languages whose words have stems, by Snowball's names, and those that are written without spaces.
 STEMMED_LANGUAGES = (
     "arabic",
@@ -92,7 +97,7 @@ class ItemsTable:
     """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended.
 
     A search for a value of the `codes` columns (SKU, EAN, part number) finds its item. `language` is that of
-    the texts.
+    the texts. An id that is one of `missing_ids` is none, here and in the other tables.
     """
 
     path: tuple[str, ...]
@@ -104,6 +109,7 @@ class ItemsTable:
     codes: tuple[str, ...] = ()
     availability: str | None = None
     language: str = "english"
+    missing_ids: tuple[str, ...] = MISSING_IDS
 
     @property
     def columns(self) -> list[str]:
@@ -122,6 +128,7 @@ class UsersTable:
     id: str
     numeric: Mapping[str, Range]
     categorical: tuple[str, ...] = ()
+    missing_ids: tuple[str, ...] = MISSING_IDS
 
     @property
     def columns(self) -> list[str]:
@@ -143,6 +150,7 @@ class EventsTable:
     value: str | None = None
     query: str | None = None
     session: str | None = None
+    missing_ids: tuple[str, ...] = MISSING_IDS
 
     @property
     def columns(self) -> list[str]:
@@ -164,6 +172,7 @@ class JudgmentsTable:
     item: str
     grade: Grade
     split: str | None = None
+    missing_ids: tuple[str, ...] = MISSING_IDS
 
     @property
     def columns(self) -> list[str]:

@@ -16,6 +16,7 @@ from dataset import features
 from dataset.contract import (
     FORMATS,
     LANGUAGES,
+    MISSING_IDS,
     EventSplit,
     EventsTable,
     Grade,
@@ -187,6 +188,10 @@ def _require_own_features(
             raise section.error("categorical", f'must not name both "{other}" and "{name}"; rename one')
 
 
+def _missing_ids(section: Section) -> tuple[str, ...]:
+    return section.texts("missing_ids") if "missing_ids" in section else MISSING_IDS
+
+
 def _paths(section: Section) -> tuple[str, ...]:
     """The paths of a table that may come in spans."""
     paths = section.texts("path", at_least=1)
@@ -216,6 +221,7 @@ def _items(section: Section) -> ItemsTable:
         codes=codes,
         availability=section.optional_text("availability"),
         language=language,
+        missing_ids=_missing_ids(section),
     )
 
 
@@ -227,6 +233,7 @@ def _users(section: Section) -> UsersTable:
         id=section.text("id"),
         numeric=numeric,
         categorical=categorical,
+        missing_ids=_missing_ids(section),
     )
 
 
@@ -246,6 +253,7 @@ def _events(section: Section) -> EventsTable:
         value=section.optional_text("value"),
         query=section.optional_text("query"),
         session=section.optional_text("session"),
+        missing_ids=_missing_ids(section),
     )
 
 
@@ -296,6 +304,7 @@ def _judgments(section: Section) -> JudgmentsTable:
         item=section.text("item"),
         grade=grade,
         split=section.optional_text("split"),
+        missing_ids=_missing_ids(section),
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from typing import Any
 
@@ -364,3 +365,35 @@ def test_category_is_in_one_line() -> None:
     normal = normalise_items(_items(price=["Kitchen \r\n & Garden", "a\rb"]), table, WHERE)
 
     assert normal.batch["price"].to_pylist() == ["Kitchen & Garden", "a b"]
+
+
+def test_word_for_a_missing_id_is_a_missing_id() -> None:
+    users = ["nan", "NULL", "\\N", "None", "NA", " undefined ", "nana", "-1", "none of them"]
+    table = dataclasses.replace(EVENTS, session="s")
+
+    normal = normalise_events(
+        _events(u=users, i=["1"] * 9, t=["2024-01-01"] * 9, s=["nan", *"abcdefgh"]), table, WHERE
+    )
+
+    assert normal.batch["user_id"].to_pylist() == ["nana", "-1", "none of them"]
+    assert _found(normal) == {"missing_ids": (6, [101, 102, 103], ["nan", "NULL", "\\N"])}
+
+
+def test_what_means_missing_is_the_manifests_to_say() -> None:
+    table = dataclasses.replace(EVENTS, session="s", missing_ids=("-1", "anonymous"))
+
+    normal = normalise_events(
+        _events(u=[-1, 7, None], i=["NA", "NA", "1"], t=["2024-01-01"] * 3, s=["x", "anonymous", "y"]),
+        table,
+        WHERE,
+    )
+
+    assert normal.batch.select(["user_id", "item_id", "session"]).to_pylist() == [
+        {"user_id": "7", "item_id": "NA", "session": ""}
+    ]
+
+
+def test_query_may_be_a_word_that_is_no_id() -> None:
+    batch = _batch(q=["1", "None"], text=["nan", "null"], i=["x", "y"], g=["E", "E"])
+
+    assert normalise_judgments(batch, JUDGMENTS, WHERE).batch["query"].to_pylist() == ["nan"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset.contract import EventSplit, Kind, Range
+from dataset.contract import MISSING_IDS, EventSplit, Kind, Range
 from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
 from tests.tiny_dataset import MANIFEST, Write
@@ -214,3 +214,14 @@ def test_columns_that_take_no_place_may_have_such_names(dataset: Write, items: s
     manifest = MANIFEST.replace('text = ["title"]\nnumeric = { price = { min = 0 } }', items)
 
     assert load_manifest(dataset(manifest)).items.text
+
+
+def test_words_for_a_missing_id_are_read_and_kept(dataset: Write) -> None:
+    manifest = load_manifest(
+        dataset(MANIFEST.replace('user = "user"', 'user = "user"\nmissing_ids = ["-1", "x"]'))
+    )
+
+    assert manifest.events is not None
+    assert manifest.events.missing_ids == ("-1", "x")
+    assert manifest.items.missing_ids == MISSING_IDS
+    assert Manifest.from_json(manifest.to_json()) == manifest
