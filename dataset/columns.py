@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 
 from dataset import times
 from dataset.contract import EventsTable, ItemsTable, JudgmentsTable, Range, UsersTable
+from dataset.delimited import has_decimal_commas
 from dataset.errors import DataError
 from dataset.files import OnBytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.tables import expand_paths, read_batches
-from dataset.values import as_labels, as_numbers, as_text, is_list
+from dataset.values import as_labels, as_numbers, as_text, is_list, with_decimal_points
 
 Mask = np.ndarray[Any, Any]
 
@@ -323,7 +324,7 @@ class _Rows:
 
     def numbers(self, column: str, range_: Range) -> pa.FloatArray:
         """float32 numbers, null where missing, not a finite number, or out of range."""
-        values, given = self._converted(as_numbers, column, "numbers")
+        values, given = self._converted(self._as_numbers, column, "numbers")
         finite = np.isfinite(values)
         self.find("bad_numbers", column, "be a finite number", given & ~finite)
         low, high = range_.min, range_.max
@@ -334,6 +335,9 @@ class _Rows:
             outside |= finite & (values > np.float32(high))
         self.find("out_of_range", column, _range_rule(range_), outside)
         return pa.array(values, pa.float32(), mask=~finite | outside)
+
+    def _as_numbers(self, raw: pa.Array) -> tuple[np.ndarray[Any, Any], Mask]:
+        return as_numbers(with_decimal_points(raw) if has_decimal_commas(self._batch.schema) else raw)
 
     def flags(self, column: str) -> pa.Int64Array:
         """int64 1 or 0; missing is 1, as a catalogue without the column is all available."""

@@ -15,9 +15,7 @@ from dataset.errors import DataError
 from dataset.files import OnBytes, damaged, open_text, shown
 from dataset.quotations import Records
 
-# Of the schema of a batch: the mark before the decimals of its numbers, where it is not a point.
-DECIMAL_MARK = b"decimal_mark"
-
+_DECIMAL_COMMAS = {b"decimal_mark": b","}
 # What the header and the row after it must fit into.
 _HEAD_BYTES = 1 << 18
 _BLOCK_BYTES = 4 << 20
@@ -111,6 +109,11 @@ def _delimiter(head: bytes, format_: str) -> str:
         if score > best_score:
             best, best_score = delimiter, score
     return best
+
+
+def has_decimal_commas(schema: pa.Schema) -> bool:
+    """Whether the numbers of a batch may have commas before their decimals, as where semicolons delimit."""
+    return (schema.metadata or {}).items() >= _DECIMAL_COMMAS.items()
 
 
 def dialect_note(header: Header, format_: str) -> str:
@@ -253,7 +256,8 @@ class _Rows:
             )
         except pa.ArrowInvalid as error:
             raise self._bad_block(text, error) from None
-        return table.rename_columns(self._columns).replace_schema_metadata(self._metadata())
+        metadata = _DECIMAL_COMMAS if self._header.delimiter == ";" else None
+        return table.rename_columns(self._columns).replace_schema_metadata(metadata)
 
     def _in_one_block(self, text: bytes) -> Any:
         # Only one thread numbers the rows it finds fault with, and several may outlive the interpreter.
@@ -262,9 +266,6 @@ class _Rows:
             block_size=len(text) + 1,
             column_names=[str(position) for position in range(len(self._header.names))],
         )
-
-    def _metadata(self) -> dict[bytes, bytes] | None:
-        return {DECIMAL_MARK: b","} if self._header.delimiter == ";" else None
 
     def _bad_block(self, text: bytes, error: Exception) -> DataError:
         if self._ragged:

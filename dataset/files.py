@@ -18,6 +18,19 @@ OnBytes = Callable[[int], None]
 
 # How gzip begins (RFC 1952).
 _GZIP = b"\x1f\x8b"
+# How files begin that are no text, or no UTF-8, and what to do about it.
+_FOREIGN = {
+    b"PK\x03\x04": ("a ZIP archive or an Excel workbook", "unpack it, or save its sheet as CSV UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save its sheet as CSV UTF-8"),
+    b"PAR1": ("Parquet", 'name it .parquet, or write format = "parquet" in the manifest'),
+    b"BZh": ("a bzip2 file", "unpack it, or pack it with gzip"),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", "unpack it, or pack it with gzip"),
+    b"\xfd7zXZ": ("an xz file", "unpack it, or pack it with gzip"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"\xff\xfe": ("UTF-16", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16", "save it as UTF-8"),
+}
+_NUM_FIRST = max(map(len, _FOREIGN))
 
 
 def is_remote(path: str) -> bool:
@@ -69,6 +82,21 @@ def match_files(path: str) -> list[str]:
     return sorted(found for found in glob.glob(path, recursive=True) if Path(found).is_file())
 
 
+def part_files(folder: str) -> list[str]:
+    """The files of a folder that is one table, as Spark, Hive and BigQuery write it.
+
+    They pass over what begins with a dot or an underscore, and parts without content.
+    """
+    if is_remote(folder):
+        found = match_files(f"{folder.rstrip('/')}/*")
+    else:
+        found = [
+            str(path) for path in sorted(Path(folder).rglob("*")) if path.is_file() and num_bytes(str(path))
+        ]
+    parts = [(path, path.removeprefix(folder).strip("/").split("/")) for path in found]
+    return [path for path, names in parts if not any(name.startswith((".", "_")) for name in names)]
+
+
 def open_file(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
     """The raw bytes of a file, able to seek.
 
@@ -100,9 +128,17 @@ def num_bytes(path: str) -> int:
 
 
 def open_text(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
-    """The bytes of a plain or gzip file, unpacked; its first bytes or its name say that it is gzip."""
+    """The bytes of a plain or gzip file, unpacked; its first bytes or its name say that it is gzip.
+
+    Raises:
+        DataError: Its first bytes say that it is something else.
+    """
     stream = _stream(path)
-    is_gzip = bytes(stream.read(len(_GZIP))) == _GZIP or path.lower().endswith(".gz")
+    first = bytes(stream.read(_NUM_FIRST))
+    is_gzip = first.startswith(_GZIP) or path.lower().endswith(".gz")
+    for magic, (kind, way_out) in _FOREIGN.items():
+        if first.startswith(magic):
+            raise DataError(f"{shown(path)} must be text in UTF-8. Got {kind}; {way_out}.")
     stream.seek(0)
     counted = _counted(stream, on_bytes)
     return pa.CompressedInputStream(counted, "gzip") if is_gzip else counted

@@ -7,29 +7,34 @@ import json
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.errors import DataError
-from dataset.files import shown
+from dataset.files import part_files, shown
 from dataset.manifest import FILE_NAME, load_manifest
 from dataset.profile import ColumnProfile, TableProfile, profile_table
 from dataset.roles import (
     QUERY_WORDS,
     EventRoles,
     categorical_columns,
+    code_columns,
     find_roles,
     gains_of,
     grade_column,
+    is_name,
     link,
     query_text,
     text_columns,
+    unread_time,
 )
-from dataset.tables import column_names, read_batches, table_format
+from dataset.tables import column_names, read_batches, table_format, way_to_read
 from dataset.times import parse_times
 from dataset.values import as_labels, as_numbers
 
 _KIND = ("eventtype", "action", "event", "kind", "behavior", "behaviour", "type")
 _KIND_WEIGHTS = {"cart": 2.0, "basket": 2.0, "purchase": 3.0, "buy": 3.0, "order": 3.0, "transaction": 3.0}
+_MAX_WORDS = 3
 _PURCHASE = ("purchase", "order", "transaction", "invoice", "sale", "basket")
 
 
@@ -62,17 +67,17 @@ def propose_manifest(folder: str) -> str:
     Raises:
         DataError: No table looks like items, or none like events or judgments.
     """
-    tables = [profile_table(files) for files in _grouped_files(folder)]
+    tables = [profile_table(files, paths) for files, paths in _grouped_files(folder)]
     roles = find_roles(tables)
     if roles.items is None:
         raise DataError(
             "A dataset must have a table of items: a column of unique ids and one of text. Got "
-            f"{_listed(tables)} in {shown(folder)}."
+            f"{_listed(tables)} in {shown(folder)}{_left_out(folder)}."
         )
     if roles.judgments is None and roles.events is None:
         raise DataError(
             "A dataset must have events (user, item and time) or judgments (query, item and grade). Got "
-            f"{_listed(tables)} in {shown(folder)}."
+            f"{_listed(tables)} in {shown(folder)}{_time_left_out(tables)}{_left_out(folder)}."
         )
     name = (
         re.sub(r"[^A-Za-z0-9._-]+", "-", Path(folder).resolve().name.replace("_", "-")).strip("-.")
@@ -93,24 +98,58 @@ def propose_manifest(folder: str) -> str:
     return "\n".join(sections)
 
 
-def _grouped_files(folder: str) -> list[list[str]]:
-    """The data files of a folder; those with the same columns are parts of one table."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+def _grouped_files(folder: str) -> list[tuple[list[str], list[str]]]:
+    """The tables of a folder, each as files and as paths; files with the same columns are parts of one."""
+    groups: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
     for path in sorted(Path(folder).iterdir()):
-        if path.name.startswith(".") or not path.is_file():
+        files = _files_of(path)
+        if not files:
             continue
-        file = str(path)
-        try:
-            format_ = table_format(file)
-        except DataError:
-            continue  # Licences, notes, pictures.
-        groups.setdefault((format_, *sorted(column_names(file))), []).append(file)
+        columns = (table_format(files[0]), *sorted(column_names(files[0])))
+        group = groups.setdefault(columns, ([], []))
+        group[0].extend(files)
+        group[1].append(path.name)
     return list(groups.values())
 
 
+def _files_of(path: Path) -> list[str]:
+    """The data files of a path in a folder, none if it holds something else: licences, notes, pictures."""
+    if path.name.startswith((".", "_")):
+        return []
+    files = [str(path)] if path.is_file() else []
+    if path.is_dir() and ((path / "_SUCCESS").exists() or path.suffix):
+        files = part_files(str(path))
+    try:
+        formats = {table_format(file) for file in files}
+    except DataError:
+        return []
+    return files if len(formats) == 1 else []
+
+
 def _listed(tables: list[TableProfile]) -> str:
-    names = [Path(table.files[0]).name for table in tables]
-    return ", ".join(names) if names else "no table"
+    return ", ".join(table.paths[0] for table in tables) or "no table"
+
+
+def _left_out(folder: str) -> str:
+    """The clause that names a table of a format that is not read, and what to do with it."""
+    for path in sorted(Path(folder).iterdir()):
+        if way_out := way_to_read(str(path)):
+            return f"; {path.name} was left out: {way_out}"
+    return ""
+
+
+def _time_left_out(tables: list[TableProfile]) -> str:
+    """The clause that names a column that looks like a time and was not taken for one."""
+    found = unread_time(tables)
+    if found is None:
+        return ""
+    table, column = found
+    example = column.distinct[0].as_py()
+    rule = "no number of seconds from 1973 to 2099" if column.is_number else "not ISO 8601"
+    return (
+        f'; column "{column.name}" of {table.paths[0]} is called like a time, but {_quoted(example)} is '
+        f"{rule}: write 2023-01-15, 2023-01-15T09:35:07Z or seconds since 1970"
+    )
 
 
 def _quoted(text: str) -> str:
@@ -122,16 +161,15 @@ def _quoted_list(names: list[str]) -> str:
 
 
 def _path(table: TableProfile) -> str:
-    names = [Path(file).name for file in table.files]
-    return f"path = {_quoted(names[0]) if len(names) == 1 else _quoted_list(names)}\n"
+    return f"path = {_one_or_list(table.paths)}\n"
+
+
+def _one_or_list(paths: Sequence[str]) -> str:
+    return _quoted(paths[0]) if len(paths) == 1 else _quoted_list(list(paths))
 
 
 def _numeric(table: TableProfile) -> list[ColumnProfile]:
-    return [
-        c
-        for c in table.columns
-        if c.is_number and c is not table.key and not re.search(r"(?i)\bid$|_id$|Id$", c.name)
-    ]
+    return [c for c in table.columns if c.is_number and c is not table.key and not is_name(c)]
 
 
 def _features(table: TableProfile, *, without: ColumnProfile | None = None) -> str:
@@ -139,7 +177,7 @@ def _features(table: TableProfile, *, without: ColumnProfile | None = None) -> s
     if numeric := [column for column in _numeric(table) if column is not without]:
         lines += f"numeric = {_ranges(numeric)}\n"
     if categorical := [c.name for c in categorical_columns(table) if c is not table.key and c is not without]:
-        lines += f"categorical = {_quoted_list(categorical)}\n"
+        lines += f"categorical = {_quoted_list(categorical)}   # their values come back\n"
     return lines
 
 
@@ -160,11 +198,16 @@ def _items_section(table: TableProfile) -> str:
     title, *rest = text_columns(table)
     available = next((c for c in table.columns if c.is_flag and c.says("avail", "stock", "active")), None)
     words = [c for c in categorical_columns(table) if not c.is_flag and c is not table.key and c is not title]
-    text = [title.name, *(c.name for c in words), *(c.name for c in rest)]
+    # Few, so that the first tokens of a text reach what is behind them; those that say most.
+    said = sorted(words, key=lambda c: -len(c.distinct))[:_MAX_WORDS]
+    text = [title.name, *(c.name for c in words if c in said), *(c.name for c in rest)]
+    why = f"{len(title.distinct):,} different in {title.num_given:,} rows"
+    codes = [c.name for c in code_columns(table)]
     return (
         f"[items]\n{_path(table)}id = {_quoted(_key_name(table))}\n"
-        f"text = {_quoted_list(text)}   # the first column weighs most\n"
+        f"text = {_quoted_list(text)}   # the first column weighs most: {why}\n"
         f"{_features(table, without=available)}"
+        + (f"codes = {_quoted_list(codes)}   # a search for one finds its item\n" if codes else "")
         + (f"availability = {_quoted(available.name)}\n" if available is not None else "")
     )
 
@@ -227,8 +270,7 @@ def _judgments_section(table: TableProfile, items: TableProfile, queries: TableP
     text = query_text(table)
     lines = [f"[judgments]\n{_path(table)}".rstrip()]
     if text is None and queries is not None:
-        names = [Path(file).name for file in queries.files]
-        lines.append(f"queries = {_quoted(names[0]) if len(names) == 1 else _quoted_list(names)}")
+        lines.append(f"queries = {_one_or_list(queries.paths)}")
         lines.append(f"query_id = {_quoted(_key_name(queries))}")
         text = query_text(queries)
     if item is None or text is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Sequence
 
 from dataset.profile import ColumnProfile, TableProfile
@@ -35,7 +36,31 @@ ITEM_WORDS = (
     "listing",
 )
 QUERY_WORDS = ("query", "search", "keyword")
-_TITLE_WORDS = ("title", "name", "headline")
+# What a column of texts is called, the best title first, and the least share of its values that differ:
+# variants of an article have one title, while a name may be that of a colour.
+_LEAST_DISTINCT = (
+    (("title", "headline"), 0.05),
+    (("name",), 0.3),
+    (("desc", "summary", "abstract", "body", "text", "content"), 0.05),
+)
+_GROUP_WORDS = (
+    *("brand", "colo", "categor", "type", "group", "department", "section", "genre", "material", "size"),
+    *("gender", "country", "city", "vendor", "seller", "manufacturer", "author", "artist", "publisher"),
+)
+_CODE_WORDS = (
+    "code",
+    "sku",
+    "ean",
+    "gtin",
+    "upc",
+    "isbn",
+    "mpn",
+    "partno",
+    "partnumber",
+    "articleno",
+    "modelno",
+)
+_MIN_CODES = 0.1
 _GRADE_WORDS = ("label", "grade", "relevance", "judg", "gain", "esci", "rating", "score")
 _GAINS = (
     {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0},
@@ -84,21 +109,65 @@ def find_roles(tables: Sequence[TableProfile]) -> Roles:
 
 def text_columns(table: TableProfile) -> list[ColumnProfile]:
     """Columns people read, the title first and long ones last."""
-    columns = [
-        c
-        for c in table.columns
-        if c.is_text or (c.says(*_TITLE_WORDS, "description") and not c.is_number and not c.is_time)
-    ]
-    return sorted(columns, key=lambda c: (not c.says(*_TITLE_WORDS), c.mean_chars))
+    texts = [column for column in table.columns if _is_read(column)]
+    return sorted(texts, key=lambda c: (_title_rank(c), -round(c.distinctness, 1), c.mean_chars))
+
+
+def _is_read(column: ColumnProfile) -> bool:
+    """Whether the values are written for people to read, rather than to sort items into groups."""
+    if column.is_number or column.is_time or column.is_link:
+        return False
+    if column.is_list:
+        return True
+    if column.says(*_GROUP_WORDS) and column.repeats:
+        return False
+    least = next((share for words, share in _LEAST_DISTINCT if column.says(*words)), math.inf)
+    return column.is_text or (column.distinctness >= least and len(column.distinct) > 1)
+
+
+def _title_rank(column: ColumnProfile) -> int:
+    return next((rank for rank, (words, _) in enumerate(_LEAST_DISTINCT[:2]) if column.says(*words)), 2)
 
 
 def categorical_columns(table: TableProfile) -> list[ColumnProfile]:
-    text = text_columns(table)
+    """Columns of names that come back, which are neither read as text nor codes of the rows."""
+    others = {column.name for column in (*text_columns(table), *code_columns(table))}
     return [
         c
         for c in table.columns
-        if c.repeats and len(c.distinct) > 1 and not c.is_number and not c.is_time and c not in text
+        if c.repeats
+        and len(c.distinct) > 1
+        and not (c.is_number or c.is_time or c.is_list or c.is_link)
+        and c.name not in others
     ]
+
+
+def code_columns(table: TableProfile) -> list[ColumnProfile]:
+    """Columns of numbers and other names that an article is asked for by, beside its id."""
+    return [
+        c
+        for c in table.columns
+        if c.says(*_CODE_WORDS)
+        and c is not table.key
+        and c.distinctness >= _MIN_CODES
+        and c.mean_words < 2
+        and not (c.is_time or c.is_list)
+    ]
+
+
+def is_name(column: ColumnProfile) -> bool:
+    """Whether its numbers are names, which have no order."""
+    return column.says(*_CODE_WORDS) or re.search(r"(?i)\bid$|_id$|Id$", column.name) is not None
+
+
+def unread_time(tables: Sequence[TableProfile]) -> tuple[TableProfile, ColumnProfile] | None:
+    """A column that is called like a time and is none, in a table without another."""
+    for table in tables:
+        if not any(column.is_time for column in table.columns):
+            for column in table.columns:
+                if column.says_time and column.num_given:
+                    return table, column
+    return None
 
 
 def _items(tables: Sequence[TableProfile]) -> TableProfile | None:
@@ -135,7 +204,9 @@ def link(table: TableProfile, dimension: TableProfile) -> ColumnProfile | None:
 
     wrong = ITEM_WORDS if key.says(*USER_WORDS) or dimension.says(*USER_WORDS) else USER_WORDS
     columns = [
-        c for c in table.columns if not c.is_time and not c.says(*wrong) and c.overlap(key) >= _MIN_OVERLAP
+        c
+        for c in table.columns
+        if not (c.is_time or c.is_list) and not c.says(*wrong) and c.overlap(key) >= _MIN_OVERLAP
     ]
     return max(columns, key=score, default=None)
 

@@ -8,7 +8,8 @@ from typing import TextIO
 
 from dataset.findings import Findings
 from dataset.manifest import Manifest
-from dataset.spans import spans_in_words
+from dataset.spans import files_read, spans_in_words
+from dataset.tables import reading_note
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,8 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
             lines.append((f"  {name}", size, span))
     if report.judgments is not None:
         judgments = report.judgments
-        lines.append(("judgments", report.findings.rows["judgments"], f"{judgments.num_items:,} items"))
+        covered = _noted(f"{judgments.num_items:,} items", manifest, "judgments")
+        lines.append(("judgments", report.findings.rows["judgments"], covered))
         lines.append(("queries", judgments.num_queries, ""))
         lines.extend((f"  {name}", size, "") for name, size in judgments.splits.items())
     print(f"{report.name}: read in {report.seconds:.1f} s", file=stream)
@@ -89,4 +91,6 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
 
 
 def _noted(note: str, manifest: Manifest, table: str) -> str:
-    return "; ".join(filter(None, (note, spans_in_words(manifest, table))))
+    first = files_read(manifest, table)[0]
+    reading = reading_note(first, getattr(manifest, table).format)
+    return "; ".join(filter(None, (note, spans_in_words(manifest, table), reading)))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from dataset.contract import FORMATS
-from dataset.delimited import delimited_batches, read_header
+from dataset.delimited import delimited_batches, dialect_note, read_header
 from dataset.errors import DataError
 from dataset.files import (
     OnBytes,
@@ -19,6 +19,7 @@ from dataset.files import (
     join,
     match_files,
     open_file,
+    part_files,
     shown,
 )
 from dataset.json_lines import json_batches
@@ -35,11 +36,21 @@ _SUFFIXES = {
 }
 
 
+_UNPACK = "unpack it, and name what is in it"
+_SHEET = "save each sheet as CSV UTF-8"
+_WAYS_OUT = {
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz"), _UNPACK),
+    **dict.fromkeys((".bz2", ".zst", ".xz", ".lz4", ".z"), "unpack it, or pack it with gzip"),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".avro", ".orc", ".feather", ".arrow", ".pkl", ".sqlite", ".db"), "write it as Parquet"),
+}
+
+
 def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
     """The files that a table's paths stand for, each glob in order of name.
 
     Args:
-        paths: As in the manifest.
+        paths: As in the manifest; a folder stands for the parts in it.
         folder: What relative paths are relative to.
 
     Raises:
@@ -51,6 +62,10 @@ def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
         # The folder is no glob, even if its name has brackets.
         is_glob = not is_remote(full) and not Path(full).is_file()
         found = match_files(join(glob.escape(folder), path) if is_glob else full)
+        if not found and (is_remote(full) or Path(full).is_dir()):
+            found = part_files(full)
+        if not found and Path(full).is_dir():
+            raise DataError(f"A table must have its files. Got none in the folder {shown(full)}.")
         if not found:
             raise DataError(f"A table must have its files. Got none at {shown(full)}{_similar(full)}.")
         files.extend(found)
@@ -60,18 +75,37 @@ def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
 def table_format(path: str, override: str | None = None) -> str:
     """The format of a file: ``csv``, ``tsv``, ``jsonl`` or ``parquet``, by its suffix unless overridden.
 
+    A file without a known one has that of its folder.
+
     Raises:
         DataError: The suffix is not a known one.
     """
     if override is not None:
         return override
-    suffix = Path(path.lower().removesuffix(".gz")).suffix
-    if suffix not in _SUFFIXES:
-        raise DataError(
-            f"{shown(path)}: the format must be one of {', '.join(FORMATS)}. Got the suffix "
-            f'"{suffix}"; add format = "…" to its table in the manifest.'
-        )
-    return _SUFFIXES[suffix]
+    # A part of a folder may have no ending of its own.
+    suffix = _suffix(path) or _suffix(str(Path(path).parent))
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    way_out = way_to_read(path) or 'add format = "…" to its table in the manifest'
+    known = ", ".join(FORMATS)
+    raise DataError(
+        f'{shown(path)}: the format must be one of {known}. Got the suffix "{suffix}"; {way_out}.'
+    )
+
+
+def way_to_read(path: str) -> str:
+    """What a person can do with a table of a format that is not read; "" if it is not known to be a table."""
+    return _WAYS_OUT.get(_suffix(path), "")
+
+
+def _suffix(path: str) -> str:
+    return Path(path.lower().removesuffix(".gz")).suffix
+
+
+def reading_note(path: str, format: str | None = None) -> str:
+    """What a person should know of how a file is read, beyond its format; "" for nothing."""
+    format_ = table_format(path, format)
+    return dialect_note(read_header(path, format_), format_) if format_ in ("csv", "tsv") else ""
 
 
 def column_names(path: str, *, format: str | None = None) -> list[str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+$"
 _ABSENT = pa.array(["", "NA", "N/A", "null", "NULL", "None"])
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 _NULL_TEXT = pa.scalar(None, pa.string())
@@ -86,6 +87,16 @@ def _joined(column: pa.Array) -> pa.StringArray:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), texts.filter(pa.array(is_given)))
     return pc.if_else(column.is_valid(), pc.binary_join(lists, " "), _NULL_TEXT)
+
+
+def with_decimal_points(column: pa.Array) -> pa.Array:
+    """Numbers of a language that writes 1.234,50 as 1234.50; everything else as it is."""
+    if not pa.types.is_string(column.type):
+        return column
+    text = pc.utf8_trim_whitespace(column)
+    is_comma = pc.match_substring_regex(text, _DECIMAL_COMMA)
+    pointed = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+    return pc.if_else(is_comma, pointed, column)
 
 
 def _decoded(column: pa.Array) -> pa.Array:

@@ -316,3 +316,19 @@ def test_compact_dates_and_milliseconds_are_times(dataset: Write) -> None:
 
     assert report.events is not None
     assert (report.events.first_time, report.events.last_time) == (1704067200, 1704326400)
+
+
+def test_semicolons_and_decimal_commas_are_read_and_said(dataset: Write) -> None:
+    rows = ["001;Red lamp, big;9,50", "002;Blue lamp;", "003;Old chair;1.240,00", "004;Mug;3.25"]
+    items = "\n".join(["\ufeffsku;title;price", *rows])
+
+    report, summary = _check(dataset(items__csv=items))
+
+    assert report.num_items == 4
+    assert "text title; semicolons between values and decimal commas" in summary
+    assert "no findings" in summary
+
+
+def test_decimal_comma_without_semicolons_is_no_number(dataset: Write) -> None:
+    with pytest.raises(DataError, match=r'column "price" must be a finite number. Got "9,5"'):
+        _check(dataset(items__csv=ITEMS.replace("9.5", '"9,5"')))

@@ -397,3 +397,11 @@ def test_query_may_be_a_word_that_is_no_id() -> None:
     batch = _batch(q=["1", "None"], text=["nan", "null"], i=["x", "y"], g=["E", "E"])
 
     assert normalise_judgments(batch, JUDGMENTS, WHERE).batch["query"].to_pylist() == ["nan"]
+
+
+def test_decimal_commas_are_read_where_the_file_has_them() -> None:
+    batch = _items(price=["1.234,50", "-0,5"]).replace_schema_metadata({b"decimal_mark": b","})
+
+    assert normalise_items(batch, dataclasses.replace(ITEMS, numeric={"price": Range()}), WHERE).batch[
+        "price"
+    ].to_pylist() == [1234.5, -0.5]

@@ -122,3 +122,137 @@ def test_items_alone_are_nothing_to_learn_from(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="must have events"):
         propose_manifest(str(tmp_path))
+
+
+def _shop(folder: Path, items: str, events: str = "", **files: str) -> Path:
+    times = [f"2023-01-{day:02} 10:00:00" for day in range(1, 29)]
+    log = [f"u{n % 9},{n % 40:03},{time}\n" for n, time in enumerate(times * 9)]
+    (folder / "items.csv").write_text(items)
+    (folder / "events.csv").write_text(events or "user,sku,at\n" + "".join(log))
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content)
+    return folder
+
+
+def _events(times: list[str], column: str = "at") -> str:
+    return f"user,sku,{column}\n" + "".join(
+        f"u{n % 9},{n % 40:03},{time}\n" for n, time in enumerate(times * 9)
+    )
+
+
+TITLES = "sku,title\n" + "".join(f"{n:03},{WORDS[n % 12]} {WORDS[n // 12]} {n}\n" for n in range(40))
+
+
+def test_title_tells_items_apart_and_names_that_come_back_are_categories(tmp_path: Path) -> None:
+    header = "sku,product_code,colour_value_name,garment_name,prod_name,department_name,detail_desc,rank_no\n"
+    rows = [
+        f"{n:03},0{1000 + n // 3},{'Dark' if n % 3 else 'Light'},{WORDS[n % 5]} top,"
+        f"Lamp {WORDS[n % 12]} ({n // 2}),"
+        f'{WORDS[n % 4]},"A {WORDS[n % 12]} lamp, of {n} parts for the {WORDS[n % 7]}.",{n}\n'
+        for n in range(40)
+    ]
+
+    items = load_manifest(write_manifest(str(_shop(tmp_path, header + "".join(rows))))).items
+
+    assert items.text[0] == "prod_name"
+    assert items.text[-1] == "detail_desc"
+    assert len(items.text) <= 5
+    assert items.categorical == ("colour_value_name", "garment_name", "department_name")
+    assert items.codes == ("product_code",)
+    assert list(items.numeric) == ["rank_no"]
+    assert '"prod_name", ' in (tmp_path / "dataset.toml").read_text()
+    assert "the first column weighs most: 40 different in 40 rows" in (tmp_path / "dataset.toml").read_text()
+
+
+def test_lists_are_text_and_links_are_nothing(tmp_path: Path) -> None:
+    items = [
+        {
+            "sku": f"{n:03}",
+            "title": f"lamp of {n} parts",
+            "tags": [WORDS[n % 3], "x"],
+            "image": f"https://x/{n % 9}",
+        }
+        for n in range(40)
+    ]
+    folder = _shop(tmp_path, TITLES, items__jsonl="".join(json.dumps(item) + "\n" for item in items))
+    (folder / "items.csv").unlink()
+
+    proposed = load_manifest(write_manifest(str(folder))).items
+
+    assert (proposed.text, proposed.categorical) == (("title", "tags"), ())
+
+
+@pytest.mark.parametrize(
+    ("column", "times"),
+    [
+        ("event_time", ["2019-10-01 00:00:08 UTC", "2019-10-02 00:00:08 UTC"]),
+        ("timestamp", ["1433221332117", "1433224214164"]),
+        ("t_dat", ["20230115", "20230116"]),
+        ("whatever", ["20230115", "20230116"]),
+        ("ts", ["1433221332", "1433221333"]),
+        ("at", ["2019-10-01"] * 30 + ["unknown"]),
+    ],
+)
+def test_time_of_every_spelling_is_seen(tmp_path: Path, column: str, times: list[str]) -> None:
+    manifest = load_manifest(write_manifest(str(_shop(tmp_path, TITLES, _events(times, column)))))
+
+    assert manifest.events is not None
+    assert manifest.events.time == column
+
+
+@pytest.mark.parametrize(
+    ("column", "times", "why"),
+    [
+        (
+            "ordered_at",
+            ["01.02.2023", "02.02.2023"],
+            'column "ordered_at" of events.csv .+ "01.02.2023" is not ISO',
+        ),
+        (
+            "date",
+            ["44927.5", "44928.5"],
+            'column "date" of events.csv .+ "44927.5" is no number of seconds from',
+        ),
+    ],
+)
+def test_column_that_is_called_like_a_time_and_is_none_is_named(
+    tmp_path: Path, column: str, times: list[str], why: str
+) -> None:
+    with pytest.raises(DataError, match=f"must have events .+{why}.+write 2023-01-15"):
+        propose_manifest(str(_shop(tmp_path, TITLES, _events(times, column))))
+
+
+def test_numbers_with_zeros_in_front_are_names_and_no_times(tmp_path: Path) -> None:
+    items = TITLES.replace("\n0", "\n01087750").replace("\n1", "\n11087750")
+    events = _events(["2023-01-01", "2023-01-02"]).replace(",0", ",01087750")
+
+    manifest = load_manifest(write_manifest(str(_shop(tmp_path, items, events))))
+
+    assert manifest.items.id == "sku"
+
+
+def test_folder_of_parts_is_one_table(tmp_path: Path) -> None:
+    folder = _shop(tmp_path, TITLES)
+    log = (folder / "events.csv").read_text()
+    (folder / "events.csv").unlink()
+    parts = folder / "events.csv"
+    parts.mkdir()
+    header, *rows = log.splitlines(keepends=True)
+    for number in range(3):
+        (parts / f"part-0000{number}-c000.csv").write_text(header + "".join(rows[number::3]))
+    (parts / "_SUCCESS").touch()
+    (folder / "notes").mkdir()
+    (folder / "notes" / "readme.csv").write_text("a,b\n1,2\n")
+
+    manifest = load_manifest(write_manifest(str(folder)))
+
+    assert manifest.events is not None
+    assert manifest.events.path == ("events.csv",)
+
+
+def test_workbook_that_is_left_out_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(_events(["2023-01-01"]))
+    (tmp_path / "items.xlsx").write_bytes(b"PK\x03\x04")
+
+    with pytest.raises(DataError, match=r"items\.xlsx was left out: save each sheet as CSV UTF-8"):
+        propose_manifest(str(tmp_path))

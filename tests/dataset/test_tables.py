@@ -172,3 +172,66 @@ def test_folder_with_brackets_holds_globs(tmp_path: Path) -> None:
         (path / "a-1.csv").write_text("sku\n")
 
     assert expand_paths(["a-*.csv"], str(folder)) == [str(folder / "a-1.csv")]
+
+
+def _parts(folder: Path, names: list[str]) -> Path:
+    folder.mkdir(parents=True)
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"" if "empty" in name or name == "_SUCCESS" else b"id,n\n1,2\n")
+    return folder
+
+
+def test_folder_stands_for_its_parts(tmp_path: Path) -> None:
+    names = [
+        "part-00001.csv",
+        "part-00000.csv",
+        "part-empty.csv",
+        "_SUCCESS",
+        ".part-00000.csv.crc",
+        "_temporary/x.csv",
+    ]
+    _parts(tmp_path / "events.csv", names)
+
+    found = expand_paths(["events.csv"], str(tmp_path))
+
+    assert [Path(path).name for path in found] == ["part-00000.csv", "part-00001.csv"]
+
+
+def test_part_without_an_ending_has_the_format_of_its_folder(tmp_path: Path) -> None:
+    folder = _parts(tmp_path / "events.csv", ["000000_0"])
+
+    assert _rows(folder / "000000_0") == [{"id": "1", "n": "2"}]
+
+
+def test_folder_without_parts_is_named(tmp_path: Path) -> None:
+    _parts(tmp_path / "events.csv", ["_SUCCESS"])
+
+    with pytest.raises(DataError, match=r"Got none in the folder .+events\.csv\."):
+        expand_paths(["events.csv"], str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        (
+            "t.csv",
+            b"PK\x03\x04...",
+            "Got a ZIP archive or an Excel workbook; unpack it, or save its sheet as CSV",
+        ),
+        ("t.jsonl", b"PAR1....", "Got Parquet; name it .parquet"),
+        ("t.tsv", "a\tb\n1\t2\n".encode("utf-16"), "Got UTF-16; save it as UTF-8."),
+        ("t.zip", b"PK\x03\x04", 'Got the suffix ".zip"; unpack it, and name what is in it.'),
+        ("t.csv.bz2", b"BZh9", 'Got the suffix ".bz2"; unpack it, or pack it with gzip.'),
+        ("t.xlsx", b"PK\x03\x04", "save each sheet as CSV UTF-8"),
+        ("t.dat", b"a,b\n1,2\n", 'add format = "…" to its table in the manifest'),
+    ],
+)
+def test_file_of_another_kind_is_refused_with_a_way_out(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        _rows(_write(tmp_path / name, content))
+
+    assert sentence in str(error.value)
