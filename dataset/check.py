@@ -43,17 +43,18 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
     started = time.monotonic()
     files = _files(manifest)
     progress = Progress(stream, total=sum(num_bytes(file) for found in files.values() for file in found))
-    item_ids, findings = _ids(manifest, files, "items", progress)
+    meter = _Meter(progress)
+    item_ids, findings = _ids(manifest, files, "items", meter)
     user_ids = None
     if manifest.users is not None:
-        user_ids, found = _ids(manifest, files, "users", progress)
+        user_ids, found = _ids(manifest, files, "users", meter)
         findings += found
     events = judgments = None
     if manifest.events is not None:
-        events, found = _events(manifest, manifest.events, files["events"], item_ids, user_ids, progress)
+        events, found = _events(manifest, manifest.events, files["events"], item_ids, user_ids, meter)
         findings += found
     if manifest.judgments is not None:
-        judgments, found = _judgments(manifest, manifest.judgments, files["judgments"], item_ids, progress)
+        judgments, found = _judgments(manifest, manifest.judgments, files["judgments"], item_ids, meter)
         findings += found
     progress.clear()
     report = Report(
@@ -63,6 +64,7 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
         events=events,
         judgments=judgments,
         findings=findings,
+        lines=dict(meter.lines),
         seconds=time.monotonic() - started,
     )
     print_report(report, manifest, stream)
@@ -80,7 +82,8 @@ def check_items(manifest: Manifest, *, stream: TextIO) -> None:
     started = time.monotonic()
     files = files_read(manifest, "items")
     progress = Progress(stream, total=sum(num_bytes(file) for file in files))
-    ids, findings = _ids(manifest, {"items": files}, "items", progress)
+    meter = _Meter(progress)
+    ids, findings = _ids(manifest, {"items": files}, "items", meter)
     progress.clear()
     report = Report(
         name=manifest.name,
@@ -89,10 +92,22 @@ def check_items(manifest: Manifest, *, stream: TextIO) -> None:
         events=None,
         judgments=None,
         findings=findings,
+        lines=dict(meter.lines),
         seconds=time.monotonic() - started,
     )
     print_report(report, manifest, stream)
     findings.raise_past(manifest.limits)
+
+
+class _Meter:
+    """What is read: bytes for the line of progress, and lines by file."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.lines = Counter[str]()
+        self.of_reading: dict[str, Any] = {"on_bytes": progress.add, "on_lines": self._add_lines}
+
+    def _add_lines(self, path: str, num_lines: int) -> None:
+        self.lines[path] += num_lines
 
 
 def _files(manifest: Manifest) -> dict[str, list[str]]:
@@ -116,11 +131,11 @@ def _require_rows(table: str, files: list[str], num_rows: int) -> None:
 
 
 def _ids(
-    manifest: Manifest, files: dict[str, list[str]], table: str, progress: Progress
+    manifest: Manifest, files: dict[str, list[str]], table: str, meter: _Meter
 ) -> tuple[pa.StringArray, Findings]:
     """The distinct ids of items or users, and what is wrong with that table, repeated ids included."""
     ids, rows, origins, findings = [], [], [], Findings()
-    for file, normal in normalised_batches(manifest, table, files[table], on_bytes=progress.add):
+    for file, normal in normalised_batches(manifest, table, files[table], **meter.of_reading):
         ids.append(normal.batch.column(0))
         rows.append(normal.rows)
         origins.append(np.full(len(normal.rows), files[table].index(file), np.int32))
@@ -173,13 +188,13 @@ def _events(
     files: list[str],
     item_ids: pa.StringArray,
     user_ids: pa.StringArray | None,
-    progress: Progress,
+    meter: _Meter,
 ) -> tuple[EventSummary | None, Findings]:
     _require_kind_is_no_column(table, files)
     findings, kinds, users = Findings(), Counter[str](), np.zeros(0, np.int64)
     has_event = np.zeros(len(item_ids), bool)
     clock, repeated = _Clock(manifest.split.events), RepeatedEvents(table)
-    for file, normal in normalised_batches(manifest, "events", files, on_bytes=progress.add):
+    for file, normal in normalised_batches(manifest, "events", files, **meter.of_reading):
         positions, orphans = _orphans(
             file, normal, "events", "item_id", table.item, item_ids, "orphan_events"
         )
@@ -264,12 +279,12 @@ def _require_kind_is_no_column(table: EventsTable, files: list[str]) -> None:
 
 
 def _judgments(
-    manifest: Manifest, table: JudgmentsTable, files: list[str], item_ids: pa.StringArray, progress: Progress
+    manifest: Manifest, table: JudgmentsTable, files: list[str], item_ids: pa.StringArray, meter: _Meter
 ) -> tuple[JudgmentSummary | None, Findings]:
     queries, findings = columns.read_queries(manifest)
     split_of: dict[str, str] = {}
     judged, repeated = np.zeros(len(item_ids), bool), RepeatedJudgments(table)
-    for file, normal in normalised_batches(manifest, "judgments", files, queries, progress.add):
+    for file, normal in normalised_batches(manifest, "judgments", files, queries, **meter.of_reading):
         positions, orphans = _orphans(
             file, normal, "judgments", "item_id", table.item, item_ids, "orphan_judgments"
         )

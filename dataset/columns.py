@@ -18,7 +18,7 @@ from dataset import times
 from dataset.contract import EventsTable, ItemsTable, JudgmentsTable, Range, UsersTable
 from dataset.delimited import has_decimal_commas
 from dataset.errors import DataError
-from dataset.files import OnBytes, shown
+from dataset.files import OnBytes, OnLines, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.tables import expand_paths, read_batches
@@ -201,6 +201,7 @@ def normalised_batches(
     files: list[str],
     queries: QueryTexts | None = None,
     on_bytes: OnBytes | None = None,
+    on_lines: OnLines | None = None,
 ) -> Iterator[tuple[str, Normalised]]:
     """A table's canonical batches, each with its file.
 
@@ -210,6 +211,7 @@ def normalised_batches(
         files: Its files.
         queries: The texts of the queries, for ``judgments``.
         on_bytes: Told of each read, see `files.open_file`.
+        on_lines: Told of the lines that are read, see `tables.read_batches`.
     """
     described, normalise = getattr(manifest, table), _NORMALISE[table]
     extra = (queries,) if table == "judgments" else ()
@@ -220,6 +222,7 @@ def normalised_batches(
             batch_rows=_BATCH_ROWS,
             format=described.format,
             on_bytes=on_bytes,
+            on_lines=on_lines,
         )
         for first_row, batch in batches:
             yield file, normalise(batch, described, Where(file=file, first_row=first_row), *extra)

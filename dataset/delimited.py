@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from dataset.errors import DataError
-from dataset.files import OnBytes, damaged, open_text, shown
+from dataset.files import OnBytes, OnLines, damaged, open_text, shown
 from dataset.quotations import Records
 
 _DECIMAL_COMMAS = {b"decimal_mark": b","}
@@ -125,7 +125,12 @@ def dialect_note(header: Header, format_: str) -> str:
 
 
 def delimited_batches(
-    path: str, header: Header, columns: Sequence[str], batch_rows: int, on_bytes: OnBytes | None
+    path: str,
+    header: Header,
+    columns: Sequence[str],
+    batch_rows: int,
+    on_bytes: OnBytes | None,
+    on_lines: OnLines | None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of a file; parameters and what is yielded are as of `tables.read_batches`.
 
@@ -136,6 +141,8 @@ def delimited_batches(
     rows = _Rows(path, header, columns)
     pending: bytes | None = None
     for content, is_last in _contents(path, on_bytes):
+        if on_lines is not None:
+            on_lines(path, _num_lines(content, is_last=is_last))
         if pending is None:
             text = content.removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n").removeprefix(header.record)
         else:
@@ -160,6 +167,11 @@ def _contents(path: str, on_bytes: OnBytes | None) -> Iterator[tuple[bytes, bool
             yield content, True
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from None
+
+
+def _num_lines(content: bytes, *, is_last: bool) -> int:
+    ends = content.count(b"\n") or content.count(b"\r")
+    return ends + (is_last and not content.endswith((b"\n", b"\r")))
 
 
 class _Rows:

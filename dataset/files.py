@@ -15,6 +15,7 @@ import pyarrow as pa
 from dataset.errors import DataError
 
 OnBytes = Callable[[int], None]
+OnLines = Callable[[str, int], None]
 
 # How gzip begins (RFC 1952).
 _GZIP = b"\x1f\x8b"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from dataset.errors import DataError
-from dataset.files import OnBytes, damaged, open_lines, shown
+from dataset.files import OnBytes, OnLines, damaged, open_lines, shown
 from dataset.values import is_list
 
 _BLOCK_BYTES = 8 << 20
@@ -23,7 +23,7 @@ _MAX_EXACT = 2.0**53
 
 
 def json_batches(
-    path: str, batch_rows: int, on_bytes: OnBytes | None = None
+    path: str, batch_rows: int, on_bytes: OnBytes | None = None, on_lines: OnLines | None = None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """All columns of a file; which there are and of what type may differ from batch to batch.
 
@@ -31,6 +31,7 @@ def json_batches(
         path: The file.
         batch_rows: The most rows in a batch.
         on_bytes: Told of each read, see `files.open_file`.
+        on_lines: Told the number of lines, blank ones too, as they are read; not of an array.
 
     Yields:
         The number of the batch's first row, counted from 1 without blank lines, and the batch.
@@ -42,7 +43,7 @@ def json_batches(
         yield from _array_batches(path, batch_rows, on_bytes)
         return
     first, text_columns = 1, set[str]()
-    for lines in _line_blocks(path, batch_rows, on_bytes):
+    for lines in _line_blocks(path, batch_rows, on_bytes, on_lines):
         batch = _json_block(path, lines, first, text_columns)
         yield first, batch
         first += batch.num_rows
@@ -72,12 +73,15 @@ def _array_batches(
         yield start + 1, _python_batch(path, rows[start : start + batch_rows], start + 1)
 
 
-def _line_blocks(path: str, batch_rows: int, on_bytes: OnBytes | None) -> Iterator[list[bytes]]:
+def _line_blocks(
+    path: str, batch_rows: int, on_bytes: OnBytes | None, on_lines: OnLines | None
+) -> Iterator[list[bytes]]:
     lines: list[bytes] = []
-    num_bytes = 0
+    num_bytes = num_lines = 0
     try:
         with open_lines(path, on_bytes) as stream:
             for line in itertools.chain([stream.readline().removeprefix(_BYTE_ORDER_MARK)], stream):
+                num_lines += 1
                 if not line.strip():
                     continue
                 lines.append(line)
@@ -87,6 +91,8 @@ def _line_blocks(path: str, batch_rows: int, on_bytes: OnBytes | None) -> Iterat
                     lines, num_bytes = [], 0
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from None
+    if on_lines is not None:
+        on_lines(path, num_lines)
     if lines:
         yield lines
 

@@ -36,7 +36,7 @@ class JudgmentSummary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a dataset holds, and what is wrong with it."""
+    """What a dataset holds, what is wrong with it, and how many lines each of its files of lines has."""
 
     name: str
     num_items: int
@@ -44,6 +44,7 @@ class Report:
     events: EventSummary | None
     judgments: JudgmentSummary | None
     findings: Findings
+    lines: dict[str, int]
     seconds: float
 
 
@@ -53,14 +54,20 @@ def day(seconds: int) -> str:
 
 
 def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
-    lines = [("items", report.num_items, _noted(f"text {', '.join(manifest.items.text)}", manifest, "items"))]
+    lines = [
+        (
+            "items",
+            report.num_items,
+            _noted(f"text {', '.join(manifest.items.text)}", report, manifest, "items"),
+        )
+    ]
     if report.num_users is not None:
-        lines.append(("users", report.num_users, _noted("", manifest, "users")))
+        lines.append(("users", report.num_users, _noted("", report, manifest, "users")))
     if report.events is not None:
         events, starts = report.events, report.events.starts
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(events.kinds.items())[:6])
         covered = f"{events.num_users:,} users, {events.num_items:,} items; {kinds}"
-        lines.append(("events", sum(events.splits.values()), _noted(covered, manifest, "events")))
+        lines.append(("events", sum(events.splits.values()), _noted(covered, report, manifest, "events")))
         spans = (
             f"{day(events.first_time)} to {day(starts[0])}",
             f"{day(starts[0])} to {day(starts[1])}",
@@ -70,7 +77,7 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
             lines.append((f"  {name}", size, span))
     if report.judgments is not None:
         judgments = report.judgments
-        covered = _noted(f"{judgments.num_items:,} items", manifest, "judgments")
+        covered = _noted(f"{judgments.num_items:,} items", report, manifest, "judgments")
         lines.append(("judgments", report.findings.rows["judgments"], covered))
         lines.append(("queries", judgments.num_queries, ""))
         lines.extend((f"  {name}", size, "") for name, size in judgments.splits.items())
@@ -90,7 +97,9 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
         print("  no findings", file=stream)
 
 
-def _noted(note: str, manifest: Manifest, table: str) -> str:
-    first = files_read(manifest, table)[0]
-    reading = reading_note(first, getattr(manifest, table).format)
-    return "; ".join(filter(None, (note, spans_in_words(manifest, table), reading)))
+def _noted(note: str, report: Report, manifest: Manifest, table: str) -> str:
+    files = files_read(manifest, table)
+    num_lines = sum(report.lines.get(file, 0) for file in files)
+    lines = f"{report.findings.rows[table]:,} rows of {num_lines:,} lines" if num_lines else ""
+    reading = reading_note(files[0], getattr(manifest, table).format)
+    return "; ".join(filter(None, (note, spans_in_words(manifest, table), lines, reading)))

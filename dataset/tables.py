@@ -14,6 +14,7 @@ from dataset.delimited import delimited_batches, dialect_note, read_header
 from dataset.errors import DataError
 from dataset.files import (
     OnBytes,
+    OnLines,
     damaged,
     is_remote,
     join,
@@ -131,6 +132,7 @@ def read_batches(
     batch_rows: int = 65536,
     format: str | None = None,
     on_bytes: OnBytes | None = None,
+    on_lines: OnLines | None = None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Streams a table.
 
@@ -143,6 +145,7 @@ def read_batches(
         batch_rows: The most rows in a batch.
         format: Overrides the suffix.
         on_bytes: Told of each read, see `files.open_file`.
+        on_lines: Told the path and how many lines of it are read, of formats that have lines.
 
     Yields:
         The number of the batch's first row, and the batch. Row 1 is the first row of data, after the header
@@ -156,12 +159,12 @@ def read_batches(
         header = read_header(path, format_)
         _require_columns(path, columns, header.columns)
         wanted = header.columns if columns is None else columns
-        yield from delimited_batches(path, header, wanted, batch_rows, on_bytes)
+        yield from delimited_batches(path, header, wanted, batch_rows, on_bytes, on_lines)
         return
     if format_ == "parquet":
         batches = _parquet_batches(path, columns, batch_rows, on_bytes)
     else:
-        batches = _select(path, columns, json_batches(path, batch_rows, on_bytes))
+        batches = _select(path, columns, json_batches(path, batch_rows, on_bytes, on_lines))
     for first, batch in batches:
         require_utf8(path, first, batch, with_bytes=columns is not None)
         yield first, batch

@@ -248,7 +248,7 @@ def test_every_format_gives_the_same_report(dataset: Write, name: str) -> None:
 
 
 def _without_time(report: Report) -> Report:
-    return dataclasses.replace(report, seconds=0.0)
+    return dataclasses.replace(report, seconds=0.0, lines={})
 
 
 def test_manifest_made_in_memory_is_checked_too(dataset: Write) -> None:
@@ -325,10 +325,41 @@ def test_semicolons_and_decimal_commas_are_read_and_said(dataset: Write) -> None
     report, summary = _check(dataset(items__csv=items))
 
     assert report.num_items == 4
-    assert "text title; semicolons between values and decimal commas" in summary
+    assert "; semicolons between values and decimal commas" in summary
     assert "no findings" in summary
 
 
 def test_decimal_comma_without_semicolons_is_no_number(dataset: Write) -> None:
     with pytest.raises(DataError, match=r'column "price" must be a finite number. Got "9,5"'):
         _check(dataset(items__csv=ITEMS.replace("9.5", '"9,5"')))
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_lines_stand_beside_the_rows_that_are_read_of_them(dataset: Write, end: str) -> None:
+    items = 'sku,title,price\n001,"Red\nlamp",9.5\n\n002,Blue lamp,\r\n003,Old chair,40' + end
+
+    _, summary = _check(dataset(items__csv=items))
+
+    assert "text title; 3 rows of 6 lines" in summary
+    assert "4 rows of 5 lines" in summary
+
+
+def test_lines_of_json_and_of_several_files_are_counted(dataset: Write) -> None:
+    header, *rows = EVENTS.splitlines(keepends=True)
+    manifest = MANIFEST.replace('"events.csv"', '["events.csv", "more.csv"]').replace(
+        "items.csv", "items.jsonl"
+    )
+    rows_of_items = [f'{{"sku": "00{number}", "title": "x", "price": 1}}\n' for number in (1, 2, 3)]
+    items = "\n".join(rows_of_items).rstrip()
+
+    _, summary = _check(
+        dataset(
+            manifest,
+            items__jsonl=items,
+            events__csv=header + "".join(rows[:1]),
+            more__csv=header + "".join(rows[1:]),
+        )
+    )
+
+    assert "3 rows of 5 lines" in summary
+    assert "4 rows of 6 lines" in summary
