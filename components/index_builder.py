@@ -36,6 +36,7 @@ from serving.servable.query_encoder import JudgedQueries, choose_query_table
 from serving.servable.recommending import Recommending
 from serving.servable.searching import Searching
 from serving.servable.servable import Servable
+from serving.servable.suggesting import Suggesting
 from serving.servable.warmup_requests import write_warmup_requests
 
 _NUM_EXAMPLES = 20
@@ -109,7 +110,9 @@ def IndexBuilder(
         table.language,
         other_words=trained.tokenizer.vocabulary,
     )
-    searching = Searching(lexical, text_matrix(trained.two_tower, items))
+    past_queries = _past_queries(dataset, newer_events or events)
+    suggesting = Suggesting(lexical.word_counts, columns[table.text[0]], past_queries)
+    searching = Searching(lexical, text_matrix(trained.two_tower, items), suggesting)
     module = Servable(
         trained,
         items,
@@ -125,6 +128,7 @@ def IndexBuilder(
             max_query_tokens=config.max_query_tokens,
             max_loss=max_quality_loss,
         ),
+        numbers=_numbers(table, os.path.join(raw, "*")),
         codes=[np.array([code.encode() for code in columns[name]], object) for name in table.codes],
         max_history=config.max_history,
         max_query_tokens=config.max_query_tokens,
@@ -143,6 +147,17 @@ def IndexBuilder(
     extra.write_span(events.get_int_custom_property("span") if events else 0)
     servable.set_int_custom_property("num_items", len(items))
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
+
+
+def _past_queries(dataset: Manifest, events: Any) -> dict[str, int]:
+    """How often each query of the log was asked; none where the log has no queries."""
+    if dataset.events is None or dataset.events.query is None or events is None:
+        return {}
+    pattern = os.path.join(artifact_utils.get_split_uri([events], features.ALL), "*")
+    asked = read_frame(pattern, {features.QUERY: BYTES})[features.QUERY].dropna()
+    texts = asked.str.decode("utf-8").str.lower().str.split().str.join(" ")
+    counts = texts[texts != ""].value_counts()
+    return {text: int(count) for text, count in counts.items()}
 
 
 def _judged(source: InteractionSource, num_items: int) -> JudgedQueries:
@@ -223,6 +238,13 @@ def _user_table(users: Contexts, source: InteractionSource, config: ModelConfig)
         unknown_row=source.num_users,
         unknown_categories=unknown,
     )
+
+
+def _numbers(table: ItemsTable, pattern: str) -> dict[str, np.ndarray]:
+    """The numeric columns as they came, in the order of `ItemTable`, NaN where there is no value."""
+    frame = read_frame(pattern, {features.ITEM_ID: BYTES} | dict.fromkeys(table.numeric, FLOAT))
+    frame = frame.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
+    return {name: frame[name].to_numpy(np.float32, na_value=np.nan) for name in table.numeric}
 
 
 def save_catalogue(table: ItemsTable, split: str, path: str) -> None:

@@ -39,6 +39,8 @@ def _because(result: Result) -> str:
     speaker = result.reason_title or result.reason_item_id
     if result.reason == "history":
         return f"because of {speaker}"
+    if result.reason == "words":
+        return "has " + ", ".join(word for word, _ in result.matches)
     if result.reason == "text" and speaker:
         return f"like {speaker}"
     return _WORDS.get(result.reason, "")

@@ -32,6 +32,7 @@ from serving.servable.histories import UserTable
 from serving.servable.recommending import Recommending
 from serving.servable.searching import Searching
 from serving.servable.servable import Servable
+from serving.servable.suggesting import Suggesting
 
 VOCABULARY = [
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "blue", "green", "tea", "##pot", "cup", "##s", "candle"),
@@ -81,6 +82,8 @@ ROOMS = [
     "",
 ]
 COLOURS = ["red", "blue", "blue", "red", "green", "blue", "blue", "red", "green", "green", "red", "red"]
+PRICES = [3.0, 2.0, 9.5, 1.0, float("nan"), 4.0, 8.0, 4.5, 2.5, 1.0, 2.0, 7.0]
+CODES = [b"4006381-333931", b"", b"SKU 7", *[b""] * 9]
 UNAVAILABLE = 11
 
 CONFIG = Config(
@@ -258,7 +261,8 @@ def make_users() -> UserTable:
 
 def make_searching(items: ItemTable, trained: TrainedModel) -> Searching:
     columns = {"title": TITLES, "room": ROOMS, "colour": COLOURS}
-    return Searching(LexicalIndex(columns), text_matrix(trained.two_tower, items))
+    suggesting = Suggesting({"lamp": 3, "light": 2, "box": 2}, TITLES, {"red cup": 7, "red teapot": 2})
+    return Searching(LexicalIndex(columns), text_matrix(trained.two_tower, items), suggesting)
 
 
 def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
@@ -272,6 +276,8 @@ def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
         max_query_tokens=CONFIG.model.max_query_tokens,
         max_text_tokens=CONFIG.model.max_text_tokens,
         num_candidates=CONFIG.serve.num_candidates,
+        codes=[np.array(CODES, object)],
+        numbers={"price": np.array(PRICES)},
     )
 
 

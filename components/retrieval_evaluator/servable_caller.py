@@ -97,6 +97,8 @@ class ServedModel:
             "query": tf.constant(texts),
             "exclude_seen": tf.fill([len(texts)], False),
             "spell": tf.fill([len(texts)], spell),
+            "offset": tf.fill([len(texts)], 0),
+            "sort": tf.fill([len(texts)], ""),
         }
         return self._list("search", nobody | asked, k)
 

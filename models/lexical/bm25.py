@@ -43,10 +43,12 @@ class Postings(tf.Module):
 
     Args:
         weights: float32 CSC ``[num_items, num_terms]``, each entry above 0.
+        marks: A number from 1 to 255 for each entry, which `marks_of` gives back; CSC of the same entries.
     """
 
-    def __init__(self, weights: sparse.csc_matrix) -> None:
+    def __init__(self, weights: sparse.csc_matrix, marks: sparse.csc_matrix | None = None) -> None:
         super().__init__(name="postings")
+        self._marks = None if marks is None else tf.Variable(marks.data.astype(np.uint8), trainable=False)
         self.num_items = weights.shape[0]
         # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
         self._starts = tf.Variable(weights.indptr.astype(np.int32), trainable=False)
@@ -64,9 +66,7 @@ class Postings(tf.Module):
             factors: float32 ``[n]``, what each term counts.
             batch: int32 ``[]``.
         """
-        positions = tf.ragged.range(tf.gather(self._starts, terms), tf.gather(self._starts, terms + 1))
-        owner = positions.value_rowids()
-        positions = positions.flat_values
+        positions, owner = self._of_terms(terms)
         weights = tf.cast(tf.gather(self._weights, positions), tf.float32) * self._scale
         places = tf.gather(tf.cast(rows, tf.int32), owner) * self.num_items + tf.gather(
             self._items, positions
@@ -75,3 +75,31 @@ class Postings(tf.Module):
             weights * tf.gather(factors, owner), places, batch * self.num_items
         )
         return tf.reshape(sums, [batch, self.num_items])
+
+    def marks_of(self, terms: tf.Tensor, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """The marks of some items' entries, 0 where an item does not have the term: int32 ``[n, k]``.
+
+        Args:
+            terms: int32 ``[n]``, each at least 0.
+            rows: int64 ``[n]``, which query of the batch each term is of.
+            items: int32 ``[batch, k]``, distinct in a row; -1 for none.
+        """
+        assert self._marks is not None
+        batch, k = tf.unstack(tf.shape(items))
+        positions, owner = self._of_terms(terms)
+        row = tf.cast(tf.gather(rows, owner), tf.int32)
+        where = tf.cast(tf.where(items >= 0), tf.int32)
+        listed = where[:, :1] * self.num_items + tf.gather_nd(items, where)[:, None]
+        places = tf.tensor_scatter_nd_update(tf.fill([batch * self.num_items], -1), listed, where[:, 1])
+        place = tf.gather(places, row * self.num_items + tf.gather(self._items, positions))
+        is_listed = place >= 0
+        found = tf.stack(
+            [tf.boolean_mask(tf.cast(owner, tf.int32), is_listed), tf.boolean_mask(place, is_listed)], axis=1
+        )
+        marks = tf.cast(tf.gather(self._marks, tf.boolean_mask(positions, is_listed)), tf.int32)
+        return tf.scatter_nd(found, marks, [tf.shape(terms)[0], k])
+
+    def _of_terms(self, terms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The places of the terms' entries, and the number of the term that each is of."""
+        positions = tf.ragged.range(tf.gather(self._starts, terms), tf.gather(self._starts, terms + 1))
+        return positions.flat_values, positions.value_rowids()

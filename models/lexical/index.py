@@ -29,6 +29,7 @@ _NEGATED = 0.5
 _SCALE = 12.0
 _GRAMS = 0.2
 _PENALTY = 0.1
+_MAX_MARKED_COLUMNS = 40
 
 
 class LexicalScores(NamedTuple):
@@ -85,11 +86,13 @@ class LexicalIndex(tf.Module):
         title = of_column[0]
         counts = sum(of_column[1:], start=_FIRST_COLUMN * title).tocsr()
         frequency = np.bincount(counts.indices, minlength=len(words))
+        self._counted = np.array(words, object), frequency
         self._forms = WordForms(words, language)
         self.spelling = Spelling(words, frequency, self._forms, other_words)
         to_term = _indicator(self._forms.terms, self._forms.num_terms)
         terms = counts @ to_term
-        self._postings = Postings(bm25_weights(terms))
+        self._columns = list(columns)
+        self._postings = Postings(bm25_weights(terms), _first_columns(of_column, to_term))
         self._idf = tf.Variable(idf(terms), trainable=False)
         in_title = (title @ to_term).tocsc()
         in_title.data[:] = 1.0
@@ -100,6 +103,12 @@ class LexicalIndex(tf.Module):
             self._gram_rows, weights = _gram_index(words, self._forms.terms, counts)
             self._grams = Postings(weights)
 
+    @property
+    def word_counts(self) -> dict[str, int]:
+        """In how many items each word of letters is."""
+        words = zip(*self._counted, strict=True)
+        return {word.decode(): int(count) for word, count in words if word.decode().isalpha()}
+
     def bm25(self, queries: Sequence[str]) -> np.ndarray:
         """BM25 over stems alone: float32 ``[num_queries, num_items]``."""
         return self(tf.constant(list(queries), tf.string)).words.numpy()
@@ -107,8 +116,7 @@ class LexicalIndex(tf.Module):
     def __call__(self, queries: tf.Tensor) -> LexicalScores:
         """What string ``[batch]`` queries say of each item."""
         batch = tf.shape(queries)[0]
-        plain = tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without")
-        words = split_words(plain)
+        words = split_words(_without_slash(queries))
         flat, rows = words.flat_values, words.value_rowids()
         is_negated, is_negator = negated(words, self._language)
         factors = tf.where(is_negated, _NEGATED, 1.0)
@@ -127,6 +135,36 @@ class LexicalIndex(tf.Module):
             lambda: (nothing, nothing),
         )
         return LexicalScores(by_words, by_grams, has, lacks)
+
+    def matches(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Which words of string ``[batch]`` queries items have: string ``[batch, k]``.
+
+        Args:
+            queries: As searched for.
+            items: int32 ``[batch, k]``, distinct in a row; -1 for none.
+
+        Returns:
+            A line ``word=column`` for each, with the first column that has the word; "" for none.
+        """
+        words = split_words(_without_slash(queries))
+        is_negated, is_negator = negated(words, self._language)
+        terms = tf.where(is_negator | is_negated, -1, self._forms(words.flat_values))
+        is_known = terms >= 0
+        rows = tf.boolean_mask(words.value_rowids(), is_known)
+        marks = self._postings.marks_of(tf.boolean_mask(terms, is_known), rows, items)
+        where = tf.where(marks > 0)
+        term, place = where[:, 0], where[:, 1]
+        lines = tf.strings.join(
+            [
+                tf.gather(tf.boolean_mask(words.flat_values, is_known), term),
+                tf.gather(["", *self._columns][: _MAX_MARKED_COLUMNS + 2], tf.gather_nd(marks, where)),
+            ],
+            separator="=",
+        )
+        batch, k = tf.unstack(tf.shape(items, tf.int64))
+        cell = tf.gather(rows, term) * k + place
+        joined = tf.strings.unsorted_segment_join(lines, cell, batch * k, separator="\n")
+        return tf.reshape(joined, [batch, k])
 
     def _by_grams(
         self, words: tf.Tensor, rows: tf.Tensor, factors: tf.Tensor, counts: tf.Tensor, batch: tf.Tensor
@@ -167,6 +205,24 @@ class LexicalIndex(tf.Module):
         pairs.sum_duplicates()
         pairs.data[:] = 1.0
         return pairs
+
+
+def _without_slash(queries: tf.Tensor) -> tf.Tensor:
+    return tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without")
+
+
+def _first_columns(of_column: Sequence[sparse.csr_matrix], to_term: sparse.csr_matrix) -> sparse.csc_matrix:
+    """The number of the first column, from 1, in which an item has a term: CSC ``[num_items, num_terms]``."""
+    found = sparse.csr_matrix((of_column[0].shape[0], to_term.shape[1]), dtype=np.float64)
+    # A power of two for each column: of the sum the lowest counts. Columns past the last bit share it.
+    for number, counts in enumerate(of_column):
+        has = (counts @ to_term).astype(bool).astype(np.float64)
+        found = found + has * 2.0 ** min(number, _MAX_MARKED_COLUMNS)
+    bits = found.tocsc()
+    bits.sort_indices()
+    lowest = bits.data.astype(np.int64)
+    bits.data = 1.0 + np.log2(lowest & -lowest)
+    return bits
 
 
 def _count_words(columns: Mapping[str, Sequence[str]]) -> tuple[list[bytes], list[sparse.csr_matrix]]:

@@ -76,12 +76,17 @@ def candidates_tensor(candidates: Rows, batch: int) -> np.ndarray[Any, Any]:
     return tensor
 
 
-def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | None) -> Tensors:
-    """The tensors that limit the answer: ``k`` int32 ``[batch]``, the others string ``[batch, n]``."""
+def k_tensor(batch: int, k: int) -> np.ndarray[Any, Any]:
+    """The most results of a row, int32 ``[batch]``."""
     if not (isinstance(k, int) and 1 <= k <= np.iinfo(np.int32).max):
         raise ValueError(f"k must be a whole number of at least 1. Got {k!r}.")
+    return np.full(batch, k, np.int32)
+
+
+def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | None) -> Tensors:
+    """The tensors that limit the answer: ``k`` int32 ``[batch]``, the others string ``[batch, n]``."""
     tensors = {
-        "k": np.full(batch, k, np.int32),
+        "k": k_tensor(batch, k),
         "exclude": list_tensor("exclude", exclude, batch),
         "filters": list_tensor("filters", filters, batch),
     }

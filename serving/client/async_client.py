@@ -49,6 +49,8 @@ class AsyncClient(Connection):
     """
 
     search = _asking(calls.search)
+    suggest = _asking(calls.suggest)
+    facets = _asking(calls.facets)
     recommend = _asking(calls.recommend)
     similar = _asking(calls.similar)
     complement = _asking(calls.complement)

@@ -20,13 +20,14 @@ from serving.client.arguments import (
     Tensors,
     batch_size,
     candidates_tensor,
+    k_tensor,
     list_tensor,
     result_tensors,
     text_tensor,
     wish_tensors,
 )
 from serving.client.context import Time, context_tensors
-from serving.client.results import ModelMetadata, Results, VersionStatus
+from serving.client.results import Facets, ModelMetadata, Results, Suggestion, VersionStatus
 
 Answer = TypeVar("Answer")
 
@@ -132,6 +133,8 @@ def search(
     boost: Rows | None = None,
     pin: Rows | None = None,
     spell: bool = True,
+    offset: int = 0,
+    sort: str = "",
     timeout_s: float | None = None,
 ) -> Call[list[Results]]:
     """Finds items for each query text, and takes the row's user and history into account if they are given.
@@ -158,6 +161,10 @@ def search(
             and unavailable items stay out.
         spell: Whether words that the catalogue does not have are corrected, where it has one that is one edit
             away; the results then say what was searched for.
+        offset: How many of the first results are left out: with ``k``, the pages of an answer. No result is
+            past the 1,000th.
+        sort: A numeric column, to list what has a word of the query by it, the lowest value first; "-" before
+            its name for the highest first. Empty for the best first.
         timeout_s: Seconds to wait for the answer; by default the client's own timeout.
 
     Returns:
@@ -178,7 +185,54 @@ def search(
     inputs["exclude_seen"] = np.full(batch, exclude_seen, np.bool_)
     inputs |= wish_tensors(batch, diversity, boost, pin)
     inputs["spell"] = np.full(batch, spell, np.bool_)
+    if not (isinstance(offset, int) and 0 <= offset <= np.iinfo(np.int32).max):
+        raise ValueError(f"offset must be a whole number of at least 0. Got {offset!r}.")
+    inputs["offset"] = np.full(batch, offset, np.int32)
+    inputs["sort"] = text_tensor("sort", [sort] * batch, batch)
     return _listing(model, "search", batch, inputs, timeout_s)
+
+
+def suggest(
+    model: Model, texts: Sequence[str], k: int = 10, *, timeout_s: float | None = None
+) -> Call[list[list[Suggestion]]]:
+    """Completes each text that is being typed: by past queries, the catalogue's words, and titles.
+
+    Args:
+        model: The model to ask; a client gives its own.
+        texts: One text per row.
+        k: The most suggestions a row may have.
+        timeout_s: Seconds to wait for the answer; by default the client's own timeout.
+    """
+    batch = batch_size(texts=texts)
+    inputs = {"text": text_tensor("texts", texts, batch), "k": k_tensor(batch, k)}
+    return _reading(model, "suggest", batch, inputs, results.read_suggestions, timeout_s)
+
+
+def facets(
+    model: Model,
+    queries: Sequence[str],
+    k: int = 100,
+    exclude: Rows | None = None,
+    filters: Rows | None = None,
+    *,
+    spell: bool = True,
+    timeout_s: float | None = None,
+) -> Call[list[Facets]]:
+    """Counts the values of all items that match each query, or of all items for ``""``.
+
+    Args:
+        model: The model to ask; a client gives its own.
+        queries: One text per row.
+        k: The most values to count, over all columns; the commonest come first.
+        exclude: As for ``search``.
+        filters: As for ``search``.
+        spell: As for ``search``.
+        timeout_s: Seconds to wait for the answer; by default the client's own timeout.
+    """
+    batch = batch_size(queries=queries, exclude=exclude, filters=filters)
+    inputs = {"query": text_tensor("queries", queries, batch)}
+    inputs |= result_tensors(batch, k, exclude, filters) | {"spell": np.full(batch, spell, np.bool_)}
+    return _reading(model, "facets", batch, inputs, results.read_facets, timeout_s)
 
 
 def recommend(
@@ -360,10 +414,22 @@ def unload_models(model: Model, *, timeout_s: float | None = None) -> Call[None]
 def _listing(
     model: Model, signature: str, batch: int, inputs: Tensors, timeout_s: float | None
 ) -> Call[list[Results]]:
+    return _reading(model, signature, batch, inputs, results.read_results, timeout_s)
+
+
+def _reading(
+    model: Model,
+    signature: str,
+    batch: int,
+    inputs: Tensors,
+    read: Callable[[Any], list[Any]],
+    timeout_s: float | None,
+) -> Call[list[Any]]:
+    """A call whose answer has an entry for each row; of no rows nothing is asked."""
     if batch == 0:
         return Call(method=PREDICT, request=None, read=lambda _: [], timeout_s=timeout_s)
     request = _predict_request(model, signature, inputs)
-    return Call(method=PREDICT, request=request, read=results.read_results, timeout_s=timeout_s)
+    return Call(method=PREDICT, request=request, read=read, timeout_s=timeout_s)
 
 
 def _embedding(

@@ -48,6 +48,8 @@ class Client(Connection):
     """
 
     search = _asking(calls.search)
+    suggest = _asking(calls.suggest)
+    facets = _asking(calls.facets)
     recommend = _asking(calls.recommend)
     similar = _asking(calls.similar)
     complement = _asking(calls.complement)

@@ -39,6 +39,7 @@ _LISTED = (
     "reasons",
     "reason_item_ids",
     "reason_titles",
+    "matches",
 )
 
 
@@ -55,11 +56,12 @@ class Result:
         probability: The probability of a choice, or of relevance to the query; the score itself if the model
             has learnt neither.
         reason: What spoke most for the item: ``again`` (the user had it), ``history`` (an item of the
-            history), ``popular``, ``new``, or ``text`` (the query, or the item asked about). Empty for the
-            candidates of ``rank``.
+            history), ``popular``, ``new``, ``words`` (the item has words of the query) or ``text``
+            (near in meaning to the query, or to the item asked about). Empty for the candidates of ``rank``.
         reason_item_id: The item of the history that spoke most, which is the item itself for ``again``; empty
             if none did.
         reason_title: The title of that item.
+        matches: The words of a search that the item has, each with the first column that has it.
     """
 
     item_id: str
@@ -70,6 +72,7 @@ class Result:
     reason: str = ""
     reason_item_id: str = ""
     reason_title: str = ""
+    matches: tuple[tuple[str, str], ...] = ()
 
 
 class Results(list[Result]):
@@ -80,6 +83,37 @@ class Results(list[Result]):
     """
 
     corrected_query: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Suggestion:
+    """A whole text that is suggested; its kind is ``query`` (a past one), ``word`` or ``item`` (a title)."""
+
+    text: str
+    kind: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """How many matches lie in each of the bins between the edges; the last bin holds its upper edge too."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facets:
+    """What all matches of a search are.
+
+    Attributes:
+        num_matches: How many items have a word of the query; without a query, how many there are.
+        counts: How many matches have each ``column=value``, the commonest first.
+        histograms: By numeric column.
+    """
+
+    num_matches: int
+    counts: Mapping[str, int]
+    histograms: Mapping[str, Histogram]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,7 +175,7 @@ def read_results(response: Any) -> list[Results]:
         probability: float,
         *reason: bytes,
     ) -> Result:
-        kind, speaker, speaker_title = (text.decode() for text in reason)
+        kind, speaker, speaker_title, matches = (text.decode() for text in reason)
         return Result(
             item_id=item_id.decode(),
             score=score,
@@ -151,6 +185,7 @@ def read_results(response: Any) -> list[Results]:
             reason=kind,
             reason_item_id=speaker,
             reason_title=speaker_title,
+            matches=tuple(_match(line) for line in matches.split("\n") if line),
         )
 
     rows = zip(*(array.tolist() for array in _outputs(response, *_LISTED)), strict=True)
@@ -160,6 +195,38 @@ def read_results(response: Any) -> list[Results]:
         for results, query in zip(listed, tensors.to_array(response.outputs["corrected_query"]), strict=True):
             results.corrected_query = query.decode()
     return listed
+
+
+def _match(line: str) -> tuple[str, str]:
+    # A word has no equals sign, and a column may.
+    word, _, column = line.partition("=")
+    return word, column
+
+
+def read_suggestions(response: Any) -> list[list[Suggestion]]:
+    """The rows of a PredictResponse of ``suggest``."""
+    rows = zip(*(array.tolist() for array in _outputs(response, "suggestions", "kinds")), strict=True)
+    return [
+        [Suggestion(text=text.decode(), kind=kind.decode()) for text, kind in zip(*row, strict=True) if text]
+        for row in rows
+    ]
+
+
+def read_facets(response: Any) -> list[Facets]:
+    """The rows of a PredictResponse of ``facets``."""
+    names = ("values", "counts", "num_matches", "histogram_columns", "histogram_edges", "histogram_counts")
+    outputs = [array.tolist() for array in _outputs(response, *names)]
+    return [
+        Facets(
+            num_matches=num_matches,
+            counts={value.decode(): count for value, count in zip(values, counts, strict=True) if value},
+            histograms={
+                column.decode(): Histogram(edges=tuple(edges_), counts=tuple(bins_))
+                for column, edges_, bins_ in zip(columns, edges, bins, strict=True)
+            },
+        )
+        for values, counts, num_matches, columns, edges, bins in zip(*outputs, strict=True)
+    ]
 
 
 def read_status(response: Any) -> list[VersionStatus]:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.item_table import ItemTable
-from serving.servable.arrangement import Listed
+from serving.servable.arrangement import MAX_RESULTS, Listed
 
 # The score of a candidate that the catalogue does not have.
 LOWEST = float(np.finfo(np.float32).min)
@@ -39,6 +39,7 @@ class Answers(tf.Module):
         probabilities: tf.Tensor | None = None,
         reasons: tf.Tensor | None = None,
         speakers: tf.Tensor | None = None,
+        matches: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """The answer of each row, its first ``k`` valid items.
 
@@ -49,6 +50,7 @@ class Answers(tf.Module):
             probabilities: float32 ``[batch, n]`` of the ranked candidates; the scores if left out.
             reasons: string ``[batch, at least k]``; "text" if left out.
             speakers: int32 ``[batch, at least k]``, rows of what spoke for each, -1 for nothing.
+            matches: string ``[batch, at least k]``, the words of a query that each has; "" if left out.
         """
         with tf.name_scope("answer"):
             width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(listed.rows)[1])
@@ -69,6 +71,7 @@ class Answers(tf.Module):
                 probabilities = tf.where(was_ranked, of_source(probabilities), 0.0)
             reasons = tf.fill(tf.shape(rows), "text") if reasons is None else reasons
             speakers = tf.fill(tf.shape(rows), -1) if speakers is None else speakers
+            matches = tf.fill(tf.shape(rows), "") if matches is None else matches
 
             def spoke(texts: tf.Variable) -> tf.Tensor:
                 return tf.where(speakers >= 0, tf.gather(texts, tf.maximum(speakers, 0)), "")
@@ -85,6 +88,7 @@ class Answers(tf.Module):
                 "reasons": padded(reasons, ""),
                 "reason_item_ids": padded(spoke(self._ids), ""),
                 "reason_titles": padded(spoke(self._titles), ""),
+                "matches": padded(matches, ""),
             }
 
     def of_candidates(
@@ -130,13 +134,51 @@ class Answers(tf.Module):
             "reasons": tf.fill(tf.shape(candidates), ""),
             "reason_item_ids": tf.fill(tf.shape(candidates), ""),
             "reason_titles": tf.fill(tf.shape(candidates), ""),
+            "matches": tf.fill(tf.shape(candidates), ""),
         }
 
     def nothing(self, batch: tf.Tensor, width: tf.Tensor, num_channels: int) -> dict[str, tf.Tensor]:
         """An answer of empty rows, int32 ``[]`` ``batch`` and ``width``."""
         texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
-        names = ("item_ids", "titles", "reasons", "reason_item_ids", "reason_titles")
+        names = ("item_ids", "titles", "reasons", "reason_item_ids", "reason_titles", "matches")
         made = dict.fromkeys(names, texts)
         made |= dict.fromkeys(("scores", "probabilities"), numbers)
         parts = tf.zeros([batch, width, num_channels])
         return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}
+
+
+def page(answer: dict[str, tf.Tensor], offset: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The answer without the first items of each row.
+
+    Args:
+        answer: Of rows with ``k + offset`` items.
+        offset: int32 ``[batch]``, at least 0.
+        k: int32 ``[batch]``, how many are left.
+    """
+    width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
+    most = tf.shape(answer["item_ids"])[1]
+    places = offset[:, None] + tf.range(width)[None]
+    is_there = (places < most) & (tf.range(width)[None] < k[:, None])
+
+    def turned(values: tf.Tensor) -> tf.Tensor:
+        # One more place, of nothing, for what is past the end.
+        padding = [[0, 0], [0, 1]] + [[0, 0]] * (values.shape.rank - 2)
+        return tf.gather(tf.pad(values, padding), tf.where(is_there, places, most), batch_dims=1)
+
+    left = tf.clip_by_value(answer["num_results"] - offset, 0, tf.maximum(k, 0))
+    return {name: left if name == "num_results" else turned(values) for name, values in answer.items()}
+
+
+def shortened(listed: dict[str, tf.Tensor], k: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Lists of texts, "" for none, and what belongs to each, with no more than int32 ``[batch]`` ``k``.
+
+    The first of them decides what is there; ``num_results`` counts it.
+    """
+    first = next(iter(listed.values()))
+    width = tf.minimum(tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0), tf.shape(first)[1])
+    is_there = ((first != "") & (tf.range(tf.shape(first)[1])[None] < k[:, None]))[:, :width]
+    cut = {
+        name: tf.where(is_there, values[:, :width], tf.zeros([], values.dtype))
+        for name, values in listed.items()
+    }
+    return cut | {"num_results": tf.math.count_nonzero(is_there, axis=1, dtype=tf.int32)}

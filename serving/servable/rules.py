@@ -42,6 +42,8 @@ class Rules(tf.Module):
         )
         self._codes = tf.Variable(codes.reshape(len(names), len(items)).T.astype(np.int32), trainable=False)
         self._pairs = _table(vocabulary.astype(object).tolist())
+        # One more, so that it is never empty.
+        self._texts = tf.Variable([*vocabulary.astype(object).tolist(), b""], trainable=False)
         self._columns = _table(names)
         self._num_columns, self._num_pairs = len(names), len(vocabulary)
 
@@ -91,6 +93,27 @@ class Rules(tf.Module):
         )
         of_columns = tf.gather(logarithms, tf.gather(self._codes, rows), batch_dims=1)
         return tf.clip_by_value(tf.reduce_sum(of_columns, axis=2), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
+
+    def common_values(self, is_match: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The values that most matches have.
+
+        Args:
+            is_match: bool ``[batch, num_items]``.
+            most: int32 ``[]``, how many are wanted.
+
+        Returns:
+            ``column=value`` string and their counts int32, ``[batch, n]``, the commonest first; "" and 0 for
+            none. No value is none.
+        """
+        batch, width = tf.shape(is_match)[0], self._num_pairs + 1
+        where = tf.where(is_match)
+        pairs = tf.gather(self._codes, where[:, 1])
+        cells = tf.cast(where[:, :1], tf.int32) * width + pairs
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(cells), cells, batch * width)
+        is_value = ~tf.strings.regex_full_match(self._texts, "(?s)[^=]*=?")
+        counts = tf.reshape(counts, [batch, width]) * tf.cast(is_value, tf.int32)
+        best, rows = tf.math.top_k(counts, tf.minimum(most, width))
+        return tf.where(best > 0, tf.gather(self._texts, rows), ""), best
 
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
         given = tf.strings.length(filters) > 0

@@ -8,9 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from models.lexical.index import LexicalIndex
+from serving.servable.suggesting import Suggesting
 
 # What `Found.parts` says of, by name.
 MEANING, WORDS, GRAMS, NEGATION = "dense_text", "words", "grams", "negation"
+# Why an item is in an answer: it has words of the query.
+BECAUSE_WORDS = "words"
 PARTS = (MEANING, WORDS, GRAMS, NEGATION)
 
 
@@ -35,11 +38,15 @@ class Searching(tf.Module):
     Args:
         lexical: The words of the catalogue.
         text_vectors: float32 ``[num_items, text_dim]`` of unit length, of the encoder that encodes queries.
+        suggesting: Completes a query while it is typed; ``None`` completes nothing.
     """
 
-    def __init__(self, lexical: LexicalIndex, text_vectors: np.ndarray) -> None:
+    def __init__(
+        self, lexical: LexicalIndex, text_vectors: np.ndarray, suggesting: Suggesting | None = None
+    ) -> None:
         super().__init__(name="searching")
         self._lexical = lexical
+        self.suggesting = suggesting or Suggesting({}, (), {})
         # A variable, as all that grows with the catalogue: the graph optimiser copies constants many times.
         self._text_vectors = tf.Variable(text_vectors, trainable=False)
 
@@ -56,6 +63,10 @@ class Searching(tf.Module):
             meaning = tf.matmul(vectors, self._text_vectors, transpose_b=True)
         parts = {MEANING: meaning} | words.parts()
         return Found(tf.add_n([parts[name] for name in PARTS]), parts)
+
+    def matches(self, queries: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """The words of queries that items have, as `LexicalIndex.matches` says them."""
+        return self._lexical.matches(queries, rows)
 
     def corrected(self, queries: tf.Tensor, is_wanted: tf.Tensor) -> tf.Tensor:
         """The queries as they are searched for: string ``[batch]``.

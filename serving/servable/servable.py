@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,15 +16,16 @@ from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
 from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
-from serving.servable.answers import Answers
+from serving.servable.answers import Answers, page, shortened
 from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes, slots_of, with_new_items
 from serving.servable.codes import Codes
 from serving.servable.complement import Complement
+from serving.servable.facets import Facets
 from serving.servable.histories import RequestHistory, UserTable
 from serving.servable.likeness import Likeness
 from serving.servable.recommending import Ranked, Recommending
 from serving.servable.rules import Rules
-from serving.servable.searching import PARTS, Found, Searching
+from serving.servable.searching import BECAUSE_WORDS, PARTS, WORDS, Found, Searching
 
 # A request's history may be longer than the model looks at; beyond this it is cut.
 MAX_REQUEST_HISTORY = 1024
@@ -75,6 +76,7 @@ class Servable(tf.Module):
         query_table: What encodes the queries of a search whose tokens it knows; ``None`` leaves all of them
             to the encoder.
         codes: Further numbers that people search an item by: for each column string ``[num_items]``.
+        numbers: The numeric columns by name, float ``[num_items]``, NaN where there is no value.
         max_history: Distinct items of a history the model looks at.
         max_query_tokens: Length of a tokenised query.
         max_text_tokens: Length of a tokenised item text.
@@ -92,6 +94,7 @@ class Servable(tf.Module):
         *,
         query_table: QueryTable | None = None,
         codes: Sequence[np.ndarray] = (),
+        numbers: Mapping[str, np.ndarray] | None = None,
         max_history: int,
         max_query_tokens: int,
         max_text_tokens: int,
@@ -122,6 +125,7 @@ class Servable(tf.Module):
         self._query_table = query_table
         self._histories = RequestHistory(self._item_rows, max_history=max_history)
         self._rules = Rules(items)
+        self._facets = Facets(self._rules, numbers or {})
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
         self._num_candidates = num_candidates
         self._slots = slots_of(exploration_share)
@@ -157,11 +161,15 @@ class Servable(tf.Module):
         listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
         seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
         wishes = [tf.TensorSpec([None], tf.float32, name="diversity"), texts("boost"), texts("pin")]
+        spell = tf.TensorSpec([None], _BOOL, name="spell")
+        typed = [spell, tf.TensorSpec([None], _INT, name="offset"), text("sort")]
         specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
             "search": (
                 self._search,
-                [text("query"), *asker, *listed, seen, *wishes, tf.TensorSpec([None], _BOOL, name="spell")],
+                [text("query"), *asker, *listed, seen, *wishes, *typed],
             ),
+            "suggest": (self._suggest, [text("text"), tf.TensorSpec([None], _INT, name="k")]),
+            "facets": (self._count_facets, [text("query"), *listed, spell]),
             "recommend": (self._recommend, [*asker, *listed, seen, *wishes]),
             "similar": (self._similar, [text("item_id"), *listed]),
             "complement": (self._complement, [texts("item_ids"), *listed]),
@@ -196,24 +204,66 @@ class Servable(tf.Module):
         boost: tf.Tensor,
         pin: tf.Tensor,
         spell: tf.Tensor,
+        offset: tf.Tensor,
+        sort: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         wishes = Wishes(diversity, boost, pin)
         asked = self._searching.corrected(query, spell)
+        offset = tf.clip_by_value(offset, 0, MAX_RESULTS)
+        last = tf.minimum(tf.minimum(k, MAX_RESULTS) + offset, MAX_RESULTS)
 
         def search() -> dict[str, tf.Tensor]:
             wished = self._with_code(wishes, query, filters, excluded)
-            return self._searched(self._found(asked, asker), filters, excluded, k, wished)
+            found = self._found(asked, asker)
+            return self._searched(found, filters, excluded, last, wished, asked=asked, sort=sort)
 
         def recommend() -> dict[str, tf.Tensor]:
             return self._recommended(
-                asker, history, history_times, now, filters, excluded, exclude_seen, k, wishes
+                asker, history, history_times, now, filters, excluded, exclude_seen, last, wishes
             )
 
-        width = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
-        answer = self._by_query(query, width, search, recommend)
+        width = tf.maximum(tf.reduce_max(tf.pad(last, [[0, 1]])), 0)
+        answer = page(self._by_query(query, width, search, recommend), offset, k)
         return answer | {"corrected_query": tf.where(asked != query, asked, "")}
+
+    def _suggest(self, text: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        suggestions, kinds = self._searching.suggesting(text)
+        return shortened({"suggestions": suggestions, "kinds": kinds}, k)
+
+    def _count_facets(
+        self,
+        query: tf.Tensor,
+        exclude: tf.Tensor,
+        filters: tf.Tensor,
+        k: tf.Tensor,
+        spell: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        is_open = self._open(filters, self._item_rows.lookup(exclude))
+        asked = self._searching.corrected(query, spell)
+        found = self._searching(asked, self._encode_text(asked, self._max_query_tokens, self._query_table))
+        is_match = self._matches(found, is_open) | (is_open & (tf.strings.strip(asked) == "")[:, None])
+        most = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
+        counted = self._facets(is_match, most)
+        values = shortened({"values": counted.values, "counts": counted.counts}, k)
+        return values | {
+            "num_matches": tf.math.count_nonzero(is_match, axis=1, dtype=tf.int32),
+            "histogram_columns": counted.columns,
+            "histogram_edges": counted.edges,
+            "histogram_counts": counted.histograms,
+        }
+
+    def _matches(self, found: Found, is_open: tf.Tensor) -> tf.Tensor:
+        """The open items that match a query: bool ``[batch, num_items]``.
+
+        They have a word of it. Where no item has, they are the best `num_candidates` by meaning.
+        """
+        has_word = is_open & (found.parts[WORDS] > 0.0)
+        scores = tf.where(is_open, found.scores, -np.inf)
+        best = tf.math.top_k(scores, tf.minimum(self._num_candidates, self._num_items)).values
+        is_near = is_open & (scores >= best[:, -1:])
+        return tf.where(tf.reduce_any(has_word, axis=1, keepdims=True), has_word, is_near)
 
     def _recommend(
         self,
@@ -594,17 +644,59 @@ class Servable(tf.Module):
         return Found(found.scores + behaviour, found.parts | {BEHAVIOUR: behaviour})
 
     def _searched(
-        self, found: Found, filters: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor, wishes: Wishes
+        self,
+        found: Found,
+        filters: tf.Tensor,
+        excluded: tf.Tensor,
+        k: tf.Tensor,
+        wishes: Wishes,
+        *,
+        asked: tf.Tensor | None = None,
+        sort: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """The list of what was found, as the caller wishes it."""
-        k = tf.minimum(k, MAX_RESULTS)
-        listed = self._best(found.scores, self._open(filters, excluded), tf.maximum(self._num_candidates, k))
-        parts, scores = self._parts(found.parts, listed.rows), listed.scores
+        """The list of what was found, as the caller wishes it.
+
+        Args:
+            found: What is said of each item.
+            filters: string ``[batch, n]``.
+            excluded: int32 ``[batch, n]``.
+            k: int32 ``[batch]``.
+            wishes: Of the caller. Where a row is sorted, only its pins count.
+            asked: The queries, whose words the answer says that items match; ``None`` leaves that out.
+            sort: As `Facets.keys` takes it, "" for the best first.
+        """
+        k, is_open, scores = tf.minimum(k, MAX_RESULTS), self._open(filters, excluded), found.scores
+        if sort is not None:
+            is_sorted = tf.strings.length(sort) > 0
+
+            def in_order() -> tuple[tf.Tensor, tf.Tensor]:
+                keys = self._facets.keys(sort)
+                is_listed = self._matches(found, is_open) & ~tf.math.is_nan(keys)
+                of_row = is_sorted[:, None]
+                return tf.where(of_row, keys, scores), tf.where(of_row, is_listed, is_open)
+
+            scores, is_open = tf.cond(tf.reduce_any(is_sorted), in_order, lambda: (scores, is_open))
+            wishes = wishes._replace(
+                diversity=tf.where(is_sorted, 0.0, wishes.diversity),
+                boost=tf.where(is_sorted[:, None], "", wishes.boost),
+            )
+        listed = self._best(scores, is_open, tf.maximum(self._num_candidates, k))
+        parts = self._parts(found.parts, listed.rows)
+        probabilities = tf.gather(found.scores, listed.rows, batch_dims=1)
         # A row that asks for few is not arranged among more because another row of the batch asks for many.
         is_near = tf.range(tf.shape(listed.rows)[1])[None] < tf.maximum(self._num_candidates, k)[:, None]
         listed = listed._replace(is_valid=listed.is_valid & is_near)
         listed = self._arranger(listed, wishes, excluded, is_logit=False)
-        return self._answers.listed(listed, parts, k, probabilities=scores)
+        if asked is None:
+            return self._answers.listed(listed, parts, k, probabilities=probabilities)
+        with tf.name_scope("why"):
+            most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0)
+            is_shown = listed.is_valid & (tf.range(tf.shape(listed.rows)[1])[None] < k[:, None])
+            matches = self._searching.matches(asked, tf.where(is_shown, listed.rows, -1)[:, :most])
+            reasons = tf.where(matches == "", "text", BECAUSE_WORDS)
+        return self._answers.listed(
+            listed, parts, k, probabilities=probabilities, reasons=reasons, matches=matches
+        )
 
     def _of_towers(self, asker: Asker) -> tf.Tensor:
         """What the towers say of each item without a query: float32 ``[batch, num_items]``."""

@@ -51,6 +51,7 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
     listed = {"exclude": empty, "filters": empty, "k": tf.fill([num_rows], 10)}
     seen = {"exclude_seen": tf.fill([num_rows], True)}
     wishes = {"diversity": tf.zeros([num_rows]), "boost": empty, "pin": empty}
+    spell = {"spell": tf.fill([num_rows], True)}
     query = {"query": rows(examples["queries"])}
     return {
         "search": query
@@ -58,7 +59,10 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
         | listed
         | {"exclude_seen": tf.fill([num_rows], False)}
         | wishes
-        | {"spell": tf.fill([num_rows], True)},
+        | spell
+        | {"offset": tf.fill([num_rows], 0), "sort": rows([])},
+        "suggest": {"text": rows(examples["queries"]), "k": tf.fill([num_rows], 10)},
+        "facets": query | listed | spell,
         "recommend": nobody | {"history": tf.constant(history)} | listed | seen | wishes,
         "similar": {"item_id": rows(ids)} | listed,
         "complement": {"item_ids": tf.constant(history)} | listed,

@@ -39,6 +39,7 @@ def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | 
                 reason=result.reason,
                 reason_item_id=result.reason_item_id,
                 reason_title=result.reason_title,
+                matches=list(result.matches),
                 parts=parts,
                 brought_by=brought_by(parts),
                 columns=dict(columns.get(result.item_id, {})),

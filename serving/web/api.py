@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -22,6 +23,8 @@ from serving.web.schemas import (
     ComplementRequest,
     ErrorAnswer,
     Examples,
+    FacetCounts,
+    FacetsRequest,
     Health,
     ModelVersion,
     RankRequest,
@@ -29,6 +32,8 @@ from serving.web.schemas import (
     SearchRequest,
     SimilarRequest,
     Status,
+    Suggestions,
+    SuggestRequest,
     VersionState,
 )
 
@@ -69,6 +74,8 @@ class Api:
         self.router = APIRouter(prefix="/api", dependencies=[keys], responses=_ERRORS, tags=["ask"])
         for path, endpoint in (
             ("/search", self.search),
+            ("/suggest", self.suggest),
+            ("/facets", self.facets),
             ("/recommend", self.recommend),
             ("/similar", self.similar),
             ("/complement", self.complement),
@@ -93,8 +100,28 @@ class Api:
             filters=[body.filters],
             **_wishes(body),
             spell=body.spell,
+            offset=body.offset,
+            sort=body.sort,
         )
         return await self._answer(request, call, body)
+
+    async def suggest(self, body: SuggestRequest) -> Suggestions:
+        """Completions of a text that is being typed."""
+        (row,) = await self._client.ask(calls.suggest(self._client.model, [body.text], k=body.k))
+        return Suggestions.model_validate({"suggestions": [dataclasses.asdict(found) for found in row]})
+
+    async def facets(self, body: FacetsRequest) -> FacetCounts:
+        """How many of all matches have each value."""
+        call = calls.facets(
+            self._client.model,
+            [body.query],
+            k=body.k,
+            exclude=[body.exclude],
+            filters=[body.filters],
+            spell=body.spell,
+        )
+        (row,) = await self._client.ask(call)
+        return FacetCounts.model_validate(dataclasses.asdict(row))
 
     async def recommend(self, request: Request, body: RecommendRequest) -> Answer:
         """Items for a user or a history, without a text."""

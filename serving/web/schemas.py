@@ -89,6 +89,26 @@ class SearchRequest(_Asker, _Arranged):
     query: Text = Field(min_length=1, examples=["gift for a gardener"])
     exclude_seen: bool = Field(False, description="Leave out the items of the history.")
     spell: bool = Field(True, description="Correct words that the catalogue does not have.")
+    offset: int = Field(0, ge=0, le=1000, description="How many of the first results to leave out.")
+    sort: str = Field(
+        "",
+        max_length=200,
+        description='A numeric column to sort what matches by; "-" before its name for the highest first.',
+    )
+
+
+class SuggestRequest(_Request):
+    """What is typed so far."""
+
+    text: Text
+    k: int = Field(10, ge=1, le=30, description="The most suggestions to answer with.")
+
+
+class FacetsRequest(_Listed):
+    """A text whose matches are counted by their values; an empty one counts the whole catalogue."""
+
+    query: Text = ""
+    spell: bool = Field(True, description="Correct words that the catalogue does not have.")
 
 
 class RecommendRequest(_Asker, _Arranged):
@@ -140,11 +160,14 @@ class Item(BaseModel):
     )
     reason: str = Field(
         description="What spoke most for the item: again (the user had it), history (an item of the "
-        "history), popular, new, or text (the query); empty for ranked candidates.",
+        "history), popular, new, words (of the query) or text (its meaning); empty for ranked candidates.",
         examples=["history"],
     )
     reason_item_id: str = Field(description="The item of the history that spoke most; empty if none did.")
     reason_title: str = Field(description="The title of that item.")
+    matches: list[tuple[str, str]] = Field(
+        description="The words of a search that the item has, each with the first column that has it."
+    )
     parts: dict[PartName, Part] = Field(
         description="What the words say and what people choose says; empty if the catalogue has no such item."
     )
@@ -169,6 +192,34 @@ class Answer(BaseModel):
     model: ModelVersion
     took_ms: float = Field(description="Milliseconds since the request arrived at the gateway.")
     model_ms: float = Field(description="The part of it that the model server took, in milliseconds.")
+
+
+class Completion(BaseModel):
+    """A completion, and what it is."""
+
+    text: str
+    kind: Literal["query", "word", "item"]
+
+
+class Suggestions(BaseModel):
+    """The completions of a text, best first."""
+
+    suggestions: list[Completion]
+
+
+class HistogramBins(BaseModel):
+    """How many matches lie between each two edges."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class FacetCounts(BaseModel):
+    """What all matches are."""
+
+    num_matches: int
+    counts: dict[str, int] = Field(description='By "column=value", the commonest first.')
+    histograms: dict[str, HistogramBins] = Field(description="By numeric column.")
 
 
 class VersionState(BaseModel):

@@ -83,6 +83,7 @@ def test_json_is_one_document_with_every_field() -> None:
                 "reason": "history",
                 "reason_item_id": "7",
                 "reason_title": "",
+                "matches": [],
             }
         ],
         "corrected_query": "",

@@ -14,6 +14,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.servable.answers import page, shortened
+
 ITEM_IDS = ["apron", "basket", "candle", "dish", "easel", "fork"]
 TITLES = [f"{item_id.title()} é" for item_id in ITEM_IDS]
 FILTERS = ["room=kitchen", "room=hall", "room=hall", "room=kitchen", "room=studio", "room=kitchen"]
@@ -52,7 +54,11 @@ INPUTS = {
         **_SEEN,
         **_WISHES,
         "spell": tf.TensorSpec([None], tf.bool),
+        "offset": tf.TensorSpec([None], tf.int32),
+        "sort": _strings(),
     },
+    "suggest": {"text": _strings(), "k": tf.TensorSpec([None], tf.int32)},
+    "facets": {"query": _strings(), **_LISTS, "spell": tf.TensorSpec([None], tf.bool)},
     "recommend": {**_CONTEXT, **_LISTS, **_SEEN, **_WISHES},
     "similar": {"item_id": _strings(), **_LISTS},
     "complement": {"item_ids": _strings(None), **_LISTS},
@@ -114,6 +120,7 @@ class TinyModel(tf.Module):
             "reasons": tf.where(texts["item_ids"] != "", "text", ""),
             "reason_item_ids": tf.fill(tf.shape(values), ""),
             "reason_titles": tf.fill(tf.shape(values), ""),
+            "matches": tf.fill(tf.shape(values), ""),
         }
 
     def search(
@@ -131,13 +138,37 @@ class TinyModel(tf.Module):
         boost: Any,
         pin: Any,
         spell: Any,
+        offset: Any,
+        sort: Any,
     ) -> dict[str, Any]:
         seen, wishes = tf.where(exclude_seen[:, None], history, ""), (diversity, boost, pin)
         # One word is misspelt for this model.
         corrected = tf.where(spell & tf.strings.regex_full_match(query, "aprom"), "apron", "")
         vector = self._query(user_id, history, query)
-        answer = self._best(vector, tf.concat([exclude, seen], 1), filters, k, *wishes)
-        return answer | {"corrected_query": corrected}
+        # What is sorted comes the other way round.
+        vector = tf.where(tf.equal(sort, "")[:, None], vector, -vector)
+        listed = tf.concat([exclude, seen], 1)
+        answer = page(self._best(vector, listed, filters, k + offset, *wishes), offset, k)
+        matches = tf.where(answer["item_ids"] == "apron", "apron=title\na=text", "")
+        return answer | {"corrected_query": corrected, "matches": matches}
+
+    def suggest(self, text: Any, k: Any) -> dict[str, Any]:
+        begins = tf.strings.substr([TITLES], 0, tf.reduce_min(tf.strings.length(text)))
+        fits = tf.equal(tf.strings.lower(begins), tf.strings.lower(text)[:, None])
+        suggestions = tf.where(fits, tf.constant([TITLES]), "")
+        return shortened({"suggestions": suggestions, "kinds": tf.where(fits, "item", "")}, k)
+
+    def facets(self, query: Any, exclude: Any, filters: Any, k: Any, spell: Any) -> dict[str, Any]:
+        batch = tf.shape(query)[0]
+        values = tf.repeat(tf.constant([sorted(set(FILTERS))]), batch, axis=0)
+        counts = tf.repeat(tf.constant([[2, 3, 1]]), batch, axis=0) + tf.strings.length(query)[:, None]
+        edges = tf.range(11.0)[None, None] + tf.zeros([batch, 1, 1])
+        return shortened({"values": values, "counts": counts}, k) | {
+            "num_matches": tf.fill([batch], len(ITEM_IDS)),
+            "histogram_columns": tf.fill([batch, 1], "price"),
+            "histogram_edges": edges,
+            "histogram_counts": tf.cast(edges[..., 1:], tf.int32),
+        }
 
     def recommend(
         self,
@@ -193,6 +224,7 @@ class TinyModel(tf.Module):
             "reasons": tf.fill(tf.shape(candidates), ""),
             "reason_item_ids": tf.fill(tf.shape(candidates), ""),
             "reason_titles": tf.fill(tf.shape(candidates), ""),
+            "matches": tf.fill(tf.shape(candidates), ""),
         }
 
     def embed_query(

@@ -2,12 +2,16 @@
 
 import { ApiError, ask, hasKey, keepKey } from "./api.js";
 import { Asker } from "./asker.js";
-import { button, find, text } from "./dom.js";
+import { button, element, find, text } from "./dom.js";
+import { Refiner } from "./refine.js";
 import { focusedButton, numNew, restoreFocus, showResults } from "./results.js";
 
 const PAUSE_MS = 250;
 const NUM_TRIES = 5;
 
+const NUM_SUGGESTIONS = 8;
+
+let completing = null;
 let similarTo = null;
 // The query that a person wants searched for as they typed it.
 let asTyped = null;
@@ -15,6 +19,7 @@ let waiting = null;
 let underWay = null;
 let last = { question: null, ranks: new Map() };
 
+const refiner = new Refiner(update);
 const asker = new Asker((isTyping) => (isTyping ? updateSoon() : update()));
 
 /** The question as it stands: where to, with what, and what to call it. */
@@ -28,7 +33,8 @@ function question() {
   const body = { ...asker.request, k, exclude_seen: find("exclude-seen").checked };
   if (query) {
     const spell = query !== asTyped;
-    return { path: "/api/search", body: { ...body, query, spell }, heading: `Results for “${query}”` };
+    const refined = { ...body, query, spell, ...refiner.request };
+    return { path: "/api/search", body: refined, heading: `Results for “${query}”` };
   }
   const who = asker.userId ? `customer ${asker.userId}` : asker.history.length ? "this history" : "";
   return { path: "/api/recommend", body, heading: who ? `Recommended for ${who}` : "Popular with everybody" };
@@ -84,6 +90,8 @@ function show(asked, answer, tookMs) {
       : []),
   );
   find("corrected").hidden = !corrected;
+  if (asked.path === "/api/search") refiner.show(asked.body);
+  else refiner.hide();
 
   const count = answer.results.length === 1 ? "1 result" : `${answer.results.length || "No"} results`;
   const fresh = numNew(answer.results, before);
@@ -130,6 +138,22 @@ function similar(item) {
   update();
 }
 
+/** Offers completions of what is typed; without them the box is as it was. */
+async function suggest() {
+  completing?.abort();
+  const mine = (completing = new AbortController());
+  const typed = find("query").value;
+  if (!typed.trim()) return;
+  try {
+    const { answer } = await ask("/api/suggest", { text: typed, k: NUM_SUGGESTIONS }, mine.signal);
+    find("suggestions").replaceChildren(
+      ...answer.suggestions.map((suggestion) => element("option", { value: suggestion.text })),
+    );
+  } catch (error) {
+    if (error.name !== "AbortError" && !(error instanceof ApiError)) throw error;
+  }
+}
+
 function leaveSimilar() {
   similarTo = null;
 }
@@ -143,6 +167,7 @@ async function offerExamples() {
       button(query, `Search for ${query}`, () => {
         find("query").value = query;
         leaveSimilar();
+        refiner.clear();
         update();
       }),
     ),
@@ -167,7 +192,9 @@ find("ask").addEventListener("submit", (event) => {
 });
 find("query").addEventListener("input", () => {
   leaveSimilar();
+  refiner.clear();
   updateSoon();
+  suggest();
 });
 find("k").addEventListener("change", update);
 find("exclude-seen").addEventListener("change", update);

@@ -86,9 +86,12 @@ function number(value) {
   return value.toLocaleString(undefined, Number.isInteger(value) ? {} : digits);
 }
 
-/** Why the item is recommended; a query is no news, so nothing is said of it. */
+/** Why the item is in the answer: the item of the history, or the words of the query that it has. */
 function because(item) {
-  const words = item.reason === "history" ? `Because of ${item.reason_title || item.reason_item_id}` : BECAUSE[item.reason];
+  let words = BECAUSE[item.reason];
+  if (item.reason === "history") words = `Because of ${item.reason_title || item.reason_item_id}`;
+  if (item.reason === "words") words = `Has ${item.matches.map(([word, column]) => `“${word}” (${column})`).join(", ")}`;
+  if (item.reason === "text") words = "Near in meaning";
   return words ? [element("p", { class: "because" }, words)] : [];
 }
 

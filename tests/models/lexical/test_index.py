@@ -143,3 +143,25 @@ def test_of_several_words_the_commonest_is_meant() -> None:
     spelling = Spelling(words, np.array([2, 7, 1]), WordForms(words, "english"))
 
     assert spelling(tf.constant(["lamq lamz", "lanq"])).numpy().tolist() == [b"lame lame", b"lanq"]
+
+
+def test_matches_name_each_word_with_the_first_column_that_has_it() -> None:
+    index = LexicalIndex(
+        {"title": ["red mugs", "blue mug", "candle"], "text": ["a red tea mug", "", "red wax"]}
+    )
+    items = tf.constant([[0, 2, -1], [2, 1, 0]])
+
+    matches = index.matches(tf.constant(["Red mug zzz the", "mugs without tea"]), items).numpy()
+
+    assert matches.tolist() == [
+        [b"red=title\nmug=title", b"red=text", b""],
+        [b"", b"mugs=title", b"mugs=title"],
+    ]
+
+
+def test_matches_of_nothing_are_nothing(index: LexicalIndex) -> None:
+    assert index.matches(tf.constant(["", "zzz"]), tf.constant([[0], [-1]])).numpy().tolist() == [
+        [b""],
+        [b""],
+    ]
+    assert index.matches(tf.constant(["mug"]), tf.zeros([1, 0], tf.int32)).shape == (1, 0)

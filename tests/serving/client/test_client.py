@@ -19,7 +19,7 @@ from serving.client.errors import (
     ServerUnavailableError,
     ServingError,
 )
-from serving.client.results import TensorType, read_results
+from serving.client.results import Histogram, Suggestion, TensorType, read_results
 from serving.server.config import ServerConfig
 from serving.server.model_server import ModelServer
 from tests.serving import tiny_model
@@ -55,6 +55,7 @@ def in_process(model_path: Path) -> Callable[..., list[Results]]:
                 reason=outputs["reasons"][row][place].decode(),
                 reason_item_id=outputs["reason_item_ids"][row][place].decode(),
                 reason_title=outputs["reason_titles"][row][place].decode(),
+                matches=(("apron", "title"), ("a", "text")) if outputs["matches"][row][place] else (),
             )
 
         return [
@@ -63,6 +64,33 @@ def in_process(model_path: Path) -> Callable[..., list[Results]]:
         ]
 
     return call
+
+
+def test_search_is_corrected_paged_and_sorted(client: Client) -> None:
+    (typed,) = client.search(["aprom"], k=6, spell=False)
+    (corrected,) = client.search(["aprom"], k=6)
+    (second,) = client.search(["aprom"], k=2, offset=3)
+    (other,) = client.search(["aprom"], k=6, sort="price")
+
+    assert (typed.corrected_query, corrected.corrected_query) == ("", "apron")
+    assert second == corrected[3:5]
+    assert [result.item_id for result in other] == [result.item_id for result in corrected[::-1]]
+
+
+def test_suggestions_and_facets_are_read(client: Client) -> None:
+    assert client.suggest(["Bas"]) == [[Suggestion(text="Basket é", kind="item")]]
+    assert client.suggest(["zz"]) == [[]]
+    assert client.suggest([]) == []
+    first, second = client.facets(["", "ab"], k=2)
+    assert (first.num_matches, first.counts) == (6, {"room=hall": 2, "room=kitchen": 3})
+    assert second.counts == {"room=hall": 4, "room=kitchen": 5}
+    assert first.histograms["price"] == Histogram(edges=tuple(range(11)), counts=tuple(range(1, 11)))
+
+
+@pytest.mark.parametrize("offset", [-1, 1.5])
+def test_offset_that_is_none_is_refused(client: Client, offset: Any) -> None:
+    with pytest.raises(ValueError, match="offset must be a whole number of at least 0"):
+        client.search(["a"], offset=offset)
 
 
 def test_search_equals_the_model_called_in_process(client: Client, in_process: Any) -> None:

@@ -17,6 +17,8 @@ _DOCUMENT = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encodi
 _MODEL = Model(name="tandem")
 _CALLS: dict[str, Call[Any]] = {
     "search": calls.search(_MODEL, ["a"]),
+    "suggest": calls.suggest(_MODEL, ["a"]),
+    "facets": calls.facets(_MODEL, ["a"]),
     "recommend": calls.recommend(_MODEL, ["a"]),
     "similar": calls.similar(_MODEL, ["a"]),
     "complement": calls.complement(_MODEL, [["a"]]),
@@ -63,9 +65,11 @@ def test_every_signature_of_the_client_is_in_the_table() -> None:
 
 
 def test_every_output_that_the_client_reads_is_in_the_table() -> None:
-    told = {_quoted(name)[0] for name, *_ in _table("output")}
+    told = {name for names, *_ in _table("output") for name in _quoted(names)}
 
-    assert told == {*results._LISTED, "num_results", "embedding"}
+    others = {"num_results", "embedding", "corrected_query", "suggestions", "kinds", "values", "counts"}
+    others |= {"num_matches", "histogram_columns", "histogram_edges", "histogram_counts"}
+    assert told == {*results._LISTED, *others}
 
 
 def test_channels_are_told_in_their_order() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from models.channels.fit import HISTORY_WEIGHTS
-from models.retriever import Retriever
 from serving.client import Result, messages, tensors
 from serving.client.errors import ServingError
 from serving.client.results import CHANNELS, read_results
+from serving.servable.searching import PARTS
+from serving.servable.servable import BEHAVIOUR
 
 _OUTPUTS: dict[str, Any] = {
     "item_ids": np.array([[b"mug", b"cup"], [b"jar", b""]], object),
@@ -20,6 +21,7 @@ _OUTPUTS: dict[str, Any] = {
     "reasons": np.array([[b"history", b"again"], [b"popular", b""]], object),
     "reason_item_ids": np.array([[b"jar", b"cup"], [b"", b""]], object),
     "reason_titles": np.array([[b"Jar", b""], [b"", b""]], object),
+    "matches": np.array([[b"red=title\nmug=a=b", b""], [b"", b""]], object),
 }
 
 
@@ -41,6 +43,7 @@ def test_result_has_each_output_of_its_place_and_padding_is_left_out() -> None:
         reason="history",
         reason_item_id="jar",
         reason_title="Jar",
+        matches=(("red", "title"), ("mug", "a=b")),
     )
     cup = Result(
         item_id="cup",
@@ -72,7 +75,12 @@ def test_answer_without_one_of_the_outputs_is_explained(name: str) -> None:
         read_results(_response(outputs))
 
 
-def test_channels_are_the_parts_of_the_dense_one_and_those_of_the_recommender() -> None:
-    dense = [f"dense_{part}" for part in Retriever.PARTS]
+def test_what_was_searched_for_is_told_beside_the_results() -> None:
+    outputs = _OUTPUTS | {"corrected_query": np.array([b"red mug", b""], object)}
 
-    assert list(CHANNELS) == [*dense, *HISTORY_WEIGHTS, "neighbours"]
+    assert [row.corrected_query for row in read_results(_response(outputs))] == ["red mug", ""]
+    assert [row.corrected_query for row in read_results(_response(_OUTPUTS))] == ["", ""]
+
+
+def test_channels_are_the_parts_of_a_search_and_those_of_the_recommender() -> None:
+    assert list(CHANNELS) == [*PARTS, BEHAVIOUR, *HISTORY_WEIGHTS, "neighbours"]

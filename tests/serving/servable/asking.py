@@ -21,6 +21,7 @@ ALL = len(tiny.IDS)
 
 _TYPES = {
     "k": tf.int32,
+    "offset": tf.int32,
     "now": tf.int64,
     "history_times": tf.int64,
     "exclude_seen": tf.bool,

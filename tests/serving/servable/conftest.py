@@ -51,13 +51,15 @@ def ask(signatures: Any) -> Ask:
         inputs: dict[str, Any] = {}
         if signature in ("search", "recommend", "rank", "embed_query"):
             inputs |= {"user_id": [""] * batch, "history": nothing, "history_times": None, "now": [0] * batch}
-        if signature in ("search", "recommend", "similar", "complement"):
+        if signature in ("search", "recommend", "similar", "complement", "facets"):
             inputs |= {"exclude": nothing, "filters": nothing, "k": [ALL] * batch}
         if signature in ("search", "recommend"):
             inputs |= {"exclude_seen": [False] * batch}
             inputs |= {"diversity": [0.0] * batch, "boost": nothing, "pin": nothing}
-        if signature == "search":
+        if signature == "facets":
             inputs |= {"spell": [True] * batch}
+        if signature == "search":
+            inputs |= {"spell": [True] * batch, "offset": [0] * batch, "sort": [""] * batch}
         inputs |= given
         if "history_times" in inputs and inputs["history_times"] is None:
             inputs["history_times"] = [[0] * len(row) for row in inputs["history"]]

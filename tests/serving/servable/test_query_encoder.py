@@ -105,6 +105,8 @@ def test_search_looks_up_what_the_table_knows_and_encodes_the_rest(
             boost=lists,
             pin=lists,
             spell=tf.fill([len(batch)], False),
+            offset=tf.fill([len(batch)], 0),
+            sort=tf.fill([len(batch)], ""),
         )
         for place, row in enumerate(batch):
             rows = [tiny.IDS.index(item_id) for item_id in answer["item_ids"].numpy()[place]]

@@ -58,3 +58,105 @@ def test_caller_may_search_as_typed(ask: Ask) -> None:
 
     assert answer["corrected_query"].tolist() == [b"", b"red teapot"]
     assert (answer["scores"][0] != answer["scores"][1]).any()
+
+
+def test_answer_says_which_words_matched_and_where(ask: Ask) -> None:
+    answer = ask("search", query=["red teapot zzz"], spell=[False], k=[ALL])
+    said = dict(zip(shown(answer), answer["matches"][0].tolist(), strict=False))
+
+    assert said["item-00"] == b"red=title\nteapot=title"
+    assert said["item-01"] == b"teapot=title"
+    assert said["item-03"] == b"red=colour"
+    assert said["item-04"] == b""
+    reasons = dict(zip(shown(answer), answer["reasons"][0].tolist(), strict=False))
+    assert (reasons["item-00"], reasons["item-04"]) == (b"words", b"text")
+
+
+def test_pages_follow_each_other_without_repeats(ask: Ask) -> None:
+    given = {"query": ["glass box"] * 3, "user_id": ["ann", "", ""]}
+    whole = ask("search", **given, k=[9, 9, 9])
+    first = ask("search", **given, k=[4, 2, 0], offset=[0, 3, 0])
+    second = ask("search", **given, k=[4, 4, 3], offset=[4, 5, 400])
+
+    assert shown(first) + shown(second) == shown(whole)[:8]
+    assert shown(first, 1) + shown(second, 1) == shown(whole, 1)[3:9]
+    assert shown(first, 2) == shown(second, 2) == []
+    np.testing.assert_array_equal(second["channel_scores"][0], whole["channel_scores"][0, 4:8])
+
+
+def test_recommendation_without_a_text_has_pages_too(ask: Ask) -> None:
+    given = {"query": [""], "user_id": ["ann"]}
+    whole, second = ask("search", **given, k=[6]), ask("search", **given, k=[3], offset=[3])
+
+    assert shown(second) == shown(whole)[3:6]
+
+
+@pytest.mark.parametrize(("sort", "sign"), [("price", 1), ("-price", -1)])
+def test_matches_are_sorted_by_a_number(ask: Ask, sort: str, sign: int) -> None:
+    answer = ask("search", query=["box teapot cups lamp"], sort=[sort], k=[ALL])
+
+    # Those that have a word of the query, and a price.
+    rows = [tiny.IDS.index(item_id.encode()) for item_id in shown(answer)]
+    assert sorted(rows) == [0, 1, 2, 5, 6, 7, 10]
+    prices = [sign * tiny.PRICES[row] for row in rows]
+    assert prices == sorted(prices)
+    np.testing.assert_allclose(answer["scores"][0, : len(rows)], [-price for price in prices])
+
+
+def test_nothing_is_sorted_by_what_is_no_number(ask: Ask) -> None:
+    answer = ask("search", query=["lamp", "lamp"], sort=["", "colour"], k=[ALL, ALL])
+
+    assert len(shown(answer)) == ALL - 1
+    assert shown(answer, 1) == []
+
+
+def test_code_of_an_item_puts_it_first(ask: Ask) -> None:
+    answer = ask("search", query=["4006381333931", "sku-7", "lamp"], k=[1, 1, 1])
+
+    assert [shown(answer, row) for row in range(3)] == [["item-00"], ["item-02"], ["item-04"]]
+
+
+def test_facets_count_all_matches_and_not_the_first_page(ask: Ask) -> None:
+    answer = ask("facets", query=["teapots"], k=[3])
+
+    assert answer["num_matches"].tolist() == [2]
+    assert answer["values"][0].tolist() == [b"room=kitchen", b"colour=blue", b"colour=red"]
+    assert answer["counts"][0].tolist() == [2, 1, 1]
+    assert answer["histogram_columns"].tolist() == [[b"price"]]
+    edges, counts = answer["histogram_edges"][0, 0], answer["histogram_counts"][0, 0]
+    prices = [tiny.PRICES[row] for row in (0, 1)]
+    assert counts.tolist() == np.histogram(prices, edges)[0].tolist()
+
+
+def test_facets_without_a_text_count_all_that_is_open(ask: Ask) -> None:
+    answer = ask("facets", query=["", ""], filters=[[], ["room=kitchen"]], k=[100, 100])
+    rows = [row for row in range(ALL) if row != tiny.UNAVAILABLE]
+
+    in_kitchen = sum(tiny.ROOMS[row] == "kitchen" for row in rows)
+    assert answer["num_matches"].tolist() == [ALL - 1, in_kitchen]
+    counts = {
+        value.decode(): count
+        for value, count in zip(answer["values"][0], answer["counts"][0].tolist(), strict=True)
+        if value
+    }
+    for column, values in (("room", tiny.ROOMS), ("colour", tiny.COLOURS)):
+        for value in set(values) - {""}:
+            assert counts.pop(f"{column}={value}") == sum(values[row] == value for row in rows)
+    assert not counts
+    prices = np.array([tiny.PRICES[row] for row in rows])
+    assert answer["histogram_counts"][0, 0].sum() == np.isfinite(prices).sum()
+
+
+def test_suggestions_are_past_queries_then_words_then_titles(ask: Ask) -> None:
+    answer = ask("suggest", text=["Red ", "garden l", "", "red cup"], k=[10, 10, 10, 10])
+    said = [
+        [(text.decode(), kind.decode()) for text, kind in zip(*row, strict=True) if text]
+        for row in zip(answer["suggestions"], answer["kinds"], strict=True)
+    ]
+
+    assert said[0] == [("red cup", "query"), ("red teapot", "query")]
+    assert said[1] == [("garden lamp", "word"), ("garden light", "word")]
+    assert said[2] == []
+    assert said[3] == []
+    assert answer["num_results"].tolist() == [2, 2, 0, 0]
+    assert ask("suggest", text=["red "], k=[1])["suggestions"].tolist() == [[b"red cup"]]

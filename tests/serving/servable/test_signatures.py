@@ -64,7 +64,7 @@ def test_input_of_another_rank_is_refused_and_does_not_reach_the_ops(saved: Path
     """As a server feeds it, which does not look at shapes; lookups abort on a third axis of length 0."""
     model = LoadedModel(saved)
     signatures = [name for name in model.signatures if not name.startswith("__")]
-    assert len(signatures) == 8
+    assert len(signatures) == 10
     for signature in signatures:
         inputs = model.signatures[signature].inputs
         good = {
@@ -111,7 +111,7 @@ def test_empty_batch_is_no_rows(signatures: Any) -> None:
 def test_default_signature_is_search(ask: Ask) -> None:
     request = {"query": ["red cup"], "user_id": ["bob"], "history": [[]], "exclude": [[]], "filters": [[]]}
     request |= {"k": [4], "exclude_seen": [True], "history_times": [[]], "now": [0]}
-    request |= {"diversity": [0.0], "boost": [[]], "pin": [[]], "spell": [False]}
+    request |= {"diversity": [0.0], "boost": [[]], "pin": [[]], "spell": [False], "offset": [0], "sort": [""]}
     search, default = ask("search", **request), ask("serving_default", **request)
 
     assert search.keys() == default.keys()
@@ -139,7 +139,13 @@ def test_dataset_without_events_is_recommended_from_by_the_towers(
     expected[tiny.UNAVAILABLE] = -np.inf
 
     recommended = signatures["recommend"](**rest)
-    searched = signatures["search"](query=tf.constant([""]), spell=tf.constant([True]), **rest)
+    searched = signatures["search"](
+        query=tf.constant([""]),
+        spell=tf.constant([True]),
+        offset=tf.constant([0]),
+        sort=tf.constant([""]),
+        **rest,
+    )
     ranked = signatures["rank"](query=tf.constant([""]), candidates=recommended["item_ids"], **asker)
 
     best = np.argsort(-expected)[:6]

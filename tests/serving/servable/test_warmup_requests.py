@@ -19,7 +19,8 @@ WHOLE: dict[str, list[Any]] = {
 # A dataset without events has no users.
 NO_USERS = WHOLE | {"users": []}
 # The servable's; the tiny model has more, for the protocol.
-SIGNATURES = {"search", "recommend", "similar", "complement", "rank", "embed_query", "embed_item"}
+SIGNATURES = {"search", "suggest", "facets", "recommend", "similar", "complement", "rank"}
+SIGNATURES |= {"embed_query", "embed_item"}
 
 
 @pytest.mark.parametrize("examples", [WHOLE, NO_USERS])

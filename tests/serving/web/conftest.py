@@ -41,8 +41,9 @@ class TwoPartModel(tiny_model.TinyModel):
         is_item = tf.equal(answer["item_ids"][..., None], tf.constant(tiny_model.ITEM_IDS))
         text = answer["scores"] * tf.reduce_sum(tf.cast(is_item, tf.float32) * TEXT_SHARES, axis=-1)
         behaviour = answer["scores"] - text
-        nothing = [tf.zeros_like(text)] * (len(CHANNELS) - 2)
-        return answer | {"channel_scores": tf.stack([text, behaviour, *nothing], axis=-1)}
+        said = {"dense_text": text, "dense_behaviour": behaviour}
+        scores = [said.get(channel, tf.zeros_like(text)) for channel in CHANNELS]
+        return answer | {"channel_scores": tf.stack(scores, axis=-1)}
 
     def recommend(self, *_: Any, **inputs: Any) -> dict[str, Any]:
         answer = super().recommend(**inputs)
@@ -76,7 +77,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = TwoPartModel()
     signatures = {
         name: tf.function(getattr(model, name)).get_concrete_function(**tiny_model.INPUTS[name])
-        for name in ("search", "recommend", "similar", "complement", "rank")
+        for name in ("search", "suggest", "facets", "recommend", "similar", "complement", "rank")
     }
     tf.saved_model.save(model, str(folder / "1"), signatures=signatures)
     extra = ExtraAssets(folder / "1")

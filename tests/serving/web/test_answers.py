@@ -36,11 +36,12 @@ def test_share_is_of_what_speaks_for_the_item(scores: dict[str, float], shares: 
 def test_score_of_a_part_is_the_sum_of_its_channels() -> None:
     parts = split([2.0**-place for place in range(len(CHANNELS))])
 
-    assert parts["text"].score == 2.0 ** -CHANNELS.index("dense_text") + 2.0 ** -CHANNELS.index("text")
+    of_text = ("dense_text", "words", "grams", "negation", "text")
+    assert parts["text"].score == sum(2.0 ** -CHANNELS.index(channel) for channel in of_text)
     assert parts["text"].score + parts["behaviour"].score == 2 - 2.0 ** -(len(CHANNELS) - 1)
 
 
-def test_model_without_events_has_the_dense_channel_alone() -> None:
-    parts = split([3.0, 1.0])
+def test_model_without_events_has_what_a_search_adds_up_alone() -> None:
+    parts = split([3.0, 0.5, 0.25, -0.25, 1.0])
 
-    assert (parts["text"].score, parts["behaviour"].score) == (3.0, 1.0)
+    assert (parts["text"].score, parts["behaviour"].score) == (3.5, 1.0)

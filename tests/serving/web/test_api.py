@@ -76,6 +76,35 @@ def test_each_result_says_what_brought_it_and_has_its_columns(gateway: TestClien
         assert item["columns"].get("Price") == PRICES[place]
 
 
+def test_search_says_what_it_looked_for_and_which_words_matched(gateway: TestClient) -> None:
+    corrected = gateway.post("/api/search", json={"query": "aprom", "k": 6}).json()
+    typed = gateway.post("/api/search", json={"query": "aprom", "k": 6, "spell": False}).json()
+
+    assert (corrected["corrected_query"], typed["corrected_query"]) == ("apron", "")
+    matches = {item["item_id"]: item["matches"] for item in corrected["results"]}
+    assert matches["apron"] == [["apron", "title"], ["a", "text"]]
+    assert matches["fork"] == []
+
+
+def test_search_has_pages_and_an_order(gateway: TestClient) -> None:
+    def ids(**body: Any) -> list[str]:
+        answer = gateway.post("/api/search", json={"query": "a gift", "k": 6} | body).json()
+        return [item["item_id"] for item in answer["results"]]
+
+    assert ids(k=2, offset=3) == ids()[3:5]
+    assert ids(sort="-Price") == ids()[::-1]
+
+
+def test_suggestions_and_facets_are_json(gateway: TestClient) -> None:
+    suggestions = gateway.post("/api/suggest", json={"text": "bas"}).json()
+    facets = gateway.post("/api/facets", json={"query": "ab", "k": 1}).json()
+
+    assert suggestions == {"suggestions": [{"text": "Basket é", "kind": "item"}]}
+    assert facets["num_matches"] == 6
+    assert facets["counts"] == {"room=hall": 4}
+    assert facets["histograms"]["price"]["counts"] == list(range(1, 11))
+
+
 def test_recommended_item_has_its_reason_and_its_probability(gateway: TestClient, client: Client) -> None:
     body = {"history": ["fork", "dish"], "exclude_seen": False}
 
@@ -308,7 +337,10 @@ def test_description_names_every_path_and_the_form_of_errors(gateway: TestClient
     assert set(description["paths"]) == {
         *(
             f"/api/{name}"
-            for name in ("search", "recommend", "similar", "complement", "rank", "status", "examples")
+            for name in (
+                *("search", "suggest", "facets", "recommend", "similar", "complement", "rank"),
+                *("status", "examples"),
+            )
         ),
         "/healthz",
         "/readyz",

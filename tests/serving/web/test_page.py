@@ -150,9 +150,40 @@ def test_result_says_because_of_what_it_is_recommended(page: Page) -> None:
     page.get_by_label("Leave out what is in the history").uncheck()
     expect(result(page, "Fork é").locator(".because")).to_have_text("They had it before")
 
-    # That the words fit goes without saying.
     search(page, "a gift")
-    expect(because).to_have_count(0)
+    expect(because).to_have_text(["Near in meaning"] * 6)
+
+
+def test_misspelt_word_is_corrected_and_may_be_searched_for_as_typed(page: Page) -> None:
+    page.get_by_label("What are they looking for?").fill("aprom")
+
+    expect(page.get_by_role("heading", name="Results for “apron”")).to_be_visible()
+    page.get_by_role("button", name="Search instead for aprom").click()
+    expect(page.get_by_role("heading", name="Results for “aprom”")).to_be_visible()
+    expect(page.get_by_role("button", name="Search instead for aprom")).to_have_count(0)
+
+
+def test_typing_offers_completions(page: Page) -> None:
+    page.get_by_label("What are they looking for?").fill("bas")
+
+    expect(page.locator("#suggestions option")).to_have_attribute("value", "Basket é")
+
+
+def test_values_refine_a_search_and_numbers_order_it(page: Page) -> None:
+    search(page, "a gift")
+    before = titles(page)
+    hall = page.get_by_role("checkbox", name="hall (")
+    expect(hall).to_be_visible()
+    hall.check()
+    expect(page.locator("#facts")).to_contain_text("2 results")
+    expect(page.get_by_role("checkbox", name="hall (")).to_be_checked()
+
+    # Another question begins anew.
+    search(page, "a gift for me")
+    expect(page.locator("#facts")).to_contain_text("6 results")
+    search(page, "a gift")
+    page.get_by_label("Order").select_option("-price")
+    expect(page.locator("#results h3").first).to_have_text(before[-1])
 
 
 def test_reason_is_called_by_its_title_and_without_one_by_its_id(page: Page) -> None:
