@@ -183,16 +183,43 @@ def read_queries(manifest: Manifest) -> tuple[QueryTexts | None, Findings]:
     table = manifest.judgments
     if table is None or table.queries is None or table.query_id is None:
         return None, Findings()
-    ids, texts, findings = [], [], Findings()
+    ids, texts, findings = [pa.array([], pa.string())], [pa.array([], pa.string())], Findings()
+    places: list[tuple[str, int]] = []
     for file in expand_paths(table.queries, manifest.folder):
         for first_row, batch in read_batches(file, columns=[table.query_id, table.query]):
             rows = _Rows("queries", batch, Where(file=file, first_row=first_row), table.missing_ids)
             normal = rows.normalised({"id": rows.ids(table.query_id), "text": rows.query_texts(table.query)})
             ids.append(normal.batch.column("id"))
             texts.append(normal.batch.column("text"))
+            places.extend((file, row) for row in normal.rows.tolist())
             findings += normal.findings
-    none = pa.array([], pa.string())
-    return QueryTexts(ids=pa.concat_arrays([none, *ids]), texts=pa.concat_arrays([none, *texts])), findings
+    queries = QueryTexts(ids=pa.concat_arrays(ids), texts=pa.concat_arrays(texts))
+    return queries, findings + Findings(findings=_ambiguous_queries(queries, places, table.query_id))
+
+
+def _ambiguous_queries(
+    queries: QueryTexts, places: list[tuple[str, int]], column: str
+) -> tuple[Finding, ...]:
+    """The ids that come again with another text, of which the first counts."""
+    first = pc.index_in(queries.ids, queries.ids)
+    positions = np.flatnonzero(_mask(pc.not_equal(queries.texts, queries.texts.take(first))))
+    if not len(positions):
+        return ()
+    examples = tuple(
+        Example(file=shown(places[i][0]), row=places[i][1], value=queries.ids[int(i)].as_py())
+        for i in positions[:NUM_EXAMPLES]
+    )
+    expected = "not repeat an id with another text"
+    return (
+        Finding(
+            rule="duplicate_queries",
+            table="queries",
+            column=column,
+            expected=expected,
+            count=len(positions),
+            examples=examples,
+        ),
+    )
 
 
 def normalised_batches(

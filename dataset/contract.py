@@ -220,6 +220,7 @@ class Limits:
     unknown_queries: float = 0.0
     duplicate_items: float = 0.0
     duplicate_users: float = 0.0
+    duplicate_queries: float = 0.0
     duplicate_events: float = 1.0
     duplicate_judgments: float = 1.0
     contradicting_judgments: float = 0.05

@@ -54,16 +54,16 @@ class Records:
         num_closed = len(self._closes)
         self._first_line = np.searchsorted(self._newlines, self._opens[:num_closed])
         self._last_line = np.searchsorted(self._newlines, self._closes)
-        inside = [
-            np.arange(self._first_line[i], self._last_line[i])
-            for i in np.flatnonzero(self._last_line > self._first_line)
-        ]
+        # One more quotation is open from where each begins to where it ends.
+        steps = np.zeros(len(self._newlines) + 1, np.int64)
+        if (self._last_line > self._first_line).any():
+            np.add.at(steps, self._first_line, 1)
+            np.add.at(steps, self._last_line, -1)
         if num_closed < len(self._opens):
-            unclosed = int(self._opens[-1])
-            self.open_at = unclosed
-            inside.append(np.flatnonzero(self._newlines > unclosed))
-        if inside:
-            self.ends = np.delete(self._newlines, np.concatenate(inside))
+            self.open_at = int(self._opens[-1])
+            steps[np.searchsorted(self._newlines, self.open_at)] += 1
+        if steps.any():
+            self.ends = self._newlines[np.cumsum(steps)[:-1] == 0]
 
     def _find_quotations(self) -> None:
         """Sets the positions of the marks that open and close, in order."""

@@ -363,3 +363,16 @@ def test_lines_of_json_and_of_several_files_are_counted(dataset: Write) -> None:
 
     assert "3 rows of 5 lines" in summary
     assert "4 rows of 6 lines" in summary
+
+
+def test_query_id_with_two_texts_is_named(dataset: Write) -> None:
+    manifest = JUDGED.replace(
+        'path = "qrels.csv"', 'path = "qrels.csv"\nqueries = "queries.csv"\nquery_id = "qid"'
+    )
+    queries = "qid,query\n" + "".join(f"{n},lamp {n}\n" for n in range(20)) + "3,lamp 3\n4,another\n"
+    judged = "qid,sku,grade\n" + "".join(f"{n},001,1\n{n},002,0\n" for n in range(20))
+
+    with pytest.raises(
+        DataError, match=r'queries\.csv, row 22: column "qid" must not repeat an id with another'
+    ):
+        _check(dataset(manifest, queries__csv=queries, qrels__csv=judged))

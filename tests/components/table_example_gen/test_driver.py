@@ -123,3 +123,24 @@ def test_change_is_noticed_below_a_folder_and_in_a_file_with_brackets(tmp_path: 
             with (folder / name).open("a") as file:
                 file.write("1,2,3\n" if "q" in name else "x,y\n")
             assert _resolve(manifest, table)["input_fingerprint"] != before
+
+
+def test_folder_of_parts_is_read_and_a_change_of_one_is_noticed(tmp_path: Path) -> None:
+    manifest = MANIFEST.replace("items/{YYYY}-{MM}-{DD}.csv", "items.csv").replace(
+        "days/{YYYY}-{MM}-{DD}.csv", "events.csv"
+    )
+    (tmp_path / "dataset.toml").write_text(manifest)
+    (tmp_path / "items.csv").write_text("sku,title\na,lamp\nb,mug\n")
+    parts = tmp_path / "events.csv"
+    parts.mkdir()
+    for name, item in (("part-00000.csv", "a"), ("part-00001.csv", "b")):
+        (parts / name).write_text(f"user,sku,at\nu,{item},2024-01-01\n")
+    (parts / "_SUCCESS").touch()
+    loaded = load_manifest(tmp_path)
+    before = _resolve(loaded, "events")
+
+    assert _read(loaded, "events", tmp_path / "out") == {b"a", b"b"}
+    (parts / "part-00001.csv").write_text("user,sku,at\nu,bb,2024-01-01\n")
+    after = _resolve(loaded, "events")
+
+    assert before[utils.FINGERPRINT_PROPERTY_NAME] != after[utils.FINGERPRINT_PROPERTY_NAME]
