@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
+import re
+from pathlib import Path
+
 import pytest
 
 from dataset.contract import Limits
@@ -45,3 +49,14 @@ def test_sentence_names_every_file() -> None:
     assert both.findings[0].sentence() == (
         'a.csv, row 1 and b.csv, row 7: column "at" must be a time. Got "v1", "v7"'
     )
+
+
+def test_docs_have_every_limit_with_its_default() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "data.md").read_text().partition("## Findings")[2]
+    documented = {
+        name: float(limit)
+        for names, limit in re.findall(r"^\| (`.+?) \|.*\| ([\d.]+) \|$", table, re.MULTILINE)
+        for name in re.findall(r"\w+", names)
+    }
+
+    assert documented == dataclasses.asdict(Limits())
