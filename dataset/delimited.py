@@ -62,7 +62,7 @@ def read_header(path: str, format_: str) -> Header:
     if not head:
         raise DataError(f"{shown(path)} must have a header and rows. Got an empty file.")
     delimiter = _delimiter(head, format_)
-    has_quotes = delimiter != "\t" or format_ != "tsv"
+    has_quotes = delimiter != "\t" or format_ != "tsv" or _quotes_every_name(head)
     records = Records(head, delimiter.encode(), has_quotes=has_quotes)
     if not len(records.ends) and records.open_at is not None:
         raise _quotation(path, "header", head, records.open_at, "does not close")
@@ -114,6 +114,12 @@ def _delimiter(head: bytes, format_: str) -> str:
 def has_decimal_commas(schema: pa.Schema) -> bool:
     """Whether the numbers of a batch may have commas before their decimals, as where semicolons delimit."""
     return (schema.metadata or {}).items() >= _DECIMAL_COMMAS.items()
+
+
+def _quotes_every_name(head: bytes) -> bool:
+    """Whether the header of TSV says that its writer quotes as that of CSV does."""
+    names = head.splitlines()[0].split(b"\t")
+    return all(len(name) > 1 and name.startswith(b'"') and name.endswith(b'"') for name in names)
 
 
 def dialect_note(header: Header, format_: str) -> str:

@@ -12,8 +12,8 @@ Array = np.ndarray[Any, Any]
 
 EXPECTED = "be ISO 8601 or epoch seconds"
 LIKELY = (
-    "be from 1973 to 2099 where it is a number, of seconds since 1970; if it counts days, minutes or years, "
-    "write dates as YYYY-MM-DD"
+    "be from 1973 to 2099 as a number of seconds, and in any form not in January 1970; write what counts "
+    "days, minutes or years, or was read in another unit, as YYYY-MM-DD"
 )
 
 _NUMBER = r"^[+-]?\d+(\.\d*)?$"
@@ -28,6 +28,8 @@ _FIRST, _LAST = -62135596800, 253402300799
 # Of a number: 1973 and 2100, in seconds, and what a second is divided into.
 _FIRST_LIKELY, _LAST_LIKELY = 1e8, 4102444800.0
 _PER_SECOND = (1e3, 1e6, 1e9)
+# Seconds that a program took for milli-, micro- or nanoseconds, and zero.
+_JANUARY_1970_S = 31 * 86400
 # Ticks of other clocks, as Windows has them, are as large as nanoseconds of the last century.
 _FIRST_NANOSECOND = 946684800e9
 # A date without dashes, with nothing, hour and minute, or hour, minute and second after it.
@@ -40,7 +42,8 @@ class Times(NamedTuple):
     Attributes:
         seconds: int64 `[n]` epoch seconds, 0 where there is no time.
         is_time: bool `[n]`, whether the value is a time.
-        is_unlikely: bool `[n]`, whether it is a number that no log of our time has as seconds.
+        is_unlikely: bool `[n]`, whether it is a number that no log of our time has as seconds, or in
+            January 1970.
     """
 
     seconds: Array
@@ -58,6 +61,12 @@ def parse_times(column: pa.Array) -> Times:
         column: Strings (ISO 8601 date with or without time, or a number), integers or floats, or Arrow's own
             timestamps and dates; `[n]`.
     """
+    seconds, is_time, is_unlikely = _parsed(column)
+    is_in_january = is_time & (seconds >= 0) & (seconds < _JANUARY_1970_S)
+    return Times(seconds, is_time, is_unlikely | is_in_january)
+
+
+def _parsed(column: pa.Array) -> Times:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_date(column.type):

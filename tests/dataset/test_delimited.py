@@ -169,3 +169,9 @@ def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
 
     assert _rows(path, "sku,,title,,\n1,x,lamp,,\n") == [{"sku": "1", "title": "lamp"}]
     assert column_names(str(path)) == ["sku", "title"]
+
+
+def test_tsv_whose_header_is_quoted_is_quoted(tmp_path: Path) -> None:
+    rows = _rows(tmp_path / "t.tsv", '"sku"\t"title"\n"1"\t"a ""red"" lamp\twith tab"\n')
+
+    assert rows == [{"sku": "1", "title": 'a "red" lamp\twith tab'}]
