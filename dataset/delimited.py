@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ _HEAD_BYTES = 1 << 18
 _BLOCK_BYTES = 4 << 20
 _MAX_ROW_BYTES = 8 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What may stand before a header: a mark, blank lines, and Excel's own line that names the delimiter.
+_PREAMBLE = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*(?:(?i:sep)=(?P<delimiter>[,;\t|])[\r\n]+)?")
 # The format's own first.
 _DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t", ",", ";", "|")}
 _SPELLED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -35,12 +38,14 @@ class Header:
         delimiter: What stands between two values.
         has_quotes: Whether quotation marks quote; in TSV they are characters like others.
         record: The header as the file has it, without its end of line.
+        rows_at: Where that end of line is in the file.
     """
 
     names: tuple[str, ...]
     delimiter: str
     has_quotes: bool
     record: bytes
+    rows_at: int
 
     @property
     def columns(self) -> list[str]:
@@ -58,10 +63,12 @@ def read_header(path: str, format_: str) -> Header:
     Raises:
         DataError: The file is empty, damaged or not UTF-8, or names a column twice.
     """
-    head = next(_contents(path, None))[0].removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n")[:_HEAD_BYTES]
+    content = next(_contents(path, None))[0][:_HEAD_BYTES]
+    said = _PREAMBLE.match(content)
+    head = content[said.end() :] if said else content
     if not head:
         raise DataError(f"{shown(path)} must have a header and rows. Got an empty file.")
-    delimiter = _delimiter(head, format_)
+    delimiter = said["delimiter"].decode() if said and said["delimiter"] else _delimiter(head, format_)
     has_quotes = delimiter != "\t" or format_ != "tsv" or _quotes_every_name(head)
     records = Records(head, delimiter.encode(), has_quotes=has_quotes)
     if not len(records.ends) and records.open_at is not None:
@@ -76,7 +83,13 @@ def read_header(path: str, format_: str) -> Header:
     for name in names:
         if name and names.count(name) > 1:
             raise DataError(f'{shown(path)} must name each column once. Got "{name}" twice.')
-    return Header(names=tuple(names), delimiter=delimiter, has_quotes=has_quotes, record=record)
+    return Header(
+        names=tuple(names),
+        delimiter=delimiter,
+        has_quotes=has_quotes,
+        record=record,
+        rows_at=len(content) - len(head) + len(record),
+    )
 
 
 class _Quoted(csv.excel):
@@ -149,10 +162,7 @@ def delimited_batches(
     for content, is_last in _contents(path, on_bytes):
         if on_lines is not None:
             on_lines(path, _num_lines(content, is_last=is_last))
-        if pending is None:
-            text = content.removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n").removeprefix(header.record)
-        else:
-            text = pending + content
+        text = content[header.rows_at :] if pending is None else pending + content
         whole = rows.whole(text, is_last=is_last)
         pending = text[len(whole) :]
         for batch in rows.parsed(whole).to_batches(batch_rows):
@@ -309,10 +319,12 @@ def _not_utf8(path: str, where: str, text: bytes, position: int) -> DataError:
 
 
 def _quotation(path: str, where: str, text: bytes, position: int, got: str) -> DataError:
+    way_out = "quote the value, or take the mark out"
+    if "backslash" in got:
+        way_out = 'write the mark twice, as Spark does with option("escape", "\\"")'
     return DataError(
         f"{shown(path)}, {where}: a quotation must close at the end of its value, and marks inside it be "
-        f"written twice. Got {_shown(text[position : position + 30])}, which {got}; quote the value, or take "
-        f"the mark out."
+        f"written twice. Got {_shown(text[position : position + 30])}, which {got}; {way_out}."
     )
 
 

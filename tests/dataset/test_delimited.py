@@ -175,3 +175,10 @@ def test_tsv_whose_header_is_quoted_is_quoted(tmp_path: Path) -> None:
     rows = _rows(tmp_path / "t.tsv", '"sku"\t"title"\n"1"\t"a ""red"" lamp\twith tab"\n')
 
     assert rows == [{"sku": "1", "title": 'a "red" lamp\twith tab'}]
+
+
+@pytest.mark.parametrize("before", ["sep=;\n", "\ufeffsep=;\r\n", "\ufeff\n\nSEP=;\n\n"])
+def test_line_that_names_the_delimiter_is_no_header(tmp_path: Path, before: str) -> None:
+    rows = _rows(tmp_path / "t.csv", before + "sku;a,b\n1;x,y\n2;z\n")
+
+    assert rows == [{"sku": "1", "a,b": "x,y"}, {"sku": "2", "a,b": "z"}]
