@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataset import columns
-from dataset.columns import Normalised, normalised_batches
+from dataset.columns import normalised_batches
 from dataset.contract import EventSplit, EventsTable, JudgmentsTable
 from dataset.errors import DataError
 from dataset.files import num_bytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
 from dataset.progress import Progress
+from dataset.raw_rows import Normalised
 from dataset.repeats import RepeatedEvents, RepeatedJudgments, text_hashes
 from dataset.spans import files_read
 from dataset.splits import SPLITS, event_splits, event_starts, judgment_splits

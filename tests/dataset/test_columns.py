@@ -9,9 +9,7 @@ import pyarrow as pa
 import pytest
 
 from dataset.columns import (
-    Normalised,
     QueryTexts,
-    Where,
     normalise_events,
     normalise_items,
     normalise_judgments,
@@ -28,6 +26,7 @@ from dataset.contract import (
     UsersTable,
 )
 from dataset.errors import DataError
+from dataset.raw_rows import Normalised, Where
 
 WHERE = Where(file="t.csv", first_row=101)
 ITEMS = ItemsTable(path=("t.csv",), id="id", text=("title", "body"), numeric={"price": Range(min=0.0)})
