@@ -224,7 +224,7 @@ class RawRows:
 
 
 def as_mask(column: pa.Array) -> Mask:
-    """bool `[n]`, false where null."""
+    """The values of a column of truth values, bool `[n]`, false where null."""
     return column.fill_null(False).to_numpy(zero_copy_only=False)
 
 
