@@ -1,13 +1,15 @@
-"""The test of reasons: an answer without the item that is said to have spoken for it."""
+"""The test of reasons: an answer without the item, or the word, that is said to have spoken for it."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
 from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation import MetricRow, mean_row
-from components.retrieval_evaluator.evaluation_data import Log
-from components.retrieval_evaluator.names import NOVEL, OURS
+from components.retrieval_evaluator.evaluation_data import Judged, Log
+from components.retrieval_evaluator.names import NOVEL, OURS, SEARCH
 from components.retrieval_evaluator.servable_caller import ServedModel
 
 METRIC = "because@1"
@@ -42,6 +44,37 @@ def evaluate_reasons(log: Log, served: ServedModel, *, seed: int) -> MetricRow |
         falls += (scores < first.scores[:, 0])[has_speaker].tolist()
     values = np.array(falls, np.float64)
     return mean_row(values, system=OURS, task=NOVEL, metric=METRIC, seed=seed) if len(values) else None
+
+
+def evaluate_matches(judged: Judged, served: ServedModel, *, seed: int) -> MetricRow | None:
+    """The share of first answers of a search whose score falls once a word that they name is not asked for.
+
+    Args:
+        judged: The queries.
+        served: The candidate.
+        seed: Of the bootstrap.
+
+    Returns:
+        The row of the report; ``None`` where no answer names a word.
+    """
+    falls: list[bool] = []
+    for start in range(0, len(judged.queries), _CHUNK):
+        texts = list(judged.queries[start : start + _CHUNK])
+        first = served.search(texts, spell=False)
+        lines = first.matches[:, 0] if first.matches.shape[1] else np.zeros(0, object)
+        named = [(row, line) for row, text in enumerate(lines) for line in text.decode().split("\n") if line]
+        if not named:
+            continue
+        rows = np.array([row for row, _ in named])
+        without = [_without_word(texts[row], line.partition("=")[0]) for row, line in named]
+        scores = served.search(without, spell=False).as_scores(judged.gains.shape[1])
+        falls += (scores[np.arange(len(rows)), first.rows[rows, 0]] < first.scores[rows, 0]).tolist()
+    values = np.array(falls, np.float64)
+    return mean_row(values, system=OURS, task=SEARCH, metric=METRIC, seed=seed) if len(values) else None
+
+
+def _without_word(text: str, word: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", text, flags=re.IGNORECASE)
 
 
 def _without(queries: Queries, rows: np.ndarray) -> Queries:

@@ -28,12 +28,14 @@ class Answers:
         scores: float32 ``[batch, k]``.
         probabilities: float32 ``[batch, k]``, of a choice or of relevance.
         reason_rows: int64 ``[batch, k]``, the item of the history that spoke most for each, -1 for none.
+        matches: object ``[batch, k]``, bytes, a line ``word=column`` for each word of the query that it has.
     """
 
     rows: Array
     scores: Array
     probabilities: Array
     reason_rows: Array
+    matches: Array
 
     def as_scores(self, num_items: int) -> Array:
         """float32 `[batch, num_items]`; ``-inf`` for items that are not in the list."""
@@ -134,6 +136,7 @@ class ServedModel:
             scores=scores,
             probabilities=answer.get("probabilities", answer["scores"]).numpy(),
             reason_rows=self._items.rows(speakers.numpy()),
+            matches=answer.get("matches", tf.fill(scores.shape, "")).numpy(),
         )
 
     def _call(self, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ from components.retrieval_evaluator.baselines.ease import Ease
 from components.retrieval_evaluator.baselines.item_knn import ItemKnn
 from components.retrieval_evaluator.baselines.popular import RecentPopularity
 from components.retrieval_evaluator.baselines.repeat import Repeat
-from components.retrieval_evaluator.because import evaluate_reasons
+from components.retrieval_evaluator.because import evaluate_matches, evaluate_reasons
 from components.retrieval_evaluator.cold_start import evaluate_cold_start
 from components.retrieval_evaluator.evaluation import (
     Difference,
@@ -235,6 +235,8 @@ def _search(
         mistyped=[with_one_error(judged.queries, seed=seed) for seed in range(_NUM_DRAWS)],
         seed=_BOOTSTRAP_SEED,
     )
+    reasons = filter(None, [evaluate_matches(judged, served, seed=_BOOTSTRAP_SEED)])
+    evaluation = dataclasses.replace(evaluation, rows=(*evaluation.rows, *reasons))
     return evaluation, {OURS: answers(served), **listed}
 
 

@@ -91,6 +91,7 @@ def test_lists_become_scores_of_the_catalogue() -> None:
         scores=np.array([[5.0, 4.0, 0.0], [7.0, 0.0, 0.0]], np.float32),
         probabilities=np.zeros((2, 3), np.float32),
         reason_rows=np.full((2, 3), -1),
+        matches=np.full((2, 3), b"", object),
     )
 
     scores = answers.as_scores(4)
