@@ -32,10 +32,13 @@ MAX_REQUEST_HISTORY = 1024
 
 _STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
 
-# What the query tower says of an asker's history, beside the parts of a search.
+# What an asker's history says, beside the parts of a search.
 BEHAVIOUR = "dense_behaviour"
-# What the cosine of an asker and an item counts beside that of a query and an item.
-_BEHAVIOUR = 0.1
+# What the cosine of an asker and an item counts beside that of a query and an item, and what the logarithm of
+# one and how often they chose the item. Chosen on the sample's validation window, with words of what was
+# bought next as queries; among three words of a title a stranger's history then loses less than a hundredth.
+_BEHAVIOUR = 0.2
+_AGAIN = 0.2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,7 +220,9 @@ class Servable(tf.Module):
         def search() -> dict[str, tf.Tensor]:
             wished = self._with_code(wishes, query, filters, excluded)
             found = self._found(asked, asker)
-            return self._searched(found, filters, excluded, last, wished, asked=asked, sort=sort)
+            return self._searched(
+                found, filters, excluded, last, wished, asked=asked, sort=sort, had=asker.history_rows
+            )
 
         def recommend() -> dict[str, tf.Tensor]:
             return self._recommended(
@@ -636,7 +641,15 @@ class Servable(tf.Module):
             asked = self._query_vectors(encoded, asker)[:, text_dim:-1]
             # In place of a slice of the catalogue's vectors, which would be a copy of them.
             asked = tf.pad(asked, [[0, 0], [text_dim, 1]])
-            return _BEHAVIOUR / tf.exp(log_scale) * self._retriever.scores(asked)
+            # One more column takes the padding.
+            places = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
+            row = tf.range(tf.shape(places)[0])[:, None] + tf.zeros_like(places)
+            chosen = tf.scatter_nd(
+                tf.stack([row, places], axis=-1),
+                tf.math.log1p(asker.history_counts),
+                tf.stack([tf.shape(places)[0], self._num_items + 1]),
+            )[:, :-1]
+            return _BEHAVIOUR / tf.exp(log_scale) * self._retriever.scores(asked) + _AGAIN * chosen
 
         with tf.name_scope("history"):
             is_known = tf.reduce_any(asker.position >= 0) | tf.reduce_any(asker.history_counts > 0)
@@ -653,6 +666,7 @@ class Servable(tf.Module):
         *,
         asked: tf.Tensor | None = None,
         sort: tf.Tensor | None = None,
+        had: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """The list of what was found, as the caller wishes it.
 
@@ -664,6 +678,7 @@ class Servable(tf.Module):
             wishes: Of the caller. Where a row is sorted, only its pins count.
             asked: The queries, whose words the answer says that items match; ``None`` leaves that out.
             sort: As `Facets.keys` takes it, "" for the best first.
+            had: int32 ``[batch, h]``, the asker's history, which speaks for its own items; -1 is padding.
         """
         k, is_open, scores = tf.minimum(k, MAX_RESULTS), self._open(filters, excluded), found.scores
         if sort is not None:
@@ -693,9 +708,18 @@ class Servable(tf.Module):
             most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 0)
             is_shown = listed.is_valid & (tf.range(tf.shape(listed.rows)[1])[None] < k[:, None])
             matches = self._searching.matches(asked, tf.where(is_shown, listed.rows, -1)[:, :most])
-            reasons = tf.where(matches == "", "text", BECAUSE_WORDS)
+            reasons, shown = tf.where(matches == "", "text", BECAUSE_WORDS), listed.rows[:, :most]
+            speakers = tf.fill(tf.shape(shown), -1)
+            if had is not None:
+                speakers = tf.where(tf.reduce_any(shown[..., None] == had[:, None], axis=2), shown, speakers)
         return self._answers.listed(
-            listed, parts, k, probabilities=probabilities, reasons=reasons, matches=matches
+            listed,
+            parts,
+            k,
+            probabilities=probabilities,
+            reasons=reasons,
+            speakers=speakers,
+            matches=matches,
         )
 
     def _of_towers(self, asker: Asker) -> tf.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +13,7 @@ from models.item_table import ItemTable
 from models.lexical.index import LexicalIndex
 from models.trained import TrainedModel
 from tests import tiny
-from tests.serving.servable.asking import ALL, Ask, shown
+from tests.serving.servable.asking import ALL, Answer, Ask, shown
 
 
 @pytest.mark.parametrize("query", ["red teapots", "glass without box", "zzz"])
@@ -41,6 +43,21 @@ def test_history_moves_a_search_and_says_by_how_much(ask: Ask) -> None:
     assert not plain["channel_scores"][0, :, 4].any()
     assert known["channel_scores"][0, :ALL, 4].any()
     np.testing.assert_allclose(known["channel_scores"].sum(axis=2), known["scores"], atol=1e-4)
+
+
+def test_what_somebody_chose_before_is_lifted_and_named(ask: Ask) -> None:
+    row = 2
+    plain = ask("search", query=["teapot"], k=[ALL])
+    once = ask("search", query=["teapot"], history=[["item-02"]], k=[ALL])
+    thrice = ask("search", query=["teapot"], history=[["item-02"] * 3], k=[ALL])
+
+    def of(answer: Answer, name: str) -> Any:
+        return answer[name][0, shown(answer).index(f"item-{row:02d}")]
+
+    assert of(plain, "scores") < of(once, "scores") < of(thrice, "scores")
+    assert (of(plain, "reason_item_ids"), of(once, "reason_item_ids")) == (b"", b"item-02")
+    speakers = dict(zip(shown(once), once["reason_item_ids"][0].tolist(), strict=False))
+    assert [item_id for item_id, speaker in speakers.items() if speaker] == ["item-02"]
 
 
 def test_unknown_word_is_searched_for_as_the_catalogue_spells_it(ask: Ask) -> None:
