@@ -63,9 +63,10 @@ def choose_query_table(
     looked_up = np.where(table.knows(tokens)[:, None], table(tokens), encoded)
     before, after = (_quality(searching, judged, vectors) for vectors in (encoded, looked_up))
     is_taken = before - after <= max_loss
+    verdict = "encodes" if is_taken else "does not encode"
     print(
-        f"The token table {'encodes' if is_taken else 'does not encode'} queries: nDCG@10 is {after:.3f} with it "
-        f"and {before:.3f} with the encoder on {len(judged.queries)} queries."
+        f"The token table {verdict} queries: nDCG@10 is {after:.3f} with it and {before:.3f} with the "
+        f"encoder on {len(judged.queries)} queries."
     )
     return table if is_taken else None
 

@@ -56,8 +56,8 @@ def test_judged_queries_decide_where_there_are_enough(
     choose("auto", items, trained)
 
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("with the encoder on 24 queries.")
-    assert second.endswith(f"with the encoder on {4 * len(tiny.IDS)} queries.")
+    assert first.endswith(" on 24 queries.")
+    assert second.endswith(f" on {4 * len(tiny.IDS)} queries.")
 
 
 def test_search_looks_up_what_the_table_knows_and_encodes_the_rest(
