@@ -47,7 +47,7 @@ def evaluate_reasons(log: Log, served: ServedModel, *, seed: int) -> MetricRow |
 
 
 def evaluate_matches(judged: Judged, served: ServedModel, *, seed: int) -> MetricRow | None:
-    """The share of first answers of a search whose score falls once a word that they name is not asked for.
+    """The share of the words named by the first answer of a search without which its score falls.
 
     Args:
         judged: The queries.
@@ -55,9 +55,9 @@ def evaluate_matches(judged: Judged, served: ServedModel, *, seed: int) -> Metri
         seed: Of the bootstrap.
 
     Returns:
-        The row of the report; ``None`` where no answer names a word.
+        The row of the report, a mean over queries; ``None`` where no answer names a word.
     """
-    falls: list[bool] = []
+    shares: list[float] = []
     for start in range(0, len(judged.queries), _CHUNK):
         texts = list(judged.queries[start : start + _CHUNK])
         first = served.search(texts, spell=False)
@@ -68,8 +68,9 @@ def evaluate_matches(judged: Judged, served: ServedModel, *, seed: int) -> Metri
         rows = np.array([row for row, _ in named])
         without = [_without_word(texts[row], line.partition("=")[0]) for row, line in named]
         scores = served.search(without, spell=False).as_scores(judged.gains.shape[1])
-        falls += (scores[np.arange(len(rows)), first.rows[rows, 0]] < first.scores[rows, 0]).tolist()
-    values = np.array(falls, np.float64)
+        falls = scores[np.arange(len(rows)), first.rows[rows, 0]] < first.scores[rows, 0]
+        shares += [float(falls[rows == row].mean()) for row in np.unique(rows)]
+    values = np.array(shares)
     return mean_row(values, system=OURS, task=SEARCH, metric=METRIC, seed=seed) if len(values) else None
 
 
