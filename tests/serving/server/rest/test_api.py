@@ -45,6 +45,9 @@ def test_several_outputs_are_objects_by_row_and_lists_by_column(predict: Ask) ->
         "diversity": 0.0,
         "boost": [""],
         "pin": [""],
+        "spell": True,
+        "offset": 0,
+        "sort": "",
     }
     (by_row,) = predict({"instances": [row]}).json()["predictions"]
     by_column = predict({"inputs": {name: [value] for name, value in row.items()}}).json()["outputs"]
@@ -58,6 +61,8 @@ def test_several_outputs_are_objects_by_row_and_lists_by_column(predict: Ask) ->
             "channel_scores",
             "num_results",
             "probabilities",
+            "matches",
+            "corrected_query",
             "reasons",
             "reason_item_ids",
             "reason_titles",
