@@ -83,7 +83,7 @@ ROOMS = [
 ]
 COLOURS = ["red", "blue", "blue", "red", "green", "blue", "blue", "red", "green", "green", "red", "red"]
 PRICES = [3.0, 2.0, 9.5, 1.0, float("nan"), 4.0, 8.0, 4.5, 2.5, 1.0, 2.0, 7.0]
-CODES = [b"4006381-333931", b"", b"SKU 7", *[b""] * 9]
+CODES = [b"4006381-333931", b"", b"SKU 7", b"TEAPO", *[b""] * 8]
 UNAVAILABLE = 11
 
 CONFIG = Config(

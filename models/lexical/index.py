@@ -14,7 +14,7 @@ from models.lexical.bm25 import Postings, bm25_weights, idf
 from models.lexical.negation import lacking, negated
 from models.lexical.spelling import Spelling
 from models.lexical.word_forms import WordForms
-from models.lexical.words import grams, split_words, words_of_catalogue
+from models.lexical.words import MAX_QUERY_WORDS, grams, split_words, words_of_catalogue
 
 # How often a word of the first column, the title, counts.
 _FIRST_COLUMN = 4
@@ -116,7 +116,7 @@ class LexicalIndex(tf.Module):
     def __call__(self, queries: tf.Tensor) -> LexicalScores:
         """What string ``[batch]`` queries say of each item."""
         batch = tf.shape(queries)[0]
-        words = split_words(_without_slash(queries))
+        words = _query_words(queries)
         flat, rows = words.flat_values, words.value_rowids()
         is_negated, is_negator = negated(words, self._language)
         factors = tf.where(is_negated, _NEGATED, 1.0)
@@ -146,7 +146,7 @@ class LexicalIndex(tf.Module):
         Returns:
             A line ``word=column`` for each, with the first column that has the word; "" for none.
         """
-        words = split_words(_without_slash(queries))
+        words = _query_words(queries)
         is_negated, is_negator = negated(words, self._language)
         terms = tf.where(is_negator | is_negated, -1, self._forms(words.flat_values))
         is_known = terms >= 0
@@ -207,8 +207,9 @@ class LexicalIndex(tf.Module):
         return pairs
 
 
-def _without_slash(queries: tf.Tensor) -> tf.Tensor:
-    return tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without")
+def _query_words(queries: tf.Tensor) -> tf.RaggedTensor:
+    """The words of queries that count: string ``[batch, (at most MAX_QUERY_WORDS)]``."""
+    return split_words(tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without"))[:, :MAX_QUERY_WORDS]
 
 
 def _first_columns(of_column: Sequence[sparse.csr_matrix], to_term: sparse.csr_matrix) -> sparse.csc_matrix:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.lexical.word_forms import WordForms
-from models.lexical.words import split_pieces
+from models.lexical.words import MAX_QUERY_WORDS, split_pieces
 
 _MIN_LETTERS = 4
 _MAX_LETTERS = 32
@@ -76,6 +76,11 @@ class Spelling(tf.Module):
         is_unknown &= tf.strings.regex_full_match(lower, r"[\p{L}\p{M}]+")
         is_unknown &= (self._forms(lower) < 0) & ~self._forms.is_stop_word(lower)
         is_unknown &= ~self._other_words.lookup(lower)
+        # Words and what is between them take turns; past those that count nothing is corrected.
+        place = tf.range(tf.size(flat)) - tf.cast(
+            tf.gather(pieces.row_starts(), pieces.value_rowids()), tf.int32
+        )
+        is_unknown &= place < 2 * MAX_QUERY_WORDS
 
         def corrected() -> tf.Tensor:
             places = tf.where(is_unknown)

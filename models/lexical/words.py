@@ -14,6 +14,10 @@ _WORD = r"[\p{L}\p{M}\p{N}_]+"
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _SEPARATOR = "\x1f"
 _GRAM_LENGTH = 4
+# What is longer is no word that people search by; cut, so that a request cannot ask for all memory.
+_MAX_LETTERS = 64
+# Words of a query that count; the encoder takes no more either.
+MAX_QUERY_WORDS = 64
 _BATCH = 16_384
 
 # What turns the words behind it into ones that are not wanted.
@@ -61,6 +65,7 @@ def split_pieces(texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
 
 def grams(words: tf.Tensor) -> tf.RaggedTensor:
     """The character 4-grams of ``_word_`` for string ``[n]`` words: string ``[n, (grams)]``."""
+    words = tf.strings.substr(words, 0, _MAX_LETTERS, unit="UTF8_CHAR")
     characters = tf.strings.unicode_split(tf.strings.join(["_", words, "_"]), "UTF-8", errors="ignore")
     return tf.strings.ngrams(characters, _GRAM_LENGTH, separator="", preserve_short_sequences=True)
 

@@ -213,7 +213,8 @@ class Servable(tf.Module):
         asker = self._asker(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         wishes = Wishes(diversity, boost, pin)
-        asked = self._searching.corrected(query, spell)
+        # A code is no word, whatever its letters are near to.
+        asked = self._searching.corrected(query, spell & (self._codes(query) < 0))
         offset = tf.clip_by_value(offset, 0, MAX_RESULTS)
         last = tf.minimum(tf.minimum(k, MAX_RESULTS) + offset, MAX_RESULTS)
 

@@ -165,3 +165,20 @@ def test_matches_of_nothing_are_nothing(index: LexicalIndex) -> None:
         [b""],
     ]
     assert index.matches(tf.constant(["mug"]), tf.zeros([1, 0], tf.int32)).shape == (1, 0)
+
+
+def test_long_query_counts_with_its_first_words(index: LexicalIndex) -> None:
+    long, cut = index(tf.constant(["mug " * 5000, "mug " * 64]))[0].numpy()
+
+    np.testing.assert_allclose(long, cut)
+    typed = "mgu " * 300 + "candel"
+    assert index.spelling(tf.constant([typed])).numpy().tolist() == [typed.encode()]
+    huge = index(tf.constant(["candle" * 50_000]))
+    assert np.isfinite(huge.grams.numpy()).all()
+
+
+def test_text_that_is_not_utf_8_is_searched_for(index: LexicalIndex) -> None:
+    for query in (b"\xff\xfe mug", b"m\xffug", b"\xff" * 40):
+        assert np.isfinite(index(tf.constant([query])).words.numpy()).all()
+        index.spelling(tf.constant([query]))
+        index.matches(tf.constant([query]), tf.constant([[0]]))

@@ -133,6 +133,13 @@ def test_code_of_an_item_puts_it_first(ask: Ask) -> None:
     assert [shown(answer, row) for row in range(3)] == [["item-00"], ["item-02"], ["item-04"]]
 
 
+def test_code_is_not_corrected_though_a_word_is_near(ask: Ask) -> None:
+    answer = ask("search", query=["TEAPO", "teapo x"], k=[1, 1])
+
+    assert answer["corrected_query"].tolist() == [b"", b"teapot x"]
+    assert shown(answer) == ["item-03"]
+
+
 def test_facets_count_all_matches_and_not_the_first_page(ask: Ask) -> None:
     answer = ask("facets", query=["teapots"], k=[3])
 
