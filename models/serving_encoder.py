@@ -54,7 +54,7 @@ class ServingEncoder(tf.Module):
         super().__init__(name="serving_encoder")
         backbone = encoder.backbone
         self._pooling = encoder.pooling
-        self._num_heads, self._dim = backbone.num_heads, backbone.hidden_dim
+        self._num_heads, self.dim = backbone.num_heads, backbone.hidden_dim
         self._exact_gelu = encoder.has_exact_gelu
         named = {layer.name: layer for layer in backbone.layers}
         self._tokens = _matrix(backbone.token_embedding.embeddings)
@@ -68,7 +68,7 @@ class ServingEncoder(tf.Module):
         is_token = tf.cast(tf.not_equal(token_ids, 0), tf.float32)
         mask = (1.0 - is_token)[:, None, None, :] * _MASKED
         embedded = tf.gather(self._tokens, token_ids) + tf.constant(self._positions)[:length]
-        x = _normalised(tf.reshape(embedded, [-1, self._dim]), self._norm)
+        x = _normalised(tf.reshape(embedded, [-1, self.dim]), self._norm)
         for layer in self._layers:
             attended = self._attend(x, layer, mask, batch, length)
             x = _normalised(x + attended, layer.attention_norm)
@@ -76,7 +76,7 @@ class ServingEncoder(tf.Module):
             hidden = tf.nn.gelu(hidden, approximate=not self._exact_gelu)
             forward = tf.nn.bias_add(tf.matmul(hidden, layer.feedforward), layer.feedforward_bias)
             x = _normalised(x + forward, layer.feedforward_norm)
-        x = tf.reshape(x, tf.stack([batch, length, self._dim]))
+        x = tf.reshape(x, tf.stack([batch, length, self.dim]))
         if self._pooling == "cls":
             pooled = x[:, 0]
         else:
@@ -87,13 +87,13 @@ class ServingEncoder(tf.Module):
     def _attend(
         self, x: tf.Tensor, layer: _Layer, mask: tf.Tensor, batch: tf.Tensor, length: tf.Tensor
     ) -> tf.Tensor:
-        width = self._dim // self._num_heads
+        width = self.dim // self._num_heads
         qkv = tf.nn.bias_add(tf.matmul(x, layer.qkv), layer.qkv_bias)
         qkv = tf.reshape(qkv, tf.stack([batch, length, 3, self._num_heads, width]))
         query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + mask)
         mixed = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
-        mixed = tf.reshape(mixed, [-1, self._dim])
+        mixed = tf.reshape(mixed, [-1, self.dim])
         return tf.nn.bias_add(tf.matmul(mixed, layer.output), layer.output_bias)
 
 

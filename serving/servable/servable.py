@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -18,19 +17,17 @@ from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
 from serving.servable.answers import Answers, page, shortened
 from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes, slots_of, with_new_items
+from serving.servable.asking import MAX_REQUEST_HISTORY, Asker, Asking
 from serving.servable.codes import Codes
 from serving.servable.complement import Complement
+from serving.servable.encoding import Encoding
 from serving.servable.facets import Facets
-from serving.servable.histories import RequestHistory, UserTable
+from serving.servable.histories import UserTable
 from serving.servable.likeness import Likeness
 from serving.servable.recommending import Ranked, Recommending
 from serving.servable.rules import Rules
 from serving.servable.searching import BECAUSE_WORDS, PARTS, WORDS, Found, Searching
-
-# A request's history may be longer than the model looks at; beyond this it is cut.
-MAX_REQUEST_HISTORY = 1024
-
-_STRING, _BOOL, _INT = tf.string, tf.bool, tf.int32
+from serving.servable.signatures import ASKER, INPUTS, shaped
 
 # What an asker's history says, beside the parts of a search.
 BEHAVIOUR = "dense_behaviour"
@@ -39,29 +36,6 @@ BEHAVIOUR = "dense_behaviour"
 # bought next as queries; among three words of a title a stranger's history then loses less than a hundredth.
 _BEHAVIOUR = 0.2
 _AGAIN = 0.2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Asker:
-    """Who asks, as the model takes it.
-
-    Attributes:
-        position: int32 ``[batch]``, in the table of users, -1 for unknown.
-        history_rows: int32 ``[batch, max_history]``, -1 is padding.
-        history_counts: float32 ``[batch, max_history]``.
-        user_row: int32 ``[batch]``.
-        categories: int32 ``[batch, num_categorical]``.
-        numbers: float32 ``[batch, num_numbers]``.
-        seen: int32 ``[batch, n]``, rows of everything chosen before; -1 is padding.
-    """
-
-    position: tf.Tensor
-    history_rows: tf.Tensor
-    history_counts: tf.Tensor
-    user_row: tf.Tensor
-    categories: tf.Tensor
-    numbers: tf.Tensor
-    seen: tf.Tensor
 
 
 class Servable(tf.Module):
@@ -107,8 +81,8 @@ class Servable(tf.Module):
         super().__init__(name="tandem")
         # A plain object, which SavedModel does not look into: Keras would add signatures of its own.
         self._model = model
-        self._tokenizer = model.tokenizer
-        self._encoder = ServingEncoder(model.two_tower.encoder)
+        self._encode = Encoding(model.tokenizer, ServingEncoder(model.two_tower.encoder))
+        self._query_table = query_table
         self._retriever = build_retriever(model.two_tower)
         self._num_items = len(items)
         # Whatever grows with the catalogue is a variable: TensorFlow's graph optimiser copies constants many
@@ -119,14 +93,10 @@ class Servable(tf.Module):
             -1,
         )
         self._searching, self._codes = searching, Codes(items.ids, self._item_rows, codes)
-        rows = tf.range(self._num_items)
-        # One more row, zeros: what padding contributes.
-        self._history_values = tf.Variable(
-            tf.pad(self._towers.history_values(rows), [[0, 1], [0, 0]]), trainable=False
+        self._asking = Asking(
+            model, users, self._item_rows, num_items=self._num_items, max_history=max_history
         )
-        self._users, self._recommending = users, recommending
-        self._query_table = query_table
-        self._histories = RequestHistory(self._item_rows, max_history=max_history)
+        self._recommending = recommending
         self._rules = Rules(items)
         self._facets = Facets(self._rules, numbers or {})
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
@@ -148,49 +118,28 @@ class Servable(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, ready for `tf.saved_model.save`."""
-
-        def text(name: str) -> tf.TensorSpec:
-            return tf.TensorSpec([None], _STRING, name=name)
-
-        def texts(name: str) -> tf.TensorSpec:
-            return tf.TensorSpec([None, None], _STRING, name=name)
-
-        asker = [
-            text("user_id"),
-            texts("history"),
-            tf.TensorSpec([None, None], tf.int64, name="history_times"),
-            tf.TensorSpec([None], tf.int64, name="now"),
-        ]
-        listed = [texts("exclude"), texts("filters"), tf.TensorSpec([None], _INT, name="k")]
-        seen = tf.TensorSpec([None], _BOOL, name="exclude_seen")
-        wishes = [tf.TensorSpec([None], tf.float32, name="diversity"), texts("boost"), texts("pin")]
-        spell = tf.TensorSpec([None], _BOOL, name="spell")
-        typed = [spell, tf.TensorSpec([None], _INT, name="offset"), text("sort")]
-        specs: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
-            "search": (
-                self._search,
-                [text("query"), *asker, *listed, seen, *wishes, *typed],
-            ),
-            "suggest": (self._suggest, [text("text"), tf.TensorSpec([None], _INT, name="k")]),
-            "facets": (self._count_facets, [text("query"), *listed, spell]),
-            "recommend": (self._recommend, [*asker, *listed, seen, *wishes]),
-            "similar": (self._similar, [text("item_id"), *listed]),
-            "complement": (self._complement, [texts("item_ids"), *listed]),
-            "rank": (self._rank, [text("query"), *asker, texts("candidates")]),
-            "embed_query": (self._embed_query, [text("query"), *asker]),
-            "embed_item": (self._embed_item, [text("item_id"), text("text")]),
+        functions: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
+            "search": self._search,
+            "suggest": self._suggest,
+            "facets": self._count_facets,
+            "recommend": self._recommend,
+            "similar": self._similar,
+            "complement": self._complement,
+            "rank": self._rank,
+            "embed_query": self._embed_query,
+            "embed_item": self._embed_item,
         }
         made = {
-            name: tf.function(_shaped(function, inputs), autograph=False).get_concrete_function(*inputs)
-            for name, (function, inputs) in specs.items()
+            name: tf.function(shaped(functions[name], inputs), autograph=False).get_concrete_function(*inputs)
+            for name, inputs in INPUTS.items()
         }
         if self._recommending is not None:
-            self.channel_scores = tf.function(self._channel_scores, input_signature=asker, autograph=False)
+            self.channel_scores = tf.function(self._channel_scores, input_signature=ASKER, autograph=False)
         # Only what the signatures read: training's tables of ids, say, are as long as the catalogue.
         self._weights = list({id(w): w for made_of in made.values() for w in made_of.variables}.values())
         return made | {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: made["search"]}
 
-    # Each of the following is one signature; `signatures` says what goes in.
+    # Each of the following is one signature; `signatures.INPUTS` says what goes in.
 
     def _search(
         self,
@@ -210,7 +159,7 @@ class Servable(tf.Module):
         offset: tf.Tensor,
         sort: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        asker = self._asker(user_id, history)
+        asker = self._asking(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         wishes = Wishes(diversity, boost, pin)
         # A code is no word, whatever its letters are near to.
@@ -248,7 +197,7 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         is_open = self._open(filters, self._item_rows.lookup(exclude))
         asked = self._searching.corrected(query, spell)
-        found = self._searching(asked, self._encode_text(asked, self._max_query_tokens, self._query_table))
+        found = self._searching(asked, self._encode_query(asked))
         is_match = self._matches(found, is_open) | (is_open & (tf.strings.strip(asked) == "")[:, None])
         most = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
         counted = self._facets(is_match, most)
@@ -283,7 +232,7 @@ class Servable(tf.Module):
         exclude_seen: tf.Tensor,
         *wishes: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        asker = self._asker(user_id, history)
+        asker = self._asking(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         return self._recommended(
             asker, history, history_times, now, filters, excluded, exclude_seen, k, Wishes(*wishes)
@@ -419,7 +368,7 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """What each channel says of the whole catalogue, for the evaluator; no signature."""
         assert self._recommending is not None
-        asker = self._asker(user_id, history)
+        asker = self._asking(user_id, history)
         known = self._timed_history(asker, history, history_times, now)
         return self._recommending.channel_scores(known, asker.position)
 
@@ -503,7 +452,7 @@ class Servable(tf.Module):
         now: tf.Tensor,
         candidates: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        asker = self._asker(user_id, history)
+        asker = self._asking(user_id, history)
         # The client puts an empty text first, which counts for nothing.
         scored = candidates[:, : 1 + MAX_CANDIDATES]
         rows = self._item_rows.lookup(scored)
@@ -539,8 +488,8 @@ class Servable(tf.Module):
         now: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         return {
-            "embedding": self._query_vectors(
-                self._encode_text(query, self._max_query_tokens), self._asker(user_id, history)
+            "embedding": self._asking.vectors(
+                self._encode(query, length=self._max_query_tokens), self._asking(user_id, history)
             )
         }
 
@@ -555,72 +504,18 @@ class Servable(tf.Module):
         numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
         new = tower(
             None,
-            self._encode_text(text, self._max_text_tokens),
+            self._encode(text, length=self._max_text_tokens),
             tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
             tf.broadcast_to(numbers, [batch, len(numbers)]),
         )
         is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
         return {"embedding": tf.where(is_stored[:, None], known, new)}
 
-    def _encode_text(self, text: tf.Tensor, length: int, table: QueryTable | None = None) -> tf.Tensor:
-        """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``.
-
-        Those whose tokens a table knows are looked up; what no row needs is not computed.
-        """
-        with tf.name_scope("tokenise"):
-            stripped = tf.strings.strip(text)
-            tokens = self._tokenizer(stripped, length=length)
-        has_text = tf.strings.length(stripped) > 0
-        # Only as long as the longest text of the batch: padding costs as much as words.
-        longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
-
-        def encode() -> tf.Tensor:
-            with tf.name_scope("encode"):
-                return self._encoder(tokens[:, :longest]) * tf.cast(has_text, tf.float32)[:, None]
-
-        def nothing() -> tf.Tensor:
-            return self._no_query(text)
-
-        if table is None:
-            return tf.cond(tf.reduce_any(has_text), encode, nothing)
-        with tf.name_scope("encode"):
-            is_known = table.knows(tokens)
-            looked_up = table(tokens) * tf.cast(has_text, tf.float32)[:, None]
-            encoded = tf.cond(tf.reduce_any(has_text & ~is_known), encode, nothing)
-            return tf.where(is_known[:, None], looked_up, encoded)
+    def _encode_query(self, query: tf.Tensor) -> tf.Tensor:
+        return self._encode(query, length=self._max_query_tokens, table=self._query_table)
 
     def _no_query(self, like: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
-
-    def _asker(self, user_id: tf.Tensor, history: tf.Tensor) -> Asker:
-        with tf.name_scope("history"):
-            known = self._users.lookup(user_id)
-            sent_rows, sent_counts = self._histories(history[:, :MAX_REQUEST_HISTORY])
-            sent = tf.reduce_any(tf.strings.length(history) > 0, axis=1)
-            # What is too long ago for the model is still seen.
-            seen = self._item_rows.lookup(history)
-            stored = tf.where(sent[:, None], -1, self._users.seen(known.position))
-            return Asker(
-                position=known.position,
-                history_rows=tf.where(sent[:, None], sent_rows, known.history_rows),
-                history_counts=tf.where(sent[:, None], sent_counts, known.history_counts),
-                user_row=known.user_row,
-                categories=known.categories,
-                numbers=known.numbers,
-                seen=tf.concat([seen, stored], axis=1),
-            )
-
-    def _query_vectors(self, text: tf.Tensor, asker: Asker) -> tf.Tensor:
-        with tf.name_scope("history"):
-            rows = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
-            return self._towers.query_tower(
-                text,
-                tf.gather(self._history_values, rows),
-                asker.history_counts,
-                asker.user_row,
-                asker.categories,
-                asker.numbers,
-            )
 
     def _excluded(self, exclude: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor) -> tf.Tensor:
         """Rows that must not be returned, int32 ``[batch, n]``, -1 for none."""
@@ -634,23 +529,16 @@ class Servable(tf.Module):
 
     def _found(self, query: tf.Tensor, asker: Asker) -> Found:
         """What a query's words and meaning, and its asker's history, say of each item."""
-        encoded = self._encode_text(query, self._max_query_tokens, self._query_table)
+        encoded = self._encode_query(query)
         found = self._searching(query, encoded)
         text_dim, log_scale = self._retriever.text_dim, self._towers.query_tower.log_behaviour_scale.value
 
         def of_history() -> tf.Tensor:
-            asked = self._query_vectors(encoded, asker)[:, text_dim:-1]
+            asked = self._asking.vectors(encoded, asker)[:, text_dim:-1]
             # In place of a slice of the catalogue's vectors, which would be a copy of them.
             asked = tf.pad(asked, [[0, 0], [text_dim, 1]])
-            # One more column takes the padding.
-            places = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
-            row = tf.range(tf.shape(places)[0])[:, None] + tf.zeros_like(places)
-            chosen = tf.scatter_nd(
-                tf.stack([row, places], axis=-1),
-                tf.math.log1p(asker.history_counts),
-                tf.stack([tf.shape(places)[0], self._num_items + 1]),
-            )[:, :-1]
-            return _BEHAVIOUR / tf.exp(log_scale) * self._retriever.scores(asked) + _AGAIN * chosen
+            by_likeness = _BEHAVIOUR / tf.exp(log_scale) * self._retriever.scores(asked)
+            return by_likeness + _AGAIN * self._asking.times_chosen(asker)
 
         with tf.name_scope("history"):
             is_known = tf.reduce_any(asker.position >= 0) | tf.reduce_any(asker.history_counts > 0)
@@ -725,24 +613,8 @@ class Servable(tf.Module):
 
     def _of_towers(self, asker: Asker) -> tf.Tensor:
         """What the towers say of each item without a query: float32 ``[batch, num_items]``."""
-        return self._retriever.scores(self._query_vectors(self._no_query(asker.position), asker))
+        return self._retriever.scores(self._asking.vectors(self._no_query(asker.position), asker))
 
     def _behind_search(self, channel_scores: tf.Tensor) -> tf.Tensor:
         """The scores of the channels that answer without a query, and nothing of those that answer one."""
         return tf.pad(channel_scores, [[0, 0], [0, 0], [len(PARTS) + 1, 0]])
-
-
-def _shaped(
-    function: Callable[..., dict[str, tf.Tensor]], inputs: Sequence[tf.TensorSpec]
-) -> Callable[..., dict[str, tf.Tensor]]:
-    """The function with a check of its inputs' ranks: a server feeds what it gets, and an op may abort."""
-
-    def shaped(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        checked = [tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, inputs, strict=True)]
-        answer = function(*checked)
-        # The graph optimiser drops a check that no output depends on: this sum is zero, which it cannot know.
-        nothing = tf.add_n([tf.minimum(tf.size(tensor), 0) for tensor in checked])
-        name = "embedding" if "embedding" in answer else "num_results"
-        return answer | {name: answer[name] + tf.cast(nothing, answer[name].dtype)}
-
-    return shaped

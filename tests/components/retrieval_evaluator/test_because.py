@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import sparse
 
 from components.retrieval_evaluator.because import evaluate_matches
-from components.retrieval_evaluator.evaluation_data import Items, Judged
+from components.retrieval_evaluator.evaluation_data import Judged
 from components.retrieval_evaluator.names import SEARCH
 from components.retrieval_evaluator.servable_caller import ServedModel
 from tests import tiny
+from tests.components.retrieval_evaluator.catalogues import items_of
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     folder: Path = tmp_path_factory.mktemp("served")
     servable, signatures = tiny.shared_servable()
     tf.saved_model.save(servable, str(folder), signatures=signatures)
-    ids = tuple(item_id.decode() for item_id in tiny.IDS)
-    vectors = np.zeros((len(ids), 2), np.float32)
-    items = Items(
-        ids=ids, titles=ids, columns={"title": tiny.TITLES}, language="english", text_vectors=vectors
-    )
-    return ServedModel(str(folder), items)
+    return ServedModel(str(folder), items_of([item_id.decode() for item_id in tiny.IDS]))
 
 
 def _judged(*queries: str) -> Judged:

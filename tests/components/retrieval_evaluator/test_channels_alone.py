@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from components.retrieval_evaluator.baselines.base import Interactions, Queries
-from components.retrieval_evaluator.evaluation_data import Items
 from components.retrieval_evaluator.servable_caller import ServedModel
 from components.retrieval_evaluator.systems import _channels_alone
 from tests import tiny
+from tests.components.retrieval_evaluator.catalogues import items_of
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +24,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     folder = tmp_path_factory.mktemp("served")
     servable, signatures = tiny.shared_servable()
     tf.saved_model.save(servable, str(folder), signatures=signatures)
-    items = Items(
-        ids=IDS,
-        titles=IDS,
-        columns={"title": list(IDS)},
-        language="english",
-        text_vectors=np.zeros((len(IDS), 2), np.float32),
-    )
-    return ServedModel(str(folder), items)
+    return ServedModel(str(folder), items_of(IDS))
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from components.retrieval_evaluator.baselines.base import Interactions, Queries
-from components.retrieval_evaluator.evaluation_data import Items
 from components.retrieval_evaluator.servable_caller import Answers, ServedModel
+from tests.components.retrieval_evaluator.catalogues import items_of
 from tests.serving import tiny_model
 
 # The catalogue has an item the model does not know.
@@ -25,14 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(folder: Path) -> ServedModel:
-    items = Items(
-        ids=IDS,
-        titles=IDS,
-        columns={"title": list(IDS)},
-        language="english",
-        text_vectors=np.zeros((len(IDS), 2), np.float32),
-    )
-    return ServedModel(str(folder), items)
+    return ServedModel(str(folder), items_of(IDS))
 
 
 @pytest.fixture

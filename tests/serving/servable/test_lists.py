@@ -12,7 +12,7 @@ from models.matrices import item_matrix
 from models.trained import TrainedModel
 from serving.client.results import CHANNELS
 from serving.servable.arrangement import MAX_RESULTS
-from serving.servable.servable import MAX_REQUEST_HISTORY
+from serving.servable.asking import MAX_REQUEST_HISTORY
 from tests import tiny
 from tests.serving.servable.asking import ALL, LISTS, NOTHING_KNOWN, Ask, name, shown
 

@@ -1,0 +1,51 @@
+"""Texts of a request become vectors: tokens, and the encoder or a table in its place."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from models.query_table import QueryTable
+from models.serving_encoder import ServingEncoder
+from models.tokenizer import Tokenizer
+
+
+class Encoding(tf.Module):
+    """Encodes texts.
+
+    Args:
+        tokenizer: The encoder's own.
+        encoder: The encoder as it is served.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, encoder: ServingEncoder) -> None:
+        super().__init__(name="encoding")
+        self._tokenizer, self._encoder = tokenizer, encoder
+
+    def __call__(self, text: tf.Tensor, *, length: int, table: QueryTable | None = None) -> tf.Tensor:
+        """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``.
+
+        Args:
+            text: The texts.
+            length: Tokens kept of each.
+            table: What is looked up in place of the encoder where it knows all tokens of a text; what no row
+                needs is not computed.
+        """
+        with tf.name_scope("tokenise"):
+            stripped = tf.strings.strip(text)
+            tokens = self._tokenizer(stripped, length=length)
+        has_text = tf.strings.length(stripped) > 0
+        # Only as long as the longest text of the batch: padding costs as much as words.
+        longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
+        is_known = table.knows(tokens) if table else tf.zeros_like(has_text)
+
+        def encode() -> tf.Tensor:
+            return self._encoder(tokens[:, :longest])
+
+        def nothing() -> tf.Tensor:
+            return tf.zeros([tf.shape(text)[0], self._encoder.dim])
+
+        with tf.name_scope("encode"):
+            vectors = tf.cond(tf.reduce_any(has_text & ~is_known), encode, nothing)
+            if table:
+                vectors = tf.where(is_known[:, None], table(tokens), vectors)
+            return vectors * tf.cast(has_text, tf.float32)[:, None]
