@@ -11,7 +11,10 @@ import numpy as np
 from benchmarks.serving.load import OPERATIONS, Measured
 
 # These are the name scopes of the servable, in the order in which a request passes them.
-SCOPES = ("tokenise", "encode", "history", "rules", "retrieve", "rank", "answer")
+SCOPES = (
+    *("spelling", "codes", "tokenise", "encode", "words", "meaning", "history", "rules"),
+    *("retrieve", "arrange", "rank", "why", "answer"),
+)
 OTHER, IDLE = "other ops", "between ops"
 ENCODER, PEER_ENCODER = "encoder", "peer's encoder"
 
