@@ -20,8 +20,8 @@ class ServeConfig:
             first.
         exploration_share: The share of the slots of a recommendation that go to items fewer than five users
             chose, 0 to 0.5. At 0.05 it is each twentieth slot.
-        query_encoder: What encodes a query: ``encoder``, ``table`` (a sum of token vectors that imitates it,
-            at a hundredth of the time), or ``auto``, the table where it loses little.
+        query_encoder: What encodes a query: ``encoder``, ``table`` (a sum of token vectors that imitates it),
+            or ``auto``, the table where it loses little.
         max_quality_loss: How much of nDCG@10 the table may lose under ``auto``.
         max_latency_ms: The servable is refused if the median latency of one search is above this.
         tf_serving_version: The oldest stock TF Serving that must be able to load the servable.
