@@ -34,6 +34,7 @@ from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
 from serving.servable.query_encoder import JudgedQueries, choose_query_table
 from serving.servable.recommending import Recommending
+from serving.servable.saving import save_servable
 from serving.servable.searching import Searching
 from serving.servable.servable import Servable
 from serving.servable.suggesting import Suggesting
@@ -137,7 +138,7 @@ def IndexBuilder(
         exploration_share=exploration_share,
     )
     folder = path_utils.serving_model_dir(servable.uri)
-    tf.saved_model.save(module, folder, signatures=module.signatures())
+    save_servable(module, folder, module.signatures())
     extra = ExtraAssets(folder, open_file=tf.io.gfile.GFile)
     tf.io.gfile.makedirs(extra.folder)
     save_catalogue(dataset.items, raw, extra.catalogue_path)

@@ -41,9 +41,10 @@ class EventStore(tf.Module):
             tf.Variable(values, trainable=False)
             for values in (
                 starts.astype(np.int64),
-                log.item_rows[kept].astype(np.int32),
-                log.times[kept].astype(np.int64),
-                log.weights[kept].astype(np.float32),
+                # One more event, so that an empty store has something to gather from.
+                np.append(log.item_rows[kept], 0).astype(np.int32),
+                np.append(log.times[kept], 0).astype(np.int64),
+                np.append(log.weights[kept], 0).astype(np.float32),
             )
         )
 
@@ -57,16 +58,28 @@ class EventStore(tf.Module):
             rows int32, -1 for padding, times int64 and weights float32, ``[batch, n]``, oldest first.
         """
         row = tf.where(position >= 0, position, self._num_users)
-        starts = tf.gather(self._starts, row)
-        ragged = tf.ragged.range(starts, tf.gather(self._starts, row + 1))
-        places = ragged.to_tensor(-1)
-        is_event, safe = places >= 0, tf.maximum(places, 0)
-        # An empty store has nothing to gather from.
+        places, is_event = places_between(self._starts, row)
         rows, times, weights = (
-            tf.gather(tf.pad(tf.convert_to_tensor(values), [[0, 1]]), safe)
-            for values in (self._rows, self._times, self._weights)
+            tf.gather(values, places) for values in (self._rows, self._times, self._weights)
         )
         return tf.where(is_event, rows, -1), times, tf.where(is_event, weights, 0.0)
+
+
+def places_between(starts: tf.Variable, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The places of the values of some rows, where the values of all rows lie one after the other.
+
+    Args:
+        starts: int64 ``[num_rows + 1]``, where each row begins and the last one ends.
+        rows: int32 ``[batch]``.
+
+    Returns:
+        int64 ``[batch, n]``, 0 for padding, and bool ``[batch, n]``, false for padding.
+    """
+    first = tf.gather(starts, rows)
+    lengths = tf.gather(starts, rows + 1) - first
+    width = tf.range(tf.reduce_max(tf.pad(lengths, [[0, 1]])))[None]
+    is_there = width < lengths[:, None]
+    return tf.where(is_there, first[:, None] + width, 0), is_there
 
 
 def history_at(

@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from models.lexical.words import owners
+
 K1 = 1.2
 B = 0.75
 _MOST = 255.0
@@ -51,7 +53,10 @@ class Postings(tf.Module):
         self._marks = None if marks is None else tf.Variable(marks.data.astype(np.uint8), trainable=False)
         self.num_items = weights.shape[0]
         # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
-        self._starts = tf.Variable(weights.indptr.astype(np.int32), trainable=False)
+        # One more list, which is empty: that of a term there is not.
+        starts = np.append(weights.indptr, weights.indptr[-1]).astype(np.int32)
+        self._starts = tf.Variable(starts, trainable=False)
+        self.num_terms = weights.shape[1]
         self._items = tf.Variable(weights.indices.astype(np.int32), trainable=False)
         self._scale = float(weights.data.max(initial=0.0)) / _MOST or 1.0
         small = np.clip(np.rint(weights.data / self._scale), 1, _MOST).astype(np.uint8)
@@ -61,16 +66,14 @@ class Postings(tf.Module):
         """The sum of each item's weights: float32 ``[batch, num_items]``.
 
         Args:
-            terms: int32 ``[n]``, each at least 0.
-            rows: int64 ``[n]``, which query of the batch each term is of.
+            terms: int32 ``[n]``, `num_terms` for one there is not.
+            rows: int32 ``[n]``, which query of the batch each term is of.
             factors: float32 ``[n]``, what each term counts.
             batch: int32 ``[]``.
         """
         positions, owner = self._of_terms(terms)
         weights = tf.cast(tf.gather(self._weights, positions), tf.float32) * self._scale
-        places = tf.gather(tf.cast(rows, tf.int32), owner) * self.num_items + tf.gather(
-            self._items, positions
-        )
+        places = tf.gather(rows, owner) * self.num_items + tf.gather(self._items, positions)
         sums = tf.math.unsorted_segment_sum(
             weights * tf.gather(factors, owner), places, batch * self.num_items
         )
@@ -80,26 +83,34 @@ class Postings(tf.Module):
         """The marks of some items' entries, 0 where an item does not have the term: int32 ``[n, k]``.
 
         Args:
-            terms: int32 ``[n]``, each at least 0.
-            rows: int64 ``[n]``, which query of the batch each term is of.
+            terms: int32 ``[n]``, `num_terms` for one there is not.
+            rows: int32 ``[n]``, which query of the batch each term is of.
             items: int32 ``[batch, k]``, distinct in a row; -1 for none.
         """
         assert self._marks is not None
         batch, k = tf.unstack(tf.shape(items))
         positions, owner = self._of_terms(terms)
-        row = tf.cast(tf.gather(rows, owner), tf.int32)
-        where = tf.cast(tf.where(items >= 0), tf.int32)
-        listed = where[:, :1] * self.num_items + tf.gather_nd(items, where)[:, None]
-        places = tf.tensor_scatter_nd_update(tf.fill([batch * self.num_items], -1), listed, where[:, 1])
-        place = tf.gather(places, row * self.num_items + tf.gather(self._items, positions))
-        is_listed = place >= 0
-        found = tf.stack(
-            [tf.boolean_mask(tf.cast(owner, tf.int32), is_listed), tf.boolean_mask(place, is_listed)], axis=1
+        # The place of each item in its query's list, from 1; 0 for one that is not listed. No item is -1.
+        here = tf.range(batch)[:, None] * (self.num_items + 1) + 1
+        places = tf.scatter_nd(
+            tf.reshape(here + items, [-1, 1]),
+            tf.tile(tf.range(1, k + 1), [batch]),
+            [batch * (self.num_items + 1)],
         )
-        marks = tf.cast(tf.gather(self._marks, tf.boolean_mask(positions, is_listed)), tf.int32)
-        return tf.scatter_nd(found, marks, [tf.shape(terms)[0], k])
+        own = tf.gather(tf.reshape(here, [-1]), tf.gather(rows, owner)) + tf.gather(self._items, positions)
+        cells = owner * (k + 1) + tf.gather(places, own)
+        marks = tf.cast(tf.gather(self._marks, positions), tf.int32)
+        num_terms = tf.size(terms)
+        listed = tf.math.unsorted_segment_max(marks, cells, num_terms * (k + 1))
+        return tf.maximum(tf.reshape(listed, [num_terms, k + 1])[:, 1:], 0)
 
     def _of_terms(self, terms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The places of the terms' entries, and the number of the term that each is of."""
-        positions = tf.ragged.range(tf.gather(self._starts, terms), tf.gather(self._starts, terms + 1))
-        return positions.flat_values, positions.value_rowids()
+        # The raw op: the ragged tensor around it takes thirty ops more to say whose each place is.
+        splits, places = tf.raw_ops.RaggedRange(
+            starts=tf.gather(self._starts, terms),
+            limits=tf.gather(self._starts, terms + 1),
+            deltas=1,
+            Tsplits=tf.int32,
+        )
+        return places, owners(splits, tf.size(places))

@@ -14,7 +14,7 @@ from models.lexical.bm25 import Postings, bm25_weights, idf
 from models.lexical.negation import lacking, negated
 from models.lexical.spelling import Spelling
 from models.lexical.word_forms import WordForms
-from models.lexical.words import MAX_QUERY_WORDS, grams, split_words, words_of_catalogue
+from models.lexical.words import MAX_QUERY_WORDS, Pieces, grams, split_words, words_of_catalogue
 
 # How often a word of the first column, the title, counts.
 _FIRST_COLUMN = 4
@@ -93,7 +93,7 @@ class LexicalIndex(tf.Module):
         terms = counts @ to_term
         self._columns = list(columns)
         self._postings = Postings(bm25_weights(terms), _first_columns(of_column, to_term))
-        self._idf = tf.Variable(idf(terms), trainable=False)
+        self._idf = tf.Variable(np.append(idf(terms), np.float32(0.0)), trainable=False)
         in_title = (title @ to_term).tocsc()
         in_title.data[:] = 1.0
         self._in_title = Postings(in_title)
@@ -115,24 +115,17 @@ class LexicalIndex(tf.Module):
 
     def __call__(self, queries: tf.Tensor) -> LexicalScores:
         """What string ``[batch]`` queries say of each item."""
-        batch = tf.shape(queries)[0]
+        batch = tf.size(queries)
         words = _query_words(queries)
-        flat, rows = words.flat_values, words.value_rowids()
-        is_negated, is_negator = negated(words, self._language)
+        is_negated, is_negator = negated(words, batch, self._language)
         factors = tf.where(is_negated, _NEGATED, 1.0)
-        terms = tf.where(is_negator, -1, self._forms(flat))
-        is_known = terms >= 0
-        known, known_rows = tf.boolean_mask(terms, is_known), tf.boolean_mask(rows, is_known)
-        by_words = self._postings(known, known_rows, tf.boolean_mask(factors, is_known), batch)
-        by_grams = self._by_grams(flat, rows, factors, ~is_negator & ~self._forms.is_stop_word(flat), batch)
-        is_unwanted = tf.boolean_mask(is_negated, is_known)
-        nothing = tf.zeros_like(by_words)
+        terms = self._terms(words.flat, ~is_negator)
+        by_words = self._postings(terms, words.rows, factors, batch)
+        by_grams = self._by_grams(words, factors, ~is_negator, batch)
         has, lacks = tf.cond(
-            tf.reduce_any(is_unwanted),
-            lambda: self._unwanted(
-                tf.boolean_mask(known, is_unwanted), tf.boolean_mask(known_rows, is_unwanted), batch
-            ),
-            lambda: (nothing, nothing),
+            tf.reduce_any(is_negated),
+            lambda: self._unwanted(self._terms(words.flat, is_negated), words.rows, batch),
+            lambda: (tf.zeros_like(by_words), tf.zeros_like(by_words)),
         )
         return LexicalScores(by_words, by_grams, has, lacks)
 
@@ -147,46 +140,44 @@ class LexicalIndex(tf.Module):
             A line ``word=column`` for each, with the first column that has the word; "" for none.
         """
         words = _query_words(queries)
-        is_negated, is_negator = negated(words, self._language)
-        terms = tf.where(is_negator | is_negated, -1, self._forms(words.flat_values))
-        is_known = terms >= 0
-        rows = tf.boolean_mask(words.value_rowids(), is_known)
-        marks = self._postings.marks_of(tf.boolean_mask(terms, is_known), rows, items)
-        where = tf.where(marks > 0)
-        term, place = where[:, 0], where[:, 1]
+        is_negated, is_negator = negated(words, tf.size(queries), self._language)
+        terms = self._terms(words.flat, ~(is_negator | is_negated))
+        marks = self._postings.marks_of(terms, words.rows, items)
+        where = tf.cast(tf.where(marks > 0), tf.int32)
+        word, place = where[:, 0], where[:, 1]
         lines = tf.strings.join(
             [
-                tf.gather(tf.boolean_mask(words.flat_values, is_known), term),
+                tf.gather(words.flat, word),
                 tf.gather(["", *self._columns][: _MAX_MARKED_COLUMNS + 2], tf.gather_nd(marks, where)),
             ],
             separator="=",
         )
-        batch, k = tf.unstack(tf.shape(items, tf.int64))
-        cell = tf.gather(rows, term) * k + place
+        batch, k = tf.unstack(tf.shape(items))
+        cell = tf.gather(words.rows, word) * k + place
         joined = tf.strings.unsorted_segment_join(lines, cell, batch * k, separator="\n")
         return tf.reshape(joined, [batch, k])
 
-    def _by_grams(
-        self, words: tf.Tensor, rows: tf.Tensor, factors: tf.Tensor, counts: tf.Tensor, batch: tf.Tensor
-    ) -> tf.Tensor:
+    def _terms(self, words: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """The terms of words, `num_terms` for those that are unknown or do not count: int32 ``[n]``."""
+        terms = self._forms(words)
+        return tf.where(counts & (terms >= 0), terms, self._postings.num_terms)
+
+    def _by_grams(self, words: Pieces, factors: tf.Tensor, counts: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
         if self._grams is None or self._gram_rows is None:
             return tf.zeros([batch, self._postings.num_items])
-        of_words = grams(tf.boolean_mask(words, counts))
-        found = self._gram_rows.lookup(of_words.flat_values)
-        owner = of_words.value_rowids()
-        is_known = found >= 0
-        owner = tf.boolean_mask(owner, is_known)
+        names, owner = grams(words.flat)
+        counts &= ~self._forms.is_stop_word(words.flat)
         return self._grams(
-            tf.boolean_mask(found, is_known),
-            tf.gather(tf.boolean_mask(rows, counts), owner),
-            tf.gather(tf.boolean_mask(factors, counts), owner),
+            tf.where(tf.gather(counts, owner), self._gram_rows.lookup(names), self._grams.num_terms),
+            tf.gather(words.rows, owner),
+            tf.gather(factors, owner),
             batch,
         )
 
     def _unwanted(self, terms: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """How much of the negated words each title has, and whether the item says it lacks one."""
         weights = tf.gather(self._idf, terms)
-        most = tf.math.unsorted_segment_sum(weights, tf.cast(rows, tf.int32), batch)
+        most = tf.math.unsorted_segment_sum(weights, rows, batch)
         has = self._in_title(terms, rows, weights, batch) / tf.maximum(most, 1e-9)[:, None]
         lacks = self._lacking(terms, rows, tf.ones_like(weights), batch)
         return has, tf.cast(lacks > 0, tf.float32)
@@ -207,9 +198,10 @@ class LexicalIndex(tf.Module):
         return pairs
 
 
-def _query_words(queries: tf.Tensor) -> tf.RaggedTensor:
-    """The words of queries that count: string ``[batch, (at most MAX_QUERY_WORDS)]``."""
-    return split_words(tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without"))[:, :MAX_QUERY_WORDS]
+def _query_words(queries: tf.Tensor) -> Pieces:
+    """The words of queries that count, at most `MAX_QUERY_WORDS` of each."""
+    words = split_words(tf.strings.regex_replace(queries, r"(?i)\bw/o\b", "without"))
+    return words.where(words.places < MAX_QUERY_WORDS)
 
 
 def _first_columns(of_column: Sequence[sparse.csr_matrix], to_term: sparse.csr_matrix) -> sparse.csc_matrix:
@@ -255,10 +247,10 @@ def _gram_index(
 ) -> tuple[tf.lookup.StaticHashTable, sparse.csc_matrix]:
     """The row of each gram that is not too common, and its weights: CSC ``[num_items, num_grams]``."""
     kept = np.flatnonzero(terms >= 0)
-    of_words = grams(tf.constant([words[row] for row in kept], tf.string))
-    names, codes = np.unique(of_words.flat_values.numpy().astype(object), return_inverse=True)
+    found, owner = grams(tf.constant([words[row] for row in kept], tf.string))
+    names, codes = np.unique(found.numpy().astype(object), return_inverse=True)
     pairs = sparse.csr_matrix(
-        (np.ones(len(codes), np.float32), (kept[of_words.value_rowids().numpy()], codes)),
+        (np.ones(len(codes), np.float32), (kept[owner.numpy()], codes)),
         shape=(len(words), len(names)),
     )
     of_items = (counts @ pairs).tocsr()
@@ -267,8 +259,8 @@ def _gram_index(
     rare = np.flatnonzero(frequency <= max(_MAX_GRAM_SHARE * counts.shape[0], 1))
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(
-            tf.constant([*names[rare], b""]), tf.constant([*range(len(rare)), -1], tf.int32)
+            tf.constant([*names[rare], b""]), tf.constant(range(len(rare) + 1), tf.int32)
         ),
-        -1,
+        len(rare),
     )
     return table, weights[:, rare]

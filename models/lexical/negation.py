@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from models.lexical.words import negators
+from models.lexical.words import Pieces, negators
 
 _LACKING_ENGLISH = tuple(
     re.compile(pattern)
@@ -20,25 +20,25 @@ _LACKING_ENGLISH = tuple(
 _MAYBE_ENGLISH = re.compile(r"without|no|zero|free|less")
 
 
-def negated(words: tf.RaggedTensor, language: str) -> tuple[tf.Tensor, tf.Tensor]:
+def negated(words: Pieces, batch: tf.Tensor, language: str) -> tuple[tf.Tensor, tf.Tensor]:
     """Which words of queries are behind one that negates.
 
     Args:
-        words: string ``[batch, (words)]``, of `words.split_words`.
+        words: Of ``batch`` queries.
+        batch: int32 ``[]``.
         language: One of `dataset.contract.LANGUAGES`.
 
     Returns:
-        bool ``[all words]`` twice: the negated words, and the words that negate.
+        bool ``[n]`` twice: the negated words, and the words that negate.
     """
-    flat = words.flat_values
-    nothing = tf.zeros_like(flat, tf.bool)
+    nothing = tf.zeros_like(words.rows, tf.bool)
     if not negators(language):
         return nothing, nothing
-    is_negator = tf.reduce_any(flat[:, None] == tf.constant(negators(language))[None], axis=1)
+    is_negator = tf.reduce_any(words.flat[:, None] == tf.constant(negators(language))[None], axis=1)
     before = tf.cumsum(tf.cast(is_negator, tf.int32), exclusive=True)
     # Those of the queries before do not count.
-    first = tf.gather(tf.pad(before, [[0, 1]]), words.row_starts())
-    of_row = before - tf.gather(first, words.value_rowids())
+    first = tf.math.unsorted_segment_min(before, words.rows, batch)
+    of_row = before - tf.gather(first, words.rows)
     # A word that ends a query negates nothing.
     is_negated = (of_row > 0) & ~is_negator
     return is_negated, is_negator

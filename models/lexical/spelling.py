@@ -69,7 +69,7 @@ class Spelling(tf.Module):
     def __call__(self, queries: tf.Tensor) -> tf.Tensor:
         """The queries with their unknown words corrected, all else as typed: string ``[batch]``."""
         pieces, is_word = split_pieces(queries)
-        flat = pieces.flat_values
+        flat = pieces.flat
         lower = tf.strings.lower(flat, encoding="utf-8")
         length = tf.strings.length(lower, unit="UTF8_CHAR")
         is_unknown = is_word & (length >= _MIN_LETTERS) & (length <= _MAX_LETTERS)
@@ -77,17 +77,14 @@ class Spelling(tf.Module):
         is_unknown &= (self._forms(lower) < 0) & ~self._forms.is_stop_word(lower)
         is_unknown &= ~self._other_words.lookup(lower)
         # Words and what is between them take turns; past those that count nothing is corrected.
-        place = tf.range(tf.size(flat)) - tf.cast(
-            tf.gather(pieces.row_starts(), pieces.value_rowids()), tf.int32
-        )
-        is_unknown &= place < 2 * MAX_QUERY_WORDS
+        is_unknown &= pieces.places < 2 * MAX_QUERY_WORDS
 
         def corrected() -> tf.Tensor:
             places = tf.where(is_unknown)
             found = self._nearest(tf.boolean_mask(lower, is_unknown))
             found = tf.where(found == "", tf.boolean_mask(flat, is_unknown), found)
             mended = tf.tensor_scatter_nd_update(flat, places, found)
-            return tf.strings.reduce_join(pieces.with_flat_values(mended), axis=1)
+            return tf.strings.unsorted_segment_join(mended, pieces.rows, tf.size(queries))
 
         return tf.cond(tf.reduce_any(is_unknown), corrected, lambda: tf.identity(queries))
 

@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from models.channels.event_store import places_between
+
 
 class RequestHistory(tf.Module):
     """Turns a request's item ids into a history as training saw it: distinct, counted, recent first.
@@ -115,7 +117,8 @@ class UserTable(tf.Module):
         # Missing, as training saw somebody of whom nothing is known.
         self._numbers = with_unknown(numbers, np.tile([0.0, 1.0], numbers.shape[1] // 2))
         lengths = [len(rows) for rows in seen] + [0]
-        self._seen_rows = tf.Variable(np.concatenate([*seen, []]).astype(np.int32), trainable=False)
+        # One more row, so that there is something to gather from.
+        self._seen_rows = tf.Variable(np.concatenate([*seen, [-1]]).astype(np.int32), trainable=False)
         self._seen_starts = tf.Variable(
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), trainable=False
         )
@@ -136,7 +139,5 @@ class UserTable(tf.Module):
     def seen(self, position: tf.Tensor) -> tf.Tensor:
         """Everything chosen before: int32 ``[batch, n]``, -1 is padding; ``[batch]`` is from `lookup`."""
         row = tf.where(position >= 0, position, self._num_users)
-        ragged = tf.RaggedTensor.from_row_splits(
-            tf.convert_to_tensor(self._seen_rows), tf.convert_to_tensor(self._seen_starts), validate=False
-        )
-        return tf.gather(ragged, row).to_tensor(-1)
+        places, is_row = places_between(self._seen_starts, row)
+        return tf.where(is_row, tf.gather(self._seen_rows, places), -1)

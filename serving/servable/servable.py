@@ -180,7 +180,9 @@ class Servable(tf.Module):
             )
 
         width = tf.maximum(tf.reduce_max(tf.pad(last, [[0, 1]])), 0)
-        answer = page(self._by_query(query, width, search, recommend), offset, k)
+        answer = self._by_query(query, width, search, recommend)
+        is_turned = tf.reduce_any(offset > 0)
+        answer = tf.cond(is_turned, lambda: page(answer, offset, k), lambda: answer)
         return answer | {"corrected_query": tf.where(asked != query, asked, "")}
 
     def _suggest(self, text: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -270,12 +272,17 @@ class Servable(tf.Module):
         def nothing() -> dict[str, tf.Tensor]:
             return self._answers.nothing(tf.shape(query)[0], width, len(self._channel_names))
 
+        all_ask = tf.reduce_all(asks)
         first = tf.cond(tf.reduce_any(asks), with_query, nothing)
-        second = tf.cond(tf.reduce_all(asks), nothing, without)
-        return {
-            name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
-            for name, values in first.items()
-        }
+        second = tf.cond(all_ask, nothing, without)
+
+        def mixed() -> dict[str, tf.Tensor]:
+            return {
+                name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
+                for name, values in first.items()
+            }
+
+        return tf.cond(all_ask, lambda: first, mixed)
 
     def _recommended(
         self,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 from scipy import sparse
 
 from components.retrieval_evaluator.because import evaluate_matches
 from components.retrieval_evaluator.evaluation_data import Judged
 from components.retrieval_evaluator.names import SEARCH
 from components.retrieval_evaluator.servable_caller import ServedModel
+from serving.servable.saving import save_servable
 from tests import tiny
 from tests.components.retrieval_evaluator.catalogues import items_of
 
@@ -20,7 +20,7 @@ from tests.components.retrieval_evaluator.catalogues import items_of
 def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     folder: Path = tmp_path_factory.mktemp("served")
     servable, signatures = tiny.shared_servable()
-    tf.saved_model.save(servable, str(folder), signatures=signatures)
+    save_servable(servable, str(folder), signatures)
     return ServedModel(str(folder), items_of([item_id.decode() for item_id in tiny.IDS]))
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from components.retrieval_evaluator.baselines.base import Interactions, Queries
 from components.retrieval_evaluator.servable_caller import ServedModel
 from components.retrieval_evaluator.systems import _channels_alone
+from serving.servable.saving import save_servable
 from tests import tiny
 from tests.components.retrieval_evaluator.catalogues import items_of
 
@@ -23,7 +24,7 @@ USERS = ["ann", "u05", "nobody"]
 def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     folder = tmp_path_factory.mktemp("served")
     servable, signatures = tiny.shared_servable()
-    tf.saved_model.save(servable, str(folder), signatures=signatures)
+    save_servable(servable, str(folder), signatures)
     return ServedModel(str(folder), items_of(IDS))
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from models.item_table import ItemTable
 from models.trained import TrainedModel
+from serving.servable.saving import save_servable
 from tests import tiny
 from tests.serving.servable.asking import ALL, Answer, Ask, as_tensor
 
@@ -28,7 +29,7 @@ def trained() -> TrainedModel:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("servable")
     servable, signatures = tiny.shared_servable()
-    tf.saved_model.save(servable, str(folder), signatures=signatures)
+    save_servable(servable, str(folder), signatures)
     return folder
 
 
