@@ -8,6 +8,10 @@ from models.query_table import QueryTable
 from models.serving_encoder import ServingEncoder
 from models.tokenizer import Tokenizer
 
+# oneDNN lays weights out in one way for few rows and in another for more. It keeps the layout it needed
+# first, and would make the other one anew at every call.
+_MIN_TOKENS = 8
+
 
 class Encoding(tf.Module):
     """Encodes texts.
@@ -19,7 +23,11 @@ class Encoding(tf.Module):
 
     def __init__(self, tokenizer: Tokenizer, encoder: ServingEncoder) -> None:
         super().__init__(name="encoding")
-        self._tokenizer, self._encoder = tokenizer, encoder
+        self._tokenizer, self._dim = tokenizer, encoder.dim
+        # A function of its own: TensorFlow fuses the ops of a function that is called, but not those of a
+        # branch. One graph of it serves all signatures.
+        signature = [tf.TensorSpec([None, None], tf.int32)]
+        self._encoder = tf.function(encoder, input_signature=signature, autograph=False)
 
     def __call__(self, text: tf.Tensor, *, length: int, table: QueryTable | None = None) -> tf.Tensor:
         """Vectors of string ``[batch]`` texts, zeros for an empty one: float32 ``[batch, text_dim]``.
@@ -36,13 +44,14 @@ class Encoding(tf.Module):
         has_text = tf.strings.length(stripped) > 0
         # Only as long as the longest text of the batch: padding costs as much as words.
         longest = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(tokens != 0, tf.int32), axis=1), [[0, 1]]))
+        longest = tf.maximum(longest, min(_MIN_TOKENS, length))
         is_known = table.knows(tokens) if table else tf.zeros_like(has_text)
 
         def encode() -> tf.Tensor:
             return self._encoder(tokens[:, :longest])
 
         def nothing() -> tf.Tensor:
-            return tf.zeros([tf.shape(text)[0], self._encoder.dim])
+            return tf.zeros([tf.shape(text)[0], self._dim])
 
         with tf.name_scope("encode"):
             vectors = tf.cond(tf.reduce_any(has_text & ~is_known), encode, nothing)

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 _LOWERED = "_lower_using_switch_merge"
+_FUSED_ONLY = ConfigProto()
+_FUSED_ONLY.graph_options.rewrite_options.optimizers.append("remap")
+_FUSED_ONLY.graph_options.rewrite_options.meta_optimizer_iterations = RewriterConfig.ONE
 
 
 def save_servable(
@@ -19,7 +24,8 @@ def save_servable(
 
     By default TensorFlow spreads both branches of a condition into the graph around it, where a switch for
     each of their inputs, and what is dead behind it, runs at every request; and all of it is optimised before
-    the first one. Here a branch stays a function, which is called if it is taken.
+    the first one. Here a branch stays a function, which is called if it is taken. Of the optimiser's passes a
+    function keeps the one that fuses ops: the others take seconds before the first answer and gain nothing.
 
     Args:
         module: What to save.
@@ -33,6 +39,8 @@ def save_servable(
     for node in _nodes(saved):
         if node.op in ("If", "StatelessIf"):
             node.attr[_LOWERED].b = False
+        elif node.op in ("PartitionedCall", "StatefulPartitionedCall"):
+            node.attr["config_proto"].s = _FUSED_ONLY.SerializeToString()
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(saved.SerializeToString(deterministic=True))
 

@@ -58,7 +58,16 @@ def test_server_has_as_many_threads_as_its_container_has_cores() -> None:
     parameters = read_batching_parameters(SERVER / "batching_parameters.txt")
     cores = container_of("tandem-server")["resources"]["limits"]["cpu"]
 
-    assert str(parameters.num_batch_threads) == cores == flag("tensorflow_session_parallelism")
+    assert str(parameters.num_batch_threads) == cores
+    assert (flag("tensorflow_intra_op_parallelism"), flag("tensorflow_inter_op_parallelism")) == ("1", "-1")
+
+
+def test_weights_are_laid_out_once() -> None:
+    [variable] = [rest for name, rest in instructions(SERVER / "Dockerfile") if name == "ENV"]
+    environment = container_of("tandem-server")["env"]
+
+    assert variable == "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1"
+    assert {"name": "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "value": "1"} in environment
 
 
 def test_metrics_are_where_prometheus_is_told_to_look() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.core.protobuf import config_pb2
 
 from serving.server.batching.parameters import BatchingParameters, read_batching_parameters
 from serving.server.batching.scheduler import BatchScheduler
@@ -112,14 +112,14 @@ def _session_config(config: ServerConfig) -> tf.compat.v1.ConfigProto:
     session_config = config_pb2.ConfigProto()
     if config.tensorflow_session_config_file is not None:
         session_config = parse_text(config.tensorflow_session_config_file, config_pb2.ConfigProto)
-    rewrite = session_config.graph_options.rewrite_options
-    if not rewrite.meta_optimizer_iterations:
-        # A second look at the graph gains nothing, and makes each signature's first answer twice as slow.
-        rewrite.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    if not session_config.graph_options.HasField("rewrite_options"):
+        # The functions of a servable say themselves what is optimised. To do it for the graph around them as
+        # well gains nothing, and the first answers of its signatures take four times as long.
+        session_config.graph_options.rewrite_options.disable_meta_optimizer = True
     within = config.tensorflow_intra_op_parallelism or config.tensorflow_session_parallelism
     between = config.tensorflow_inter_op_parallelism or config.tensorflow_session_parallelism
-    if within:
-        session_config.intra_op_parallelism_threads = within
-    if between:
-        session_config.inter_op_parallelism_threads = between
+    # Unless told otherwise, a request runs in its own thread. Threads that share one small product wait for
+    # each other more than they work.
+    session_config.intra_op_parallelism_threads = within or session_config.intra_op_parallelism_threads or 1
+    session_config.inter_op_parallelism_threads = between or session_config.inter_op_parallelism_threads or -1
     return session_config

@@ -1,16 +1,29 @@
-"""A branch of a servable is a function of its own, not spread into the graph around it."""
+"""A saved servable's branches and functions: called where they are needed, with their ops fused."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 
-def test_branches_are_called_and_not_spread(saved: Path) -> None:
+def nodes_of(saved: Path) -> list[NodeDef]:
     graph = SavedModel.FromString((saved / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    branches = [node for node in nodes if node.op in ("If", "StatelessIf")]
+    return [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+
+
+def test_branches_are_called_and_not_spread(saved: Path) -> None:
+    branches = [node for node in nodes_of(saved) if node.op in ("If", "StatelessIf")]
 
     assert len(branches) > 10
     assert not any(node.attr["_lower_using_switch_merge"].b for node in branches)
+
+
+def test_functions_fuse_their_ops_and_no_more(saved: Path) -> None:
+    calls = [node for node in nodes_of(saved) if node.op in ("PartitionedCall", "StatefulPartitionedCall")]
+    optimised = [ConfigProto.FromString(node.attr["config_proto"].s).graph_options for node in calls]
+
+    assert len(calls) > 10
+    assert all(list(options.rewrite_options.optimizers) == ["remap"] for options in optimised)

@@ -162,7 +162,7 @@ def test_truncated_variables_fail_the_load(load: Load, own_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "threads"),
     [
-        ({}, (0, 0)),
+        ({}, (1, -1)),
         ({"tensorflow_session_parallelism": 3}, (3, 3)),
         ({"tensorflow_intra_op_parallelism": 2, "tensorflow_inter_op_parallelism": 1}, (2, 1)),
         ({"tensorflow_session_parallelism": 3, "tensorflow_inter_op_parallelism": 1}, (3, 1)),
@@ -183,3 +183,13 @@ def test_session_is_set_up_by_its_file(load: Load, tmp_path: Path) -> None:
     config = load(tensorflow_session_config_file=file)._session._session._config
 
     assert (config.intra_op_parallelism_threads, config.allow_soft_placement) == (5, True)
+    assert config.graph_options.rewrite_options.disable_meta_optimizer
+
+
+def test_session_optimises_as_its_file_says(load: Load, tmp_path: Path) -> None:
+    file = tmp_path / "session.pbtxt"
+    file.write_text("graph_options { rewrite_options { meta_optimizer_iterations: ONE } }")
+
+    config = load(tensorflow_session_config_file=file)._session._session._config
+
+    assert not config.graph_options.rewrite_options.disable_meta_optimizer
