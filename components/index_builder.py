@@ -21,7 +21,7 @@ from dataset.contract import ItemsTable
 from dataset.frames import BYTES, FLOAT, read_frame
 from dataset.manifest import Manifest
 from models.config import ModelConfig
-from models.event_log import read_event_log
+from models.event_log import read_dislikes, read_event_log
 from models.interactions import Contexts, InteractionSource
 from models.item_table import ItemTable, load_item_table, load_text_vectors, read_item_columns
 from models.lexical.index import LexicalIndex
@@ -117,7 +117,7 @@ def IndexBuilder(
     module = Servable(
         trained,
         items,
-        _user_table(users, source, config),
+        _user_table(users, source, config, _dislikes(dataset, newer_events or events, items, users.user_ids)),
         searching,
         _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids),
         query_table=choose_query_table(
@@ -213,7 +213,17 @@ def on_catalogue(users: Contexts, rows: np.ndarray) -> Contexts:
     return dataclasses.replace(users, inputs=inputs, histories=histories)
 
 
-def _user_table(users: Contexts, source: InteractionSource, config: ModelConfig) -> UserTable:
+def _dislikes(dataset: Manifest, events: Any, items: ItemTable, user_ids: np.ndarray) -> list[np.ndarray]:
+    """What each user disliked, int32 ``[n]`` rows; nothing where there is no log."""
+    if dataset.events is None or events is None:
+        return [np.zeros(0, np.int32)] * len(user_ids)
+    pattern = os.path.join(artifact_utils.get_split_uri([events], features.ALL), "*")
+    return read_dislikes(pattern, dataset.events, items.ids, user_ids)
+
+
+def _user_table(
+    users: Contexts, source: InteractionSource, config: ModelConfig, disliked: list[np.ndarray]
+) -> UserTable:
     length = config.max_history
     unknown = np.array([size - 1 for size in source.category_sizes], np.int32)
     if not len(users):
@@ -233,6 +243,7 @@ def _user_table(users: Contexts, source: InteractionSource, config: ModelConfig)
         history_rows=users.inputs[features.HISTORY_ROWS],
         history_counts=users.inputs[features.HISTORY_COUNTS],
         seen=users.histories,
+        disliked=disliked,
         user_rows=users.inputs[features.USER_ROW],
         categories=users.inputs[features.USER_CATEGORIES],
         numbers=users.inputs[features.USER_NUMBERS],

@@ -16,6 +16,7 @@ from dataset.contract import EventSplit, EventsTable, JudgmentsTable
 from dataset.errors import DataError
 from dataset.files import num_bytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
+from dataset.kinds import is_positive
 from dataset.manifest import Manifest
 from dataset.progress import Progress
 from dataset.raw_rows import Normalised
@@ -208,7 +209,7 @@ def _events(
         for entry in kept.column("kind").value_counts().to_pylist():
             kinds[entry["values"]] += entry["counts"]
         times = kept.column("time").to_numpy()
-        clock.add(times)
+        clock.add(times, is_positive(kept.column("weight").to_numpy()))
         user_hashes = text_hashes(kept.column("user_id"))
         users = _distinct(users, user_hashes)
         said = [user_hashes, positions[is_known].astype(np.int64)]
@@ -247,10 +248,11 @@ class _Clock:
         self._sizes = np.zeros(len(SPLITS), np.int64)
         self._later: list[np.ndarray[Any, Any]] = []
 
-    def add(self, times: np.ndarray[Any, Any]) -> None:
+    def add(self, times: np.ndarray[Any, Any], is_choice: np.ndarray[Any, Any]) -> None:
         if not len(times):
             return
         self.first, self.last = min(self.first, int(times.min())), max(self.last, int(times.max()))
+        times = times[is_choice]
         if isinstance(self._split.test, str):
             self._count(times, event_starts(self._split, self.first, self.last))
         else:
@@ -258,7 +260,7 @@ class _Clock:
             self._later.append(times)
 
     def splits(self) -> tuple[tuple[int, int], dict[str, int]]:
-        """The starts of validation and test, and the number of events in each split."""
+        """The starts of validation and test, and the number of choices in each split."""
         starts = event_starts(self._split, self.first, self.last)
         for times in self._later:
             self._count(times, starts)
@@ -328,9 +330,9 @@ def _require_splits(report: Report, manifest: Manifest) -> None:
         for name, size in events.splits.items():
             if size == 0:
                 raise DataError(
-                    f"split.events must leave events in each of {', '.join(SPLITS)}. Got none in {name}: "
-                    f"events run from {day(events.first_time)} to {day(events.last_time)}, validation begins "
-                    f"{day(events.starts[0])} and test {day(events.starts[1])}."
+                    f"split.events must leave events of a weight above 0 in each of {', '.join(SPLITS)}. Got "
+                    f"none in {name}: events run from {day(events.first_time)} to {day(events.last_time)}, "
+                    f"validation begins {day(events.starts[0])} and test {day(events.starts[1])}."
                 )
     if report.judgments is not None:
         for name, size in report.judgments.splits.items():

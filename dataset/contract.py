@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from dataset.kinds import is_negative
+
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 # What programs write where an id is missing: pandas, R, Hive, databases, JavaScript, Excel.
 MISSING_IDS = (
@@ -63,7 +65,7 @@ class Kind:
     """What one value of the kind column counts for.
 
     Attributes:
-        weight: How much one such event weighs in training; at least 0.
+        weight: How much one such event weighs in training; `dataset.kinds` says what 0 and less mean.
         label: The name the rest of the pipeline knows it by; several kinds may share one.
     """
 
@@ -82,6 +84,11 @@ class KindRule:
 
     column: str | None
     kinds: Mapping[str, Kind]
+
+    @property
+    def has_negative(self) -> bool:
+        """Whether there may be dislikes."""
+        return any(is_negative(kind.weight) for kind in self.kinds.values())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

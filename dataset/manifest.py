@@ -31,6 +31,7 @@ from dataset.contract import (
     UsersTable,
 )
 from dataset.errors import DataError
+from dataset.kinds import is_positive
 from dataset.section import Section
 from dataset.span_paths import has_spans, span_mistake
 
@@ -271,9 +272,9 @@ def _kind_rule(section: Section) -> KindRule:
             kind = Kind(weight=entry.number("weight", 1.0), label=entry.optional_text("label") or name)
         else:
             kind = Kind(weight=table.number(name), label=name)
-        if kind.weight < 0:
-            raise table.error(name, "must have a weight of at least 0")
         kinds[name] = kind
+    if kinds and not any(is_positive(kind.weight) for kind in kinds.values()):
+        raise rule.error("kinds", "must give one kind at least a weight above 0, or nothing can be learnt")
     column = rule.optional_text("column")
     if column is None and len(kinds) != 1:
         raise section.error("kind", "must name the column that holds it, or be one kind for every row")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataset.errors import DataError
 from dataset.files import part_files, shown
+from dataset.kinds import is_positive
 from dataset.manifest import FILE_NAME, load_manifest
 from dataset.profile import ColumnProfile, TableProfile, profile_table
 from dataset.roles import (
@@ -33,7 +34,18 @@ from dataset.times import parse_times
 from dataset.values import as_labels, as_numbers
 
 _KIND = ("eventtype", "action", "event", "kind", "behavior", "behaviour", "type")
-_KIND_WEIGHTS = {"cart": 2.0, "basket": 2.0, "purchase": 3.0, "buy": 3.0, "order": 3.0, "transaction": 3.0}
+# The first word that a kind is called by decides.
+_KIND_WEIGHTS = {
+    "dislike": -1.0,
+    "downvote": -1.0,
+    "impression": 0.0,
+    "cart": 2.0,
+    "basket": 2.0,
+    "purchase": 3.0,
+    "buy": 3.0,
+    "order": 3.0,
+    "transaction": 3.0,
+}
 _MAX_WORDS = 3
 _PURCHASE = ("purchase", "order", "transaction", "invoice", "sale", "basket")
 
@@ -244,7 +256,11 @@ def _kind(events: EventRoles) -> str:
         and not column.is_number
         and 0 < len(column.distinct) <= 20
     ):
-        kinds = ", ".join(f"{_quoted(name)} = {_weight(name)}" for name in _all_kinds(table, column.name))
+        weights = {name: _weight(name) for name in _all_kinds(table, column.name)}
+        if not any(is_positive(weight) for weight in weights.values()):
+            # A log of nothing else has to be learnt from.
+            weights = dict.fromkeys(weights, 1.0)
+        kinds = ", ".join(f"{_quoted(name)} = {weight}" for name, weight in weights.items())
         return f"kind = {{ column = {_quoted(column.name)}, kinds = {{ {kinds} }} }}   # with their weights"
     if table.find("rating", "stars"):
         return 'kind = "rating"   # every row is one'

@@ -14,7 +14,7 @@ from dataset.tables import reading_note
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EventSummary:
-    """Of the events that can be used: times in epoch seconds, counts by kind and by split."""
+    """Of the events that can be used: times in epoch seconds, counts by kind, and choices by split."""
 
     num_users: int
     num_items: int
@@ -67,7 +67,7 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
         events, starts = report.events, report.events.starts
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(events.kinds.items())[:6])
         covered = f"{events.num_users:,} users, {events.num_items:,} items; {kinds}"
-        lines.append(("events", sum(events.splits.values()), _noted(covered, report, manifest, "events")))
+        lines.append(("events", sum(events.kinds.values()), _noted(covered, report, manifest, "events")))
         spans = (
             f"{day(events.first_time)} to {day(starts[0])}",
             f"{day(starts[0])} to {day(starts[1])}",

@@ -11,6 +11,7 @@ from scipy import sparse
 from dataset import features
 from dataset.contract import EventsTable
 from dataset.frames import BYTES, FLOAT, INT, read_frame
+from dataset.kinds import is_negative, is_positive
 
 Array = np.ndarray[Any, Any]
 
@@ -159,16 +160,16 @@ def places_of(wanted: Array, ordered: Array) -> Array:
 
 
 def kinds_of(events: EventsTable) -> tuple[str, ...]:
-    """The kinds of events that count, the lightest first; ``event`` stands for kinds only the data knows."""
+    """The positive kinds, the lightest first; ``event`` stands for kinds only the data knows."""
     weights: dict[str, float] = {}
     for kind in events.kind.kinds.values():
-        if kind.weight > 0:
+        if is_positive(kind.weight):
             weights[kind.label] = max(kind.weight, weights.get(kind.label, 0.0))
     return tuple(sorted(weights, key=lambda label: weights[label])) or ("event",)
 
 
 def read_event_log(pattern: str, events: EventsTable, item_ids: Array) -> tuple[EventLog, Array]:
-    """Reads the raw events.
+    """Reads the positive ones of the raw events.
 
     Args:
         pattern: Gzipped TFRecord files of tf.Examples, as ExampleGen writes them.
@@ -187,7 +188,7 @@ def read_event_log(pattern: str, events: EventsTable, item_ids: Array) -> tuple[
     named = frame[features.ITEM_ID].to_numpy()
     rows = places_of(named, ids)
     weights = frame[features.WEIGHT].fillna(1.0).to_numpy(np.float32)
-    counts = (rows >= 0) & (weights > 0)
+    counts = (rows >= 0) & is_positive(weights)
     frame, rows, weights = frame[counts], rows[counts], weights[counts]
     user_ids, user_rows = np.unique(frame[features.USER_ID].to_numpy(), return_inverse=True)
     sessions = None
@@ -207,3 +208,28 @@ def read_event_log(pattern: str, events: EventsTable, item_ids: Array) -> tuple[
         num_items=len(ids),
     )
     return log, user_ids
+
+
+def read_dislikes(pattern: str, events: EventsTable, item_ids: Array, user_ids: Array) -> list[Array]:
+    """Reads what users disliked.
+
+    Args:
+        pattern: As of `read_event_log`.
+        events: The table as the manifest describes it.
+        item_ids: object ``[num_items]``, the catalogue in byte order.
+        user_ids: object ``[num_users]``, in any order.
+
+    Returns:
+        One int32 ``[n]`` array of distinct item rows a user.
+    """
+    if not events.kind.has_negative or not len(user_ids):
+        return [np.zeros(0, np.int32)] * len(user_ids)
+    frame = read_frame(pattern, {features.USER_ID: BYTES, features.ITEM_ID: BYTES, features.WEIGHT: FLOAT})
+    frame = frame[is_negative(frame[features.WEIGHT].to_numpy(np.float32))]
+    ids, order = np.asarray(user_ids, object), np.argsort(user_ids, kind="stable")
+    places = places_of(frame[features.USER_ID].to_numpy(), ids[order])
+    rows = places_of(frame[features.ITEM_ID].to_numpy(), np.asarray(item_ids, object))
+    is_known = (places >= 0) & (rows >= 0)
+    pairs = np.unique(np.stack([order[places[is_known]], rows[is_known]]), axis=1)
+    bounds = np.searchsorted(pairs[0], np.arange(1, len(ids)))
+    return np.split(pairs[1].astype(np.int32), bounds)

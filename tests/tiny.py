@@ -104,6 +104,8 @@ CONFIG = Config(
 )
 NUM_USERS = 3
 USER_IDS = np.array([b"ann", b"bob", b"cid"], object)
+# Dee is known to the servable alone, for rows of items that she dislikes.
+KNOWN_IDS, DISLIKED = np.array([*USER_IDS, b"dee"], object), [2, 5]
 # Whom the log knows: Cid never did anything.
 LOG_USER_IDS = np.array(sorted([b"ann", b"bob", *(f"u{n:02d}".encode() for n in range(17))]), object)
 LOG_KINDS = ("click", "buy")
@@ -240,22 +242,23 @@ def make_recommender(items: ItemTable, log: EventLog) -> Recommender:
 
 def make_recommending(items: ItemTable, recommender: Recommender) -> Recommending:
     return Recommending(
-        recommender, items.text_vectors, log=make_log(), log_users=LOG_USER_IDS, user_ids=USER_IDS
+        recommender, items.text_vectors, log=make_log(), log_users=LOG_USER_IDS, user_ids=KNOWN_IDS
     )
 
 
 def make_users() -> UserTable:
-    """Ann chose more than the model looks at, Bob little, and Cid nothing."""
+    """Ann chose more than the model looks at, Bob little, and Cid nothing; Dee only dislikes."""
     return UserTable(
-        ids=USER_IDS,
-        history_rows=np.array([[0, 3, 4, 10], [2, 9, -1, -1], [-1, -1, -1, -1]], np.int32),
-        history_counts=np.array([[2, 1, 1, 3], [1, 1, 0, 0], [0, 0, 0, 0]], np.float32),
-        seen=[np.array([0, 3, 4, 10, 1, 7]), np.array([2, 9]), np.zeros(0, np.int64)],
-        user_rows=np.array([0, 1, 2], np.int32),
-        categories=np.array([[0], [1], [2]], np.int32),
-        numbers=np.array([[0.5, 0.0], [-1.0, 0.0], [0.0, 1.0]], np.float32),
+        ids=KNOWN_IDS,
+        history_rows=np.array([[0, 3, 4, 10], [2, 9, -1, -1], *[[-1] * 4] * 2], np.int32),
+        history_counts=np.array([[2, 1, 1, 3], [1, 1, 0, 0], *[[0] * 4] * 2], np.float32),
+        seen=[np.array([0, 3, 4, 10, 1, 7]), np.array([2, 9]), *[np.zeros(0, np.int64)] * 2],
+        user_rows=np.array([0, 1, 2, NUM_USERS], np.int32),
+        categories=np.array([[0], [1], [2], [2]], np.int32),
+        numbers=np.array([[0.5, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32),
         unknown_row=NUM_USERS,
         unknown_categories=np.array([2], np.int32),
+        disliked=[*[np.zeros(0, np.int32)] * 3, np.array(DISLIKED)],
     )
 
 

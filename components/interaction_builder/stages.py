@@ -23,6 +23,7 @@ from dataset import features
 from dataset.contract import EventsTable, UsersTable
 from dataset.frames import BYTES, FLOAT, INT
 from dataset.interaction import OF_EVENTS
+from dataset.kinds import is_negative, is_positive
 
 _ITEM_ROW = "item_row"
 _READ = {
@@ -151,9 +152,13 @@ def _join_events(
 ) -> Iterator[Any]:
     rows = rows_of(batch.column(features.ITEM_ID), item_rows)
     known, findings = split_known(batch, rows, "events", column)
-    rows = rows[rows >= 0]
-    train = rows[known.column(features.TIME).to_numpy() < validation_start]
-    yield beam.pvalue.TaggedOutput("summary", (findings, np.bincount(train, minlength=len(item_rows))))
+    rows, weights = rows[rows >= 0], known.column(features.WEIGHT).fill_null(1.0).to_numpy()
+    is_train = known.column(features.TIME).to_numpy() < validation_start
+    counts = np.bincount(rows[is_train & is_positive(weights)], minlength=len(item_rows))
+    yield beam.pvalue.TaggedOutput("summary", (findings, counts))
+    # Nothing is made of an impression. A user who only disliked something is still one to know.
+    is_used = is_positive(weights) | is_negative(weights)
+    known, rows = known.filter(pa.array(is_used)), rows[is_used]
     columns = [rows if name == _ITEM_ROW else known.column(name) for name in _EVENTS.names]
     yield from pieces(pa.record_batch(columns, schema=_EVENTS), features.USER_ID)
 
@@ -190,7 +195,9 @@ def _profiles(users: pa.Table) -> dict[bytes, dict[str, Any]]:
 
 
 def _by_user(table: pa.Table, also: Iterable[bytes]) -> Iterator[tuple[bytes, Events]]:
-    """Each user's events in order of time; none for the users of `also` that have none."""
+    """Each user's choices in order of time; none for users of the table, or of `also`, that have none."""
+    known = {*also, *table[features.USER_ID].unique().to_pylist()}
+    table = table.filter(pa.array(is_positive(table[features.WEIGHT].fill_null(1.0).to_numpy())))
     table = table.sort_by([(name, "ascending") for name in _EVENTS.names])
     whole = Events(
         item_rows=table[_ITEM_ROW].to_numpy().astype(np.int64),
@@ -206,7 +213,7 @@ def _by_user(table: pa.Table, also: Iterable[bytes]) -> Iterator[tuple[bytes, Ev
         users.dictionary.to_pylist(), itertools.pairwise([*edges, len(users)]), strict=True
     ):
         yield user_id, whole.slice(begin, end)
-    for user_id in set(also).difference(users.dictionary.to_pylist()):
+    for user_id in known.difference(users.dictionary.to_pylist()):
         yield user_id, whole.slice(0, 0)
 
 

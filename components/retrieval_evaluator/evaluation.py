@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from components.retrieval_evaluator.baselines.base import Queries
 from models.metrics import bootstrap_interval, paired_difference_interval
@@ -122,6 +123,26 @@ def as_listed(score: ScoreFunction) -> ScoreFunction:
         return places
 
     return listed
+
+
+def without_disliked(score: ScoreFunction, disliked: sparse.csr_matrix) -> ScoreFunction:
+    """A system that does not retrieve what the asking user dislikes.
+
+    Args:
+        score: The system.
+        disliked: CSR `[num_users, num_items]`, not 0 where a user dislikes an item.
+    """
+    if not disliked.nnz:
+        return score
+
+    def scored(queries: Queries) -> Array:
+        scores = score(queries).copy()
+        known = np.flatnonzero(queries.user_rows >= 0)
+        places, items = disliked[queries.user_rows[known]].nonzero()
+        scores[known[places], items] = -np.inf
+        return scores
+
+    return scored
 
 
 def mean_row(

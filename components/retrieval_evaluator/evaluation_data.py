@@ -13,8 +13,10 @@ from scipy import sparse
 
 from components.retrieval_evaluator.baselines.base import Interactions
 from dataset import features
-from dataset.frames import BYTES, INT, read_frame
+from dataset.frames import BYTES, FLOAT, INT, read_frame
+from dataset.kinds import is_negative, is_positive
 from dataset.manifest import Manifest
+from models.event_log import places_of
 from models.interaction_summary import Summary
 from models.item_table import read_item_columns
 
@@ -51,11 +53,13 @@ class Items:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Log:
-    """The events.
+    """The events, by the definition of `dataset.kinds`.
 
     Attributes:
-        past: Before the test window.
-        future: In it.
+        past: What was chosen before the test window.
+        future: What was chosen in it and is not disliked.
+        disliked: CSR `[num_users, num_items]` of ones where a user dislikes an item, whenever they said so:
+            the servable knows the whole log, and no system may gain by it.
         user_ids: One a user row.
         groups: The value of each categorical users column, `[num_users]`, by its name.
         test_start: Epoch seconds.
@@ -63,6 +67,7 @@ class Log:
 
     past: Interactions
     future: Interactions
+    disliked: sparse.csr_matrix
     user_ids: tuple[str, ...]
     groups: dict[str, list[str]]
     test_start: int
@@ -123,18 +128,24 @@ def _texts(values: Any) -> list[str]:
 
 
 def _log(manifest: Manifest, uris: dict[str, str], items: Items, test_start: int) -> Log:
-    columns = {features.USER_ID: BYTES, features.ITEM_ID: BYTES, features.TIME: INT}
+    columns = {features.USER_ID: BYTES, features.ITEM_ID: BYTES, features.TIME: INT, features.WEIGHT: FLOAT}
     events = read_frame(_split(uris["events"]), columns)
-    item_rows = items.rows(events[features.ITEM_ID].to_numpy())
-    events, item_rows = events[item_rows >= 0], item_rows[item_rows >= 0]
-    user_ids, user_rows = np.unique(events[features.USER_ID].to_numpy(), return_inverse=True)
+    events = events.assign(row=items.rows(events[features.ITEM_ID].to_numpy()))
+    weights = events[features.WEIGHT].fillna(1.0)
+    events, weights = events[events["row"] >= 0], weights[events["row"] >= 0]
+    chosen, disliked = events[is_positive(weights)], events[is_negative(weights)]
+    user_ids, user_rows = np.unique(chosen[features.USER_ID].to_numpy(), return_inverse=True)
     everything = Interactions(
         user_rows=user_rows.astype(np.int32),
-        item_rows=item_rows.astype(np.int32),
-        times=events[features.TIME].to_numpy(np.int64),
+        item_rows=chosen["row"].to_numpy(np.int32),
+        times=chosen[features.TIME].to_numpy(np.int64),
         num_users=len(user_ids),
         num_items=len(items.ids),
     )
+    dislikers = places_of(disliked[features.USER_ID].to_numpy(), user_ids)
+    is_known = dislikers >= 0
+    pairs = np.unique(np.stack([dislikers[is_known], disliked["row"].to_numpy()[is_known]]), axis=1)
+    dislikes = sparse.csr_matrix((np.ones(pairs.shape[1]), pairs), shape=(len(user_ids), len(items.ids)))
     groups = {}
     if manifest.users and "users" in uris:
         users = read_frame(
@@ -144,7 +155,8 @@ def _log(manifest: Manifest, uris: dict[str, str], items: Items, test_start: int
         groups = {c: _texts(users[c].reindex(user_ids)) for c in manifest.users.categorical}
     return Log(
         past=everything.between(None, test_start),
-        future=everything.between(test_start, None),
+        future=everything.between(test_start, None).without(dislikes),
+        disliked=dislikes,
         user_ids=tuple(user.decode() for user in user_ids),
         groups=groups,
         test_start=test_start,

@@ -22,6 +22,7 @@ from components.retrieval_evaluator.evaluation import (
     MetricRow,
     ScoreFunction,
     as_listed,
+    without_disliked,
 )
 from components.retrieval_evaluator.evaluation_data import EvaluationData, Judged, Log
 from components.retrieval_evaluator.names import (
@@ -129,13 +130,18 @@ def _recommendation(
         return [log.user_ids[row] if row >= 0 else "" for row in queries.user_rows]
 
     def answers(model: ServedModel, *, exclude_seen: bool, diversity: float = 0.0) -> ScoreFunction:
-        return lambda queries: model.recommend(
-            queries,
-            exclude_seen=exclude_seen,
-            user_ids=users_of(queries),
-            now=log.test_start,
-            diversity=diversity,
-        ).as_scores(num_items)
+        def score(queries: Queries) -> Array:
+            listed = model.recommend(
+                queries,
+                exclude_seen=exclude_seen,
+                user_ids=users_of(queries),
+                now=log.test_start,
+                diversity=diversity,
+            )
+            return listed.as_scores(num_items)
+
+        # A model of an earlier version does not know what its users disliked since.
+        return without_disliked(score, log.disliked)
 
     item_vectors = served.item_vectors()
     popular = RecentPopularity().fit(log.past, now=log.test_start)
@@ -151,6 +157,10 @@ def _recommendation(
     }
     if served.channel_names:
         channels |= _channels_alone(served, users_of, log.test_start)
+    baselines, channels = (
+        {name: without_disliked(score, log.disliked) for name, score in systems.items()}
+        for systems in (baselines, channels)
+    )
     listed = {name: as_listed(score) for name, score in (channels | baselines).items()}
     models = {OURS: served} | ({BLESSED: last} if last else {})
 

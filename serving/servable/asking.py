@@ -25,6 +25,7 @@ class Asker:
         categories: int32 ``[batch, num_categorical]``.
         numbers: float32 ``[batch, num_numbers]``.
         seen: int32 ``[batch, n]``, rows of everything chosen before; -1 is padding.
+        disliked: int32 ``[batch, n]``, of everything that the known user disliked, likewise.
     """
 
     position: tf.Tensor
@@ -34,6 +35,7 @@ class Asker:
     categories: tf.Tensor
     numbers: tf.Tensor
     seen: tf.Tensor
+    disliked: tf.Tensor
 
 
 class Asking(tf.Module):
@@ -82,6 +84,7 @@ class Asking(tf.Module):
                 categories=known.categories,
                 numbers=known.numbers,
                 seen=tf.concat([seen, stored], axis=1),
+                disliked=self._users.disliked(known.position),
             )
 
     def vectors(self, text: tf.Tensor, asker: Asker) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -77,6 +78,7 @@ class UserTable(tf.Module):
         history_rows: int32 ``[num_users, max_history]``, -1 is padding.
         history_counts: float32 ``[num_users, max_history]``.
         seen: One int ``[n]`` array a user: every item they chose.
+        disliked: Likewise, every item they disliked; nothing if left out.
         user_rows: int32 ``[num_users]``, positions in the user vocabulary.
         categories: int32 ``[num_users, num_categorical]``.
         numbers: float32 ``[num_users, num_numbers]``, for each column its scaled value and missing flag.
@@ -96,6 +98,7 @@ class UserTable(tf.Module):
         numbers: np.ndarray,
         unknown_row: int,
         unknown_categories: np.ndarray,
+        disliked: Sequence[np.ndarray] = (),
     ) -> None:
         super().__init__(name="users")
         # The last row stands for everybody unknown.
@@ -116,12 +119,8 @@ class UserTable(tf.Module):
         self._categories = with_unknown(categories, unknown_categories)
         # Missing, as training saw somebody of whom nothing is known.
         self._numbers = with_unknown(numbers, np.tile([0.0, 1.0], numbers.shape[1] // 2))
-        lengths = [len(rows) for rows in seen] + [0]
-        # One more row, so that there is something to gather from.
-        self._seen_rows = tf.Variable(np.concatenate([*seen, [-1]]).astype(np.int32), trainable=False)
-        self._seen_starts = tf.Variable(
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), trainable=False
-        )
+        self._seen = _RowLists(seen)
+        self._disliked = _RowLists(disliked or [np.zeros(0, np.int32)] * len(ids))
 
     def lookup(self, user_ids: tf.Tensor) -> KnownUser:
         """Looks up string ``[batch]`` ids; "" is nobody."""
@@ -138,6 +137,26 @@ class UserTable(tf.Module):
 
     def seen(self, position: tf.Tensor) -> tf.Tensor:
         """Everything chosen before: int32 ``[batch, n]``, -1 is padding; ``[batch]`` is from `lookup`."""
-        row = tf.where(position >= 0, position, self._num_users)
-        places, is_row = places_between(self._seen_starts, row)
-        return tf.where(is_row, tf.gather(self._seen_rows, places), -1)
+        return self._seen(tf.where(position >= 0, position, self._num_users))
+
+    def disliked(self, position: tf.Tensor) -> tf.Tensor:
+        """Everything disliked before, likewise."""
+        return self._disliked(tf.where(position >= 0, position, self._num_users))
+
+
+class _RowLists(tf.Module):
+    """A list of item rows for each user, and an empty one for everybody unknown."""
+
+    def __init__(self, lists: Sequence[np.ndarray]) -> None:
+        super().__init__()
+        lengths = [len(rows) for rows in lists] + [0]
+        # One more row, so that there is something to gather from.
+        self._rows = tf.Variable(np.concatenate([*lists, [-1]]).astype(np.int32), trainable=False)
+        self._starts = tf.Variable(
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), trainable=False
+        )
+
+    def __call__(self, users: tf.Tensor) -> tf.Tensor:
+        """The lists of int32 ``[batch]`` users: int32 ``[batch, n]``, -1 is padding."""
+        places, is_row = places_between(self._starts, users)
+        return tf.where(is_row, tf.gather(self._rows, places), -1)

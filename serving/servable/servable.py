@@ -296,6 +296,8 @@ class Servable(tf.Module):
         k: tf.Tensor,
         wishes: Wishes,
     ) -> dict[str, tf.Tensor]:
+        # Nobody asked for it by a query, so what a user disliked stays away, whatever history is sent.
+        excluded = tf.concat([excluded, asker.disliked], axis=1)
         if self._recommending is None:
             # No events taught a recommender: the query tower says what it can.
             said = self._of_towers(asker)

@@ -146,7 +146,7 @@ def test_shares_of_time_are_counted_like_dates(dataset: Write) -> None:
         ),
         (
             {"events__csv": "user,sku,at\nu1,001,2024-01-01\nu1,002,2024-01-02\n"},
-            "must leave events in each of train, validation, test. Got none in validation: events run from",
+            "events of a weight above 0 in each of train, validation, test. Got none in validation: events",
         ),
         (
             {"events__csv": "user,sku,at\nu1,999,2024-01-01\nu1,999,2024-01-02\n"},
@@ -376,3 +376,21 @@ def test_query_id_with_two_texts_is_named(dataset: Write) -> None:
         DataError, match=r'queries\.csv, row 22: column "qid" must not repeat an id with another'
     ):
         _check(dataset(manifest, queries__csv=queries, qrels__csv=judged))
+
+
+def test_impressions_are_counted_by_kind_and_are_in_no_split(dataset: Write) -> None:
+    manifest = MANIFEST.replace('"purchase"', '{ column = "what", kinds = { buy = 1, shown = 0, bad = -1 } }')
+    header, *rows = EVENTS.splitlines()
+    bought = "".join(f"{row},buy\n" for row in rows)
+    events = f"{header},what\n{bought}u1,001,2024-01-04,shown\nu2,001,2024-01-03,bad\n"
+
+    report, summary = _check(dataset(manifest, events__csv=events))
+
+    assert report.events is not None
+    assert report.events.kinds == {"buy": 4, "shown": 1, "bad": 1}
+    assert report.events.splits == {"train": 2, "validation": 1, "test": 1}
+    assert "events                   6" in summary
+    with pytest.raises(DataError, match="Got none in test"):
+        _check(
+            dataset(manifest, events__csv=events.replace("u2,001,2024-01-04,buy", "u2,001,2024-01-04,bad"))
+        )

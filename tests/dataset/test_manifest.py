@@ -225,3 +225,19 @@ def test_words_for_a_missing_id_are_read_and_kept(dataset: Write) -> None:
     assert manifest.events.missing_ids == ("-1", "x")
     assert manifest.items.missing_ids == MISSING_IDS
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_kinds_may_weigh_nothing_or_less(dataset: Write) -> None:
+    kinds = 'kind = { column = "sku", kinds = { buy = 1, shown = 0, dislike = -1 } }'
+    manifest = load_manifest(dataset(MANIFEST.replace('kind = "purchase"', kinds)))
+
+    assert manifest.events is not None
+    assert [kind.weight for kind in manifest.events.kind.kinds.values()] == [1, 0, -1]
+    assert manifest.events.kind.has_negative
+
+
+def test_one_kind_at_least_must_be_positive(dataset: Write) -> None:
+    kinds = 'kind = { column = "sku", kinds = { shown = 0, dislike = -1 } }'
+
+    with pytest.raises(DataError, match=r"kinds must give one kind at least a weight above 0"):
+        load_manifest(dataset(MANIFEST.replace('kind = "purchase"', kinds)))

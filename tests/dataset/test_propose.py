@@ -76,6 +76,27 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("product_impression", "dislike", "click"), [-1.0, 0.0, 1.0]),
+        (("impression", "impression_top"), [1.0, 1.0]),
+    ],
+)
+def test_impressions_and_dislikes_are_proposed_as_such_beside_something_better(
+    dataset: Write, names: tuple[str, ...], expected: list[float]
+) -> None:
+    header, *rows = EVENTS.splitlines()
+    log = [f"{header},action", *(f"{row},{names[n % len(names)]}" for n, row in enumerate(rows * 9))]
+    folder = dataset(events__csv="\n".join(log) + "\n")
+    (folder / "dataset.toml").unlink()
+
+    events = load_manifest(write_manifest(str(folder))).events
+
+    assert events is not None
+    assert sorted(kind.weight for kind in events.kind.kinds.values()) == expected
+
+
+@pytest.mark.parametrize(
     ("lowest", "range_"), [("0", Range(min=0.0)), ("9.5", Range(min=0.0)), ("-9.5", Range())]
 )
 def test_price_that_never_was_negative_is_proposed_with_a_range(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from dataset.manifest import load_manifest
-from models.event_log import DAY_S, EventLog, kinds_of, places_of, read_event_log
+from models.event_log import DAY_S, EventLog, kinds_of, places_of, read_dislikes, read_event_log
 from tests.components.in_memory import write_tables
 from tests.models.logs import NOW, decayed, events_of, random_log
 
@@ -154,3 +155,31 @@ def test_raw_events_are_read_as_the_manifest_describes_them(tmp_path: Path) -> N
     assert log.kinds.tolist() == [1, 0, 1, 1]
     np.testing.assert_array_equal(log.values, [np.nan, np.nan, 4.0, 2.0])
     assert log.shape == (2, 2)
+
+
+def test_only_positive_events_are_in_the_log_and_only_negative_ones_are_dislikes(tmp_path: Path) -> None:
+    kinds = "kinds = { paid = 2.0, shown = 0.0, bad = -1.0, worse = { weight = -3, label = 'bad' } }"
+    manifest_text = re.sub(r"kinds = .*", kinds, MANIFEST.replace('value = "stars"\nsession = "visit"\n', ""))
+    (tmp_path / "dataset.toml").write_text(manifest_text)
+    (tmp_path / "items.csv").write_text("sku,title\na,Lamp\nb,Chair\nc,Table\n")
+    (tmp_path / "events.csv").write_text(
+        "user,sku,at,what\nbob,a,1,paid\nbob,b,2,shown\nbob,c,3,bad\nbob,c,4,worse\nbob,a,5,bad\n"
+        "ann,c,3,paid\ncid,b,9,worse\ncid,gone,9,bad\ndot,a,1,shown\n"
+    )
+    manifest = load_manifest(tmp_path)
+    assert manifest.events is not None
+    write_tables(manifest, tmp_path / "out")
+    pattern, ids = (
+        str(tmp_path / "out" / "events" / "Split-all" / "*"),
+        np.array([b"a", b"b", b"c"], object),
+    )
+
+    log, users = read_event_log(pattern, manifest.events, ids)
+    wanted = np.array([b"cid", b"bob", b"ann"], object)
+    dislikes = read_dislikes(pattern, manifest.events, ids, wanted)
+
+    assert kinds_of(manifest.events) == ("paid",)
+    assert users.tolist() == [b"ann", b"bob"]
+    assert [event[:3] for event in events_of(log)] == [(0, 2, 3), (1, 0, 1)]
+    assert [rows.tolist() for rows in dislikes] == [[1], [0, 2], []]
+    assert read_dislikes(pattern, manifest.events, ids, np.zeros(0, object)) == []

@@ -44,6 +44,13 @@ class Interactions:
             self, user_rows=self.user_rows[keep], item_rows=self.item_rows[keep], times=self.times[keep]
         )
 
+    def without(self, pairs: sparse.csr_matrix) -> Interactions:
+        """The events of other pairs than those not 0 in CSR `[num_users, num_items]`."""
+        keep = np.asarray(pairs[self.user_rows, self.item_rows]).ravel() == 0
+        return dataclasses.replace(
+            self, user_rows=self.user_rows[keep], item_rows=self.item_rows[keep], times=self.times[keep]
+        )
+
     def counts(self) -> sparse.csr_matrix:
         """How often each user met each item: float64 `[num_users, num_items]`."""
         ones = np.ones(len(self))

@@ -346,3 +346,30 @@ def test_schema_without_users_has_no_column_of_theirs(tmp_path: Path) -> None:
 
     assert features.USER_ID in names
     assert not [name for name in names if "/" in name]
+
+
+@pytest.mark.slow
+def test_impressions_and_dislikes_are_neither_targets_nor_history_nor_counted(tmp_path: Path) -> None:
+    log = _log()
+    others: Log = [
+        {"user": user, "sku": "é", "at": at, "what": what, "paid": "", "asked": "lamp"}
+        for user in ("u0", "only-shown", "only-bad")
+        for what, at in (("shown", 7), ("bad", 9), ("shown", 605), ("bad", 805))
+        if what in ("shown", "bad") and not (user.startswith("only") and what not in user)
+    ]
+    kinds = "kinds = { view = 0.25, buy = 1.0"
+    manifest = MANIFEST.replace(kinds, f"{kinds}, shown = 0.0, bad = -1.0")
+
+    plain = _built(tmp_path / "plain", log)
+    mixed = _built(tmp_path / "mixed", log, others, manifest=manifest)
+
+    for split in features.EVENT_SPLITS:
+        of_all = {row["user_id"][0] for row in rows(mixed / "examples", split)}
+        assert b"only-shown" not in of_all
+        # Who only dislikes something is known, so that the servable can heed it.
+        assert (b"only-bad" in of_all) == (split == features.USERS_AT_END)
+        assert [row for row in rows(mixed / "examples", split) if row["user_id"] != [b"only-bad"]] == rows(
+            plain / "examples", split
+        )
+    counts = [np.load(folder / "summary" / "item_counts.npy").tolist() for folder in (plain, mixed)]
+    assert counts[0] == counts[1]

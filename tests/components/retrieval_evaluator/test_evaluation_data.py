@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -128,3 +131,34 @@ def test_search_that_learnt_nothing_from_judgments_is_measured_on_all_of_them(
     assert judged is not None
     assert judged.queries == ("a lamp", "chair", "judged_train lamp", "judged_validation lamp", "lamp")
     assert judged.gains.sum(axis=1).ravel().tolist() == [[1.0, 0.0, 1.0, 1.0, 1.5]]
+
+
+def test_only_what_was_chosen_and_is_not_disliked_is_relevant(tmp_path: Path) -> None:
+    """Each user buys one article of the window and is shown nine others; one user gives theirs back."""
+    kinds = 'kind = { column = "what", kinds = { buy = 1.0, shown = 0.0, back = -1.0 } }\n'
+    ids = [f"{n:02}" for n in range(20)]
+    events = [(f"u{u}", ids[u], 5, "buy") for u in range(4)]
+    events += [(f"u{u}", ids[10 + u], 25, "buy") for u in range(4)]
+    events += [(f"u{u}", ids[11 + u + n], 25, "shown") for u in range(4) for n in range(6)]
+    events += [("u3", ids[13], 26, "back"), ("u0", ids[9], 4, "back"), ("nobody", ids[9], 4, "back")]
+    tables = {
+        "dataset.toml": MANIFEST.replace('time = "at"\n', f'time = "at"\n{kinds}').replace(', "brand"', ""),
+        "items.csv": "sku,title\n" + "".join(f"{sku},Thing {sku}\n" for sku in ids),
+        "users.csv": TABLES["users.csv"],
+        "qrels.csv": TABLES["qrels.csv"],
+        "events.csv": "user,sku,at,what\n" + "".join(",".join(map(str, event)) + "\n" for event in events),
+    }
+    for name, content in tables.items():
+        tmp_path.joinpath(name).write_text(content)
+    manifest = dataclasses.replace(load_manifest(tmp_path), judgments=None)
+    uris = {table: examples.uri for table, examples in write_tables(manifest, tmp_path / "out").items()}
+    summary = Summary(findings=Findings(), starts=(10, 20), item_counts=np.zeros(0, np.int64))
+    (tmp_path / "summary").mkdir()
+    summary.save(str(tmp_path / "summary"))
+    log = load(manifest, uris | {"interactions": "", "summary": str(tmp_path / "summary")}).log
+
+    assert log is not None
+    assert log.user_ids == ("u0", "u1", "u2", "u3")
+    assert log.past.binary().nonzero()[1].tolist() == [0, 1, 2, 3]
+    assert [row.indices.tolist() for row in log.future.binary()] == [[10], [11], [12], []]
+    assert [row.indices.tolist() for row in log.disliked] == [[9], [], [], [13]]

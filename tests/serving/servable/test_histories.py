@@ -104,3 +104,9 @@ def test_table_of_nobody_knows_nobody(user_id: str) -> None:
     assert found.position.numpy().tolist() == [-1]
     assert found.history_rows.numpy().tolist() == [[-1, -1]]
     assert (nobody.seen(found.position).numpy() == -1).all()
+
+
+def test_dislikes_are_those_of_known_users(users: UserTable) -> None:
+    disliked = users.disliked(tf.constant([0, -1, 3])).numpy()
+
+    assert [row[row >= 0].tolist() for row in disliked] == [[], [], tiny.DISLIKED]

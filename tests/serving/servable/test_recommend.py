@@ -197,3 +197,25 @@ def test_reasons_of_a_row_do_not_depend_on_how_many_another_row_wants(ask: Ask) 
 
     for output in ("reasons", "reason_item_ids", "item_ids"):
         np.testing.assert_array_equal(beside[output][0, :3], alone[output][0], err_msg=output)
+
+
+@pytest.mark.parametrize(
+    ("signature", "asked"),
+    [("recommend", {}), ("recommend", {"history": [[name(6)]]}), ("search", {"query": [""]})],
+)
+def test_disliked_item_is_never_recommended_whatever_is_sent_or_pinned(
+    ask: Ask, signature: str, asked: dict[str, Any]
+) -> None:
+    disliked = {name(row) for row in tiny.DISLIKED}
+    pins = {"pin": [sorted(disliked)]}
+
+    theirs, others = (shown(ask(signature, user_id=[user], **asked, **pins)) for user in ("dee", "nobody"))
+
+    assert disliked <= set(others)
+    assert set(theirs) == set(others) - disliked
+
+
+def test_search_finds_what_its_user_dislikes(ask: Ask) -> None:
+    found = shown(ask("search", query=["lamp"], user_id=["dee"]))
+
+    assert {name(row) for row in tiny.DISLIKED} <= set(found)
