@@ -24,6 +24,7 @@ def ModelGate(
     min_cold_ratio: Parameter[float],
     min_ratio_to_zero_shot: Parameter[float],
     max_loss_to_blessed: Parameter[float],
+    allow_unmeasured: Parameter[bool],
     # Optional inputs are spelt so; `Optional` TFX does not know here.
     baseline_model: InputArtifact[standard_artifacts.Model] = None,
     events: InputArtifact[standard_artifacts.Examples] = None,
@@ -39,6 +40,7 @@ def ModelGate(
         min_cold_ratio: As in `EvaluationConfig`.
         min_ratio_to_zero_shot: As in `EvaluationConfig`.
         max_loss_to_blessed: As in `EvaluationConfig`.
+        allow_unmeasured: As in `EvaluationConfig`.
         baseline_model: The last blessed one, as it was measured beside; none, or empty, if there is none.
         events: The log that the model was trained on.
     """
@@ -54,6 +56,7 @@ def ModelGate(
         min_cold_ratio=min_cold_ratio,
         min_ratio_to_zero_shot=min_ratio_to_zero_shot,
         max_loss_to_blessed=max_loss_to_blessed,
+        allow_unmeasured=allow_unmeasured,
     )
     is_new_span = bool(baseline_model) and span > _span_of(baseline_model.uri)
     verdict = decide(record, thresholds, is_new_span=is_new_span)

@@ -22,6 +22,12 @@ from components.retrieval_evaluator.record import EvaluationRecord
 VERDICT_FILE = "verdict.json"
 _METRIC = "ndcg@10"
 _NAMES = {NOVEL: "Recommendation of new items", ALL: "Recommendation", SEARCH: "Search"}
+_UNMEASURED = {
+    NOVEL: "no user of the test window chose something before it and something new to them in it",
+    ALL: "no user of the test window chose something before it and something known in it",
+    SEARCH: "no test query has a relevant item",
+}
+_WAY_OUT = "give the window more, or say evaluation.allow_unmeasured = true"
 # An interval over fewer says nothing.
 _MIN_COLD_USERS = 50
 
@@ -55,6 +61,7 @@ def decide(measured: EvaluationRecord, config: EvaluationConfig, *, is_new_span:
     """
     task = TASKS[config.task]
     checks = [
+        *(_is_measured(measured, one, config) for one in (task, SEARCH)),
         _holds(measured, task, BASELINES, config.min_ratio_to_best_baseline),
         _holds(measured, task, BASELINES, config.min_cold_ratio, slice_=COLD_USERS),
         _holds(measured, SEARCH, (ZERO_SHOT,), config.min_ratio_to_zero_shot),
@@ -66,9 +73,18 @@ def decide(measured: EvaluationRecord, config: EvaluationConfig, *, is_new_span:
             checks.append(_holds(measured, one, (BLESSED,), 1.0 - config.max_loss_to_blessed))
     found = [check for check in checks if check is not None]
     return Verdict(
-        is_blessed=all(passes for passes, _ in found),
-        reasons=tuple(reason for _, reason in found) or ("There was nothing to measure in the test split.",),
+        # What says nothing at all is the record of an earlier version.
+        is_blessed=bool(found) and all(passes for passes, _ in found),
+        reasons=tuple(reason for _, reason in found) or ("There was nothing to measure.",),
     )
+
+
+def _is_measured(measured: EvaluationRecord, task: str, config: EvaluationConfig) -> tuple[bool, str] | None:
+    """Whether a model may go without a measurement of a task; ``None`` if it has one, or needs none."""
+    if task not in measured.tasks or measured.value(OURS, task, _METRIC) is not None:
+        return None
+    way_out = "which evaluation.allow_unmeasured accepts" if config.allow_unmeasured else _WAY_OUT
+    return config.allow_unmeasured, f"{_NAMES[task]} was not measured, as {_UNMEASURED[task]}; {way_out}."
 
 
 def _holds(

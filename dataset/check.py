@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataset import columns
+from dataset.choosers import Choosers
 from dataset.columns import normalised_batches
 from dataset.contract import EventSplit, EventsTable, JudgmentsTable
 from dataset.errors import DataError
@@ -27,6 +28,8 @@ from dataset.summary import EventSummary, JudgmentSummary, Report, day, print_re
 from dataset.tables import column_names, expand_paths
 
 _MIN_ROWS = 2
+# A share of the users of the test window above which hardly anybody can be measured.
+_MOST_STRANGERS = 0.9
 
 
 def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
@@ -195,7 +198,7 @@ def _events(
     _require_kind_is_no_column(table, files)
     findings, kinds, users = Findings(), Counter[str](), np.zeros(0, np.int64)
     has_event = np.zeros(len(item_ids), bool)
-    clock, repeated = _Clock(manifest.split.events), RepeatedEvents(table)
+    clock, choosers, repeated = _Clock(manifest.split.events), Choosers(), RepeatedEvents(table)
     for file, normal in normalised_batches(manifest, "events", files, **meter.of_reading):
         positions, orphans = _orphans(
             file, normal, "events", "item_id", table.item, item_ids, "orphan_events"
@@ -209,8 +212,10 @@ def _events(
         for entry in kept.column("kind").value_counts().to_pylist():
             kinds[entry["values"]] += entry["counts"]
         times = kept.column("time").to_numpy()
-        clock.add(times, is_positive(kept.column("weight").to_numpy()))
+        is_choice = is_positive(kept.column("weight").to_numpy())
+        clock.add(times, is_choice)
         user_hashes = text_hashes(kept.column("user_id"))
+        choosers.add(user_hashes[is_choice], times[is_choice])
         users = _distinct(users, user_hashes)
         said = [user_hashes, positions[is_known].astype(np.int64)]
         if table.kind.column is not None:
@@ -221,6 +226,8 @@ def _events(
     if not len(users):
         return None, findings
     starts, sizes = clock.splits()
+    num_test_users, num_measured = choosers.since(starts[1])
+    findings += _strangers(table, num_test_users, num_measured)
     summary = EventSummary(
         num_users=len(users),
         num_items=int(has_event.sum()),
@@ -229,8 +236,27 @@ def _events(
         starts=starts,
         kinds=dict(kinds.most_common()),
         splits=sizes,
+        num_test_users=num_test_users,
+        num_measured=num_measured,
     )
     return summary, findings
+
+
+def _strangers(table: EventsTable, num_users: int, num_known: int) -> Findings:
+    """A finding where next to nobody of the test window has a past, as in a log whose users are sessions."""
+    if num_users - num_known <= _MOST_STRANGERS * num_users:
+        return Findings()
+    finding = Finding(
+        rule="unmeasured_users",
+        table="test users",
+        column=table.user,
+        expected="name people who chose something before the test window too, or recommendation cannot be "
+        "measured",
+        count=num_users - num_known,
+        examples=(),
+        got=f"{num_known:,} of {num_users:,} users" if num_known else f"none of {num_users:,} users",
+    )
+    return Findings(rows={"test users": num_users}, findings=(finding,))
 
 
 def _distinct(*parts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -240,6 +240,7 @@ class Limits:
     unknown_kinds: float = 0.0
     unknown_grades: float = 0.0
     unknown_values: float = 0.0
+    unmeasured_users: float = 1.0
 
 
 def _distinct(names: Iterable[str | None]) -> list[str]:

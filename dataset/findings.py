@@ -27,11 +27,13 @@ class Finding:
 
     Attributes:
         rule: The field of `Limits` that bounds it.
-        table: ``items``, ``users``, ``events``, ``judgments`` or ``queries``.
+        table: ``items``, ``users``, ``events``, ``judgments`` or ``queries``; or a part of one, of which
+            `Findings.rows` has the size.
         column: The column as the file names it.
         expected: What must hold, as the end of "column … must …".
         count: How many rows break it.
         examples: The first by file and row, at most `NUM_EXAMPLES`.
+        got: What there is instead, for people; empty leaves that to the examples.
     """
 
     rule: str
@@ -40,6 +42,7 @@ class Finding:
     expected: str
     count: int
     examples: tuple[Example, ...]
+    got: str = ""
 
     def sentence(self) -> str:
         """Names files, rows, column, what is expected and what is there."""
@@ -50,9 +53,11 @@ class Finding:
             f"{file}, row{'s' if len(examples) > 1 else ''} {', '.join(str(e.row) for e in examples)}"
             for file, examples in by_file.items()
         )
+        if not self.examples:
+            return f'column "{self.column}" must {self.expected}. Got {self.got}'
         values = ", ".join(f'"{value}"' for value in dict.fromkeys(e.value for e in self.examples))
         more = ", …" if self.count > len(self.examples) else ""
-        return f'{places}: column "{self.column}" must {self.expected}. Got {values}{more}'
+        return f'{places}: column "{self.column}" must {self.expected}. Got {self.got or values + more}'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

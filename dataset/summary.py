@@ -14,7 +14,10 @@ from dataset.tables import reading_note
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EventSummary:
-    """Of the events that can be used: times in epoch seconds, counts by kind, and choices by split."""
+    """Of the events that can be used: times in epoch seconds, counts by kind, and choices by split.
+
+    Of the users who chose something in the test window, `num_measured` chose something before it too.
+    """
 
     num_users: int
     num_items: int
@@ -23,6 +26,8 @@ class EventSummary:
     starts: tuple[int, int]
     kinds: dict[str, int]
     splits: dict[str, int]
+    num_test_users: int
+    num_measured: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +76,8 @@ def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
         spans = (
             f"{day(events.first_time)} to {day(starts[0])}",
             f"{day(starts[0])} to {day(starts[1])}",
-            f"{day(starts[1])} to {day(events.last_time)}",
+            f"{day(starts[1])} to {day(events.last_time)}; {events.num_measured:,} of "
+            f"{events.num_test_users:,} users have a past",
         )
         for (name, size), span in zip(events.splits.items(), spans, strict=True):
             lines.append((f"  {name}", size, span))

@@ -37,6 +37,7 @@ class Phase:
         validation_split: Split that is added when the model is fitted once more.
         watched: Split whose contexts are ranked after each epoch.
         metric: nDCG@10 of scores and contexts.
+        of_new: Whether it looks at what is not in the history alone.
         epochs: Most epochs.
     """
 
@@ -45,6 +46,7 @@ class Phase:
     validation_split: str
     watched: str
     metric: Callable[[np.ndarray, Contexts], float]
+    of_new: bool
     epochs: int
 
 
@@ -56,6 +58,7 @@ def phases(train: TrainConfig, *, has_events: bool, has_judgments: bool) -> list
         validation_split=features.VALIDATION,
         watched=features.USERS_AT_VALIDATION,
         metric=novel_ndcg,
+        of_new=True,
         epochs=train.epochs,
     )
     judgments = Phase(
@@ -64,6 +67,7 @@ def phases(train: TrainConfig, *, has_events: bool, has_judgments: bool) -> list
         validation_split=features.JUDGED_VALIDATION,
         watched=features.JUDGED_VALIDATION,
         metric=graded_ndcg,
+        of_new=False,
         epochs=train.judgment_epochs,
     )
     return [events] * has_events + [judgments] * has_judgments
@@ -137,7 +141,7 @@ class RetrievalTrainer:
             self._warm_start.selected(model)
         best = {}
         for phase in phase_list:
-            contexts = with_targets(self._source.load(phase.watched))
+            contexts = with_targets(self._source.load(phase.watched), of_new=phase.of_new)
 
             def measure(phase: Phase = phase, contexts: Contexts = contexts) -> float:
                 return phase.metric(dense_scores(model, contexts, len(self.items)), contexts)
@@ -261,11 +265,10 @@ def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
         variable.assign(value.numpy())
 
 
-def with_targets(contexts: Contexts) -> Contexts:
-    """The contexts that have a target of positive weight."""
-    has_target = [bool(len(rows)) and bool(weights.max() > 0) for rows, weights in _pairs(contexts)]
+def with_targets(contexts: Contexts, *, of_new: bool) -> Contexts:
+    """The contexts that have a target of positive weight, and one that is not in the history if `of_new`."""
+    lists = zip(contexts.targets, contexts.weights, contexts.histories, strict=True)
+    has_target = [
+        bool(((weights > 0) & ~(of_new & np.isin(rows, history))).any()) for rows, weights, history in lists
+    ]
     return contexts.take(np.flatnonzero(has_target)) if len(contexts) else contexts
-
-
-def _pairs(contexts: Contexts) -> Any:
-    return zip(contexts.targets, contexts.weights, strict=True)

@@ -204,6 +204,7 @@ def create_pipeline(
         min_cold_ratio=evaluation.min_cold_ratio,
         min_ratio_to_zero_shot=evaluation.min_ratio_to_zero_shot,
         max_loss_to_blessed=evaluation.max_loss_to_blessed,
+        allow_unmeasured=evaluation.allow_unmeasured,
         **({"events": raw["events"]} if manifest.events else {}),
     )
     serving_validator = ServingValidator(

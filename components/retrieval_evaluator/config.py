@@ -24,6 +24,9 @@ class EvaluationConfig:
         min_ratio_to_zero_shot: Search nDCG@10 over that of the encoder as it came, at least.
         max_loss_to_blessed: Relative loss of nDCG@10 against the last blessed model, at most, where both were
             trained on the same span of events; on a later span the new model must be better.
+        allow_unmeasured: Whether a model may be blessed although the test window, or the test queries, cannot
+            measure what the data are for: recommendation where there are events, search where there are
+            judgments.
         max_drift: Distance of a column from the last span, or of the newest window from the training data,
             from 0 to 1, above which the report names it.
         max_ease_items: Catalogue size above which EASE, which inverts an items-by-items matrix, is left out.
@@ -34,6 +37,7 @@ class EvaluationConfig:
     min_cold_ratio: float = 0.8
     min_ratio_to_zero_shot: float = 0.9
     max_loss_to_blessed: float = 0.05
+    allow_unmeasured: bool = False
     max_drift: float = 0.1
     max_ease_items: int = 20_000
 

@@ -86,14 +86,18 @@ class Evaluation:
                 return row.value
         raise KeyError(f"{system}, {task}, {metric}, {slice_ or 'all'}")
 
-    def difference(self, system: str, baseline: str, task: str, metric: str, *, seed: int = 0) -> Difference:
-        """How much better `system` is than `baseline`.
+    def difference(
+        self, system: str, baseline: str, task: str, metric: str, *, seed: int = 0
+    ) -> Difference | None:
+        """How much better `system` is than `baseline`; ``None`` where nobody was measured for both.
 
         Raises:
             KeyError: One of the two was not measured.
         """
         ours, theirs = self.values[system, task, metric], self.values[baseline, task, metric]
         both = ~np.isnan(ours) & ~np.isnan(theirs)
+        if not both.any():
+            return None
         low, high = paired_difference_interval(ours[both], theirs[both], seed=seed)
         return Difference(
             system=system,

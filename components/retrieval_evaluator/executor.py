@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.retrieval_evaluator.evaluation_data import load_evaluation_data
-from components.retrieval_evaluator.names import OURS
+from components.retrieval_evaluator.names import ALL, NOVEL, OURS, SEARCH
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
 from components.retrieval_evaluator.servable_caller import ServedModel
 from components.retrieval_evaluator.systems import Encoder, measure
@@ -57,6 +57,7 @@ class Executor(BaseExecutor):
             rows=measured.rows,
             differences=measured.differences,
             examples=tuple(write_examples(data, served, measured)),
+            tasks=(*((NOVEL, ALL) if manifest.events else ()), *((SEARCH,) if manifest.judgments else ())),
         )
         uri = artifact_utils.get_single_uri(output_dict["evaluation"])
         io_utils.write_string_file(os.path.join(uri, EVALUATION_FILE), record.to_json())

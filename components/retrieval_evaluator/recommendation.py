@@ -141,7 +141,9 @@ def evaluate_recommendation(
                 if row is not None:
                     rows.append(row)
         for task, lists_ in listed[system].items():
-            rows.append(_coverage(np.concatenate(lists_), candidates, system, task))
+            lists = np.concatenate(lists_)
+            if len(lists):
+                rows.append(_coverage(lists, candidates, system, task))
     return Evaluation(rows=tuple(rows), values=values, units=units)
 
 

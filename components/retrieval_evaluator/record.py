@@ -55,12 +55,15 @@ class EvaluationRecord:
         rows: Every number.
         differences: Ours against each other system, on the metric that the gate looks at.
         examples: Requests and what some of the systems answer.
+        tasks: What the data are for, whether or not it could be measured: both tasks of recommendation where
+            there are events, and search where there are judgments.
     """
 
     ours: str
     rows: tuple[MetricRow, ...]
     differences: tuple[Difference, ...]
     examples: tuple[Example, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     def value(self, system: str, task: str, metric: str) -> float | None:
         """One number over all users or queries; ``None`` if it was not measured."""
@@ -82,6 +85,7 @@ class EvaluationRecord:
             rows=tuple(MetricRow(**row) for row in record["rows"]),
             differences=tuple(Difference(**row) for row in record["differences"]),
             examples=tuple(map(_example, record["examples"])),
+            tasks=tuple(record.get("tasks", ())),
         )
 
 

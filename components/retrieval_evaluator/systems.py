@@ -111,13 +111,14 @@ def measure(
         search, listed[SEARCH] = _search(data, data.judged, served, last, encoder)
         parts += [(search, (SEARCH,))]
     rows = tuple(row for evaluation, _ in parts for row in evaluation.rows)
-    differences = tuple(
+    compared = (
         evaluation.difference(OURS, system, task, "ndcg@10", seed=_BOOTSTRAP_SEED)
         for evaluation, tasks in parts
         for task in tasks
         for system in dict.fromkeys(row.system for row in evaluation.rows)
         if system != OURS and (system, task, "ndcg@10") in evaluation.values
     )
+    differences = tuple(difference for difference in compared if difference is not None)
     return Measured(rows=rows, differences=differences, listed=listed)
 
 

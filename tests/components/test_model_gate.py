@@ -20,6 +20,7 @@ THRESHOLDS = {
     "min_cold_ratio": 0.8,
     "min_ratio_to_zero_shot": 0.9,
     "max_loss_to_blessed": 0.05,
+    "allow_unmeasured": False,
 }
 
 

@@ -75,7 +75,7 @@ def _measured(**values: float) -> EvaluationRecord:
             False,
         ),
         ({"novel__tandem": 0.0, "novel__popular": 0.0}, True),
-        ({}, True),
+        ({}, False),
     ],
 )
 def test_model_is_blessed_if_it_holds_every_floor(values: dict[str, float], is_blessed: bool) -> None:
@@ -122,8 +122,38 @@ def test_users_with_little_history_have_a_floor_where_there_are_many(
     assert decide(dataclasses.replace(measured, rows=cold), STRICT).is_blessed is is_blessed
 
 
-def test_nothing_measured_is_said() -> None:
-    assert decide(_measured(), STRICT).reasons == ("There was nothing to measure in the test split.",)
+def test_nothing_measured_is_not_blessed_and_says_why() -> None:
+    verdict = decide(dataclasses.replace(_measured(), tasks=("novel", "all")), STRICT)
+
+    assert not verdict.is_blessed
+    assert verdict.reasons == (
+        "Recommendation of new items was not measured, as no user of the test window chose something before "
+        "it and something new to them in it; give the window more, or say evaluation.allow_unmeasured = "
+        "true.",
+    )
+
+
+def test_one_task_that_was_not_measured_is_enough() -> None:
+    measured = _measured(**{"search__tandem": 0.3, "search__zero-shot_encoder": 0.2})
+
+    assert decide(dataclasses.replace(measured, tasks=("search",)), STRICT).is_blessed
+    assert not decide(dataclasses.replace(measured, tasks=("novel", "all", "search")), STRICT).is_blessed
+
+
+def test_repeats_alone_measure_a_reorder_page() -> None:
+    measured = dataclasses.replace(_measured(all__tandem=0.3, all__popular=0.2), tasks=("novel", "all"))
+
+    assert not decide(measured, EvaluationConfig()).is_blessed
+    assert decide(measured, EvaluationConfig(task="reorder")).is_blessed
+
+
+def test_unmeasured_model_is_blessed_where_the_configuration_says_so() -> None:
+    unmeasured = dataclasses.replace(_measured(), tasks=("novel", "all"))
+
+    verdict = decide(unmeasured, EvaluationConfig(allow_unmeasured=True))
+
+    assert verdict.is_blessed
+    assert verdict.reasons[0].endswith("which evaluation.allow_unmeasured accepts.")
 
 
 def test_floors_of_zero_bless_anything() -> None:

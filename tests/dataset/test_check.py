@@ -394,3 +394,34 @@ def test_impressions_are_counted_by_kind_and_are_in_no_split(dataset: Write) -> 
         _check(
             dataset(manifest, events__csv=events.replace("u2,001,2024-01-04,buy", "u2,001,2024-01-04,bad"))
         )
+
+
+def test_log_of_sessions_says_that_nobody_of_the_test_window_has_a_past(dataset: Write) -> None:
+    """Each user is a session of three events within the hour."""
+    manifest = MANIFEST.replace('"2024-01-03"', "0.15").replace('"2024-01-04"', "0.15")
+    log = [f"s{n},00{1 + (n + i) % 3},2024-01-{n + 1:02} 10:0{i}\n" for n in range(20) for i in range(3)]
+
+    events = "user,sku,at\n" + "".join(log)
+
+    report, summary = _check(dataset(manifest, events__csv=events))
+
+    assert report.events is not None
+    assert (report.events.num_test_users, report.events.num_measured) == (3, 0)
+    (finding,) = (f for f in report.findings.findings if f.rule == "unmeasured_users")
+    assert (finding.count, report.findings.share(finding)) == (3, 1.0)
+    assert "0 of 3 users have a past" in summary
+    assert "before the test window too, or recommendation cannot be measured. Got none of 3 users" in summary
+    with pytest.raises(DataError, match=r"limits\.unmeasured_users allows 0\.95"):
+        _check(dataset(manifest + "[limits]\nunmeasured_users = 0.95\n", events__csv=events))
+
+
+def test_users_with_a_past_are_those_who_chose_something_before(dataset: Write) -> None:
+    manifest = MANIFEST.replace('"purchase"', '{ column = "what", kinds = { buy = 1, shown = 0 } }')
+    events = "user,sku,at,what\nu1,001,2024-01-01,shown\nu2,002,2024-01-02,buy\nu1,003,2024-01-03,buy\n"
+    events += "u1,001,2024-01-04,buy\nu2,001,2024-01-05,buy\nu3,001,2024-01-05,buy\nu4,001,2024-01-05,shown\n"
+
+    report, _ = _check(dataset(manifest, events__csv=events))
+
+    assert report.events is not None
+    assert (report.events.num_test_users, report.events.num_measured) == (3, 2)
+    assert [f.rule for f in report.findings.findings] == ["orphan_users"]

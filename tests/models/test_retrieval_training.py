@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from dataset.errors import DataError
 from models import retrieval_training
-from models.retrieval_training import RetrievalTrainer, phases
+from models.retrieval_training import RetrievalTrainer, phases, with_targets
+from tests.models.contexts import make_contexts
 from tests.models.distributed import configured, make_trainer
 
 
@@ -47,3 +48,17 @@ def test_workers_that_go_on_from_different_epochs_are_refused(
 
     with pytest.raises(DataError, match=r"go on from one backup\. Got epoch 0 here and 1 at the chief"):
         trainer.refit(phases(configured(epochs=1).train, has_events=True, has_judgments=False), {"events": 1})
+
+
+def test_only_contexts_that_can_be_measured_are_watched() -> None:
+    """Nothing chosen; chosen again; again and anew; anew; and nothing that counts."""
+    contexts = make_contexts(
+        targets=[[], [1], [1, 2], [3], [4]],
+        histories=[[1], [1, 2], [1], [], []],
+        weights=[[], [1.0], [1.0, 1.0], [0.5], [0.0]],
+    )
+
+    of_all, of_new = (with_targets(contexts, of_new=of_new).user_ids.tolist() for of_new in (False, True))
+
+    assert of_all == [b"user-1", b"user-2", b"user-3"]
+    assert of_new == [b"user-2", b"user-3"]

@@ -60,6 +60,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "tf_serving_version": "2.20",
     },
     "evaluation": {
+        "allow_unmeasured": True,
         "task": "reorder",
         "min_ratio_to_best_baseline": 0.5,
         "min_cold_ratio": 0.5,

@@ -89,6 +89,7 @@ def test_difference_is_paired() -> None:
         past=PAST, future=FUTURE, systems={"a": by_row, "b": lambda queries: -by_row(queries)}
     )
     difference = both.difference("a", "b", ALL, "mrr")
+    assert difference is not None
     a, b = both.values["a", ALL, "mrr"], both.values["b", ALL, "mrr"]
     assert difference.value == pytest.approx((a - b).mean())
     assert difference.low <= difference.value <= difference.high
@@ -99,3 +100,17 @@ def test_a_listed_baseline_has_no_ties_and_keeps_its_order() -> None:
     assert as_listed(lambda queries: scores)(Queries.of_texts([""], 4)).tolist() == [
         [-1.0, 0.0, -2.0, -np.inf]
     ]
+
+
+def test_task_that_nobody_is_measured_by_has_no_rows_and_no_difference() -> None:
+    again = log([(user, item, 10) for user, item, _ in zip(*_rows(PAST), strict=True)])
+    evaluation = evaluate_recommendation(past=PAST, future=again, systems={"a": by_row, "b": by_row})
+
+    assert {row.task for row in evaluation.rows} == {ALL}
+    assert all(np.isfinite(row.value) for row in evaluation.rows)
+    assert evaluation.difference("a", "b", NOVEL, "ndcg@10") is None
+    assert evaluation.difference("a", "b", ALL, "ndcg@10") is not None
+
+
+def _rows(part: Interactions) -> tuple[list[int], list[int], list[int]]:
+    return part.user_rows.tolist(), part.item_rows.tolist(), part.times.tolist()
