@@ -18,6 +18,7 @@ from dataset.errors import DataError
 from dataset.files import num_bytes, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.kinds import is_positive
+from dataset.legibility import TextReader, TextSample
 from dataset.manifest import Manifest
 from dataset.progress import Progress
 from dataset.raw_rows import Normalised
@@ -32,7 +33,7 @@ _MIN_ROWS = 2
 _MOST_STRANGERS = 0.9
 
 
-def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
+def check_dataset(manifest: Manifest, *, stream: TextIO, reader: TextReader | None = None) -> Report:
     """Checks every table against the manifest and each other.
 
     Memory holds the ids of items and users, and counters; with a split by shares of time also the times.
@@ -40,6 +41,7 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
     Args:
         manifest: The dataset.
         stream: Where the summary for people goes; it is written before a limit stops the check.
+        reader: How the encoder reads the texts of items; ``None`` passes over what it would find.
 
     Raises:
         DataError: A file or column is missing, a table is empty, a finding is past its limit, or a split has
@@ -49,7 +51,10 @@ def check_dataset(manifest: Manifest, *, stream: TextIO) -> Report:
     files = _files(manifest)
     progress = Progress(stream, total=sum(num_bytes(file) for found in files.values() for file in found))
     meter = _Meter(progress)
-    item_ids, findings = _ids(manifest, files, "items", meter)
+    sample = TextSample(manifest.items)
+    item_ids, findings = _ids(manifest, files, "items", meter, sample)
+    if reader is not None:
+        findings += sample.findings(reader)
     user_ids = None
     if manifest.users is not None:
         user_ids, found = _ids(manifest, files, "users", meter)
@@ -136,15 +141,24 @@ def _require_rows(table: str, files: list[str], num_rows: int) -> None:
 
 
 def _ids(
-    manifest: Manifest, files: dict[str, list[str]], table: str, meter: _Meter
+    manifest: Manifest,
+    files: dict[str, list[str]],
+    table: str,
+    meter: _Meter,
+    sample: TextSample | None = None,
 ) -> tuple[pa.StringArray, Findings]:
-    """The distinct ids of items or users, and what is wrong with that table, repeated ids included."""
+    """The distinct ids of items or users, and what is wrong with that table, repeated ids included.
+
+    Items also go into the sample.
+    """
     ids, rows, origins, findings = [], [], [], Findings()
     for file, normal in normalised_batches(manifest, table, files[table], **meter.of_reading):
         ids.append(normal.batch.column(0))
         rows.append(normal.rows)
         origins.append(np.full(len(normal.rows), files[table].index(file), np.int32))
         findings += normal.findings
+        if sample is not None:
+            sample.add(file, normal.rows, normal.batch)
     _require_rows(table, files[table], findings.rows.get(table, 0))
     encoded = pa.concat_arrays(ids).dictionary_encode()
     positions = encoded.indices.to_numpy()

@@ -18,6 +18,7 @@ from dataset.contract import EventsTable, ItemsTable, JudgmentsTable, Range, Use
 from dataset.files import OnBytes, OnLines, shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
 from dataset.manifest import Manifest
+from dataset.markup import has_markup, without_markup
 from dataset.raw_rows import Normalised, RawRows, Where, as_mask
 from dataset.tables import expand_paths, read_batches
 
@@ -41,8 +42,8 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
     """Makes items canonical.
 
     They have `item_id` string, the text, categorical and code columns under their own names (string, "" for
-    null), the numeric ones (float32, null where unknown or wrong), and, if the manifest names such a column,
-    `available` (int64, 1 or 0).
+    null, texts without their HTML if the manifest says so), the numeric ones (float32, null where unknown or
+    wrong), and, if the manifest names such a column, `available` (int64, 1 or 0).
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -53,6 +54,12 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
         columns[name] = rows.texts(name)
     for name in table.categorical:
         columns[name] = rows.categories(name)
+    for name in table.text:
+        if table.strip_markup:
+            columns[name] = without_markup(columns[name])
+        else:
+            expected = "hold no HTML, which strip_markup = true in [items] takes off"
+            rows.find("markup", name, expected, has_markup(columns[name]))
     for name in table.codes:
         if name not in columns:
             columns[name] = rows.label_texts(name)

@@ -104,7 +104,8 @@ class ItemsTable:
     """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended.
 
     A search for a value of the `codes` columns (SKU, EAN, part number) finds its item. `language` is that of
-    the texts. An id that is one of `missing_ids` is none, here and in the other tables.
+    the texts, which lose their HTML if `strip_markup`. An id that is one of `missing_ids` is none,
+    here and in the other tables.
     """
 
     path: tuple[str, ...]
@@ -116,6 +117,7 @@ class ItemsTable:
     codes: tuple[str, ...] = ()
     availability: str | None = None
     language: str = "english"
+    strip_markup: bool = False
     missing_ids: tuple[str, ...] = MISSING_IDS
 
     @property
@@ -241,6 +243,10 @@ class Limits:
     unknown_grades: float = 0.0
     unknown_values: float = 0.0
     unmeasured_users: float = 1.0
+    markup: float = 1.0
+    unknown_tokens: float = 0.5
+    cut_texts: float = 1.0
+    alike_texts: float = 0.5
 
 
 def _distinct(names: Iterable[str | None]) -> list[str]:

@@ -222,6 +222,7 @@ def _items(section: Section) -> ItemsTable:
         codes=codes,
         availability=section.optional_text("availability"),
         language=language,
+        strip_markup=section.flag("strip_markup", ItemsTable.strip_markup),
         missing_ids=_missing_ids(section),
     )
 

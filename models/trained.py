@@ -19,10 +19,11 @@ from models import weights
 from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.matrices import item_matrix
+from models.pretrained import VOCABULARY_FILE
 from models.recommender import Recommender
 from models.retriever import Retriever
 from models.text_encoder import TextEncoder
-from models.tokenizer import VOCABULARY_FILE, Tokenizer
+from models.tokenizer import Tokenizer
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
 

@@ -59,17 +59,18 @@ def run(
     workdir = (workdir or Path("runs") / manifest.name).resolve()
     with held(workdir), logged_to(workdir):
         from dataset.check import check_dataset
+        from models.pretrained import resolve_encoder
+        from models.reading import text_reader
 
         started = time.monotonic()
-        check_dataset(manifest, stream=sys.stdout)
+        # Each node looks it up again; this one fetches it, or says early that there is none.
+        resolve_encoder(config.model.encoder)
+        reader = text_reader(config.model.encoder, config.model.max_text_tokens)
+        check_dataset(manifest, stream=sys.stdout, reader=reader)
         return _run(manifest, config, workdir, started)
 
 
 def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> int:
-    from models.pretrained import resolve_encoder
-
-    # Each node looks it up again; this one fetches it, or says early that there is none.
-    resolve_encoder(config.model.encoder)
     print("Starting TFX …", flush=True)
     # TFX and TensorFlow take many seconds to import, and mistakes in the data should not wait for them.
     from tfx import v1 as tfx

@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "check", _check, "validate the data only: counts, orphans, duplicates, splits"
     )
     _add_dataset(check)
+    _add_settings(check)
 
     run = add_command(commands, "run", _run, "train, evaluate and push a model")
     _add_dataset(run)
@@ -159,8 +160,14 @@ def _init(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from dataset.check import check_dataset
     from dataset.manifest import load_manifest
+    from models.reading import text_reader
+    from pipeline.config import load_config
 
-    check_dataset(load_manifest(arguments.dataset), stream=sys.stdout)
+    model = load_config(arguments.config, arguments.overrides).model
+    reader = text_reader(model.encoder, model.max_text_tokens)
+    check_dataset(load_manifest(arguments.dataset), stream=sys.stdout, reader=reader)
+    if reader is None:
+        print(f"  The texts were not tokenised, as the encoder {model.encoder} is no folder on this machine.")
     return 0
 
 

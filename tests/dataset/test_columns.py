@@ -404,3 +404,35 @@ def test_decimal_commas_are_read_where_the_file_has_them() -> None:
     assert normalise_items(batch, dataclasses.replace(ITEMS, numeric={"price": Range()}), WHERE).batch[
         "price"
     ].to_pylist() == [1234.5, -0.5]
+
+
+def test_html_in_texts_is_found_and_stays() -> None:
+    normal = normalise_items(_items(title=["<b>a</b>", "b"], body=["", "c &amp; d"]), ITEMS, WHERE)
+
+    assert normal.batch["title"].to_pylist() == ["<b>a</b>", "b"]
+    assert [(f.rule, f.column, f.count) for f in normal.findings.findings] == [
+        ("markup", "title", 1),
+        ("markup", "body", 1),
+    ]
+
+
+def test_html_is_taken_off_texts_and_not_off_other_columns() -> None:
+    table = dataclasses.replace(ITEMS, strip_markup=True, categorical=("brand", "title"), codes=("code",))
+    raw = _items(
+        title=["<b>a</b>", "b"], body=["<br>", "c &amp; d"], brand=["A&amp;B", ""], code=["<1>", "2"]
+    )
+
+    batch, _, findings = normalise_items(raw, table, WHERE)
+
+    assert batch["title"].to_pylist() == ["a", "b"]
+    assert batch["body"].to_pylist() == ["", "c & d"]
+    assert batch["brand"].to_pylist() == ["A&amp;B", ""]
+    assert findings.findings == ()
+
+
+def test_text_of_nothing_but_html_is_empty() -> None:
+    table = dataclasses.replace(ITEMS, strip_markup=True)
+
+    normal = normalise_items(_items(title=["<br>", "b"], body=["<p></p>", ""]), table, WHERE)
+
+    assert [(f.rule, f.count) for f in normal.findings.findings] == [("empty_text", 1)]

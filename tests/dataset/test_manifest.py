@@ -227,6 +227,18 @@ def test_words_for_a_missing_id_are_read_and_kept(dataset: Write) -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_markup_stays_unless_the_manifest_says_so(dataset: Write) -> None:
+    stripped = load_manifest(
+        dataset(MANIFEST.replace('text = ["title"]', 'text = ["title"]\nstrip_markup = true'))
+    )
+
+    assert stripped.items.strip_markup
+    assert Manifest.from_json(stripped.to_json()) == stripped
+    assert not load_manifest(dataset()).items.strip_markup
+    with pytest.raises(DataError, match=r"items\.strip_markup must be true or false. Got 'yes'"):
+        load_manifest(dataset(MANIFEST.replace('text = ["title"]', 'text = ["title"]\nstrip_markup = "yes"')))
+
+
 def test_kinds_may_weigh_nothing_or_less(dataset: Write) -> None:
     kinds = 'kind = { column = "sku", kinds = { buy = 1, shown = 0, dislike = -1 } }'
     manifest = load_manifest(dataset(MANIFEST.replace('kind = "purchase"', kinds)))

@@ -76,6 +76,19 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("title", "is_marked"), [("Red &amp; blue", True), ("<p>Red</p>", True), ("A&B", False)]
+)
+def test_html_in_a_text_is_proposed_to_be_taken_off(dataset: Write, title: str, is_marked: bool) -> None:
+    folder = dataset(items__csv=ITEMS.replace("Old chair", title))
+    (folder / "dataset.toml").unlink()
+
+    manifest = load_manifest(write_manifest(str(folder)))
+
+    assert manifest.items.text == ("title",)
+    assert manifest.items.strip_markup is is_marked
+
+
+@pytest.mark.parametrize(
     ("names", "expected"),
     [
         (("product_impression", "dislike", "click"), [-1.0, 0.0, 1.0]),

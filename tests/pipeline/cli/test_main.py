@@ -69,6 +69,48 @@ def test_bad_data_exits_with_2_and_one_sentence(dataset: Write) -> None:
     assert 'must not repeat an id. Got "001"' in done.stderr
 
 
+def _catalogue(titles: list[str]) -> str:
+    return "sku,title,price\n" + "".join(f'{n:03},"{title}",1\n' for n, title in enumerate(titles, 1))
+
+
+def test_titles_that_the_encoder_cannot_read_stop_the_run(dataset: Write) -> None:
+    thai = [f"{thing}{colour}" for thing in ("โคมไฟ", "เก้าอี้", "นาฬิกา") for colour in ("สีแดง", "สีเขียว")]
+
+    done = _tandem("check", str(dataset(items__csv=_catalogue(thai))))
+
+    assert done.returncode == 2
+    assert "6 of items, 100.00%, past its limit" in done.stdout
+    assert "in a language that model.encoder, minilm, has tokens for" in done.stdout
+    assert "of all tokens 100% are unknown" in done.stdout
+    assert "6 texts are 1 in tokens" in done.stdout
+    assert "model.encoder, minilm, and model.max_text_tokens, 128" in done.stderr
+
+
+def test_markup_that_fills_the_tokens_stops_the_run_until_it_is_taken_off(dataset: Write) -> None:
+    begin = "<div class=product-description style=font-family:Arial;font-size:12px><p><span style=color:#333>"
+    titles = [f"{begin}{title}</span></p></div>" for title in ("red lamp", "blue clock", "green vase")]
+    folder = dataset(items__csv=_catalogue(titles))
+    few = ("--set", "model.max_text_tokens=32")
+
+    whole, cut = _tandem("check", str(folder)), _tandem("check", str(folder), *few)
+    manifest = (folder / "dataset.toml").read_text()
+    (folder / "dataset.toml").write_text(manifest.replace("[users]", "strip_markup = true\n[users]"))
+    stripped = _tandem("check", str(folder), *few)
+
+    assert (whole.returncode, cut.returncode, stripped.returncode) == (0, 2, 0)
+    assert "must hold no HTML, which strip_markup = true in [items] takes off" in whole.stdout
+    assert "fit into model.max_text_tokens, 32" in cut.stdout
+    assert "3 texts are 1 in tokens" in cut.stdout
+    assert "no findings" in stripped.stdout
+
+
+def test_encoder_that_is_not_here_is_said(dataset: Write) -> None:
+    done = _tandem("check", str(dataset()), "--set", "model.encoder=bert_tiny_en_uncased")
+
+    assert done.returncode == 0
+    assert "were not tokenised, as the encoder bert_tiny_en_uncased is no folder" in done.stdout
+
+
 def test_terminal_without_a_letter_gets_it_escaped(dataset: Write) -> None:
     folder = dataset(events__csv=EVENTS + "u1,茶,2024-01-02\n")
     done = subprocess.run(
