@@ -240,7 +240,7 @@ def _events(
     if not len(users):
         return None, findings
     starts, sizes = clock.splits()
-    num_test_users, num_measured = choosers.since(starts[1])
+    num_test_users, num_measured = choosers.since(starts[1], within_sessions=table.users_are_sessions)
     findings += _strangers(table, num_test_users, num_measured)
     summary = EventSummary(
         num_users=len(users),
@@ -260,12 +260,17 @@ def _strangers(table: EventsTable, num_users: int, num_known: int) -> Findings:
     """A finding where next to nobody of the test window has a past, as in a log whose users are sessions."""
     if num_users - num_known <= _MOST_STRANGERS * num_users:
         return Findings()
+    expected = (
+        "have a second moment in its sessions, or recommendation cannot be measured"
+        if table.users_are_sessions
+        else "name people who chose something before the test window too, or recommendation cannot be "
+        f'measured; where users are visits, say session = "{table.user}" as well'
+    )
     finding = Finding(
         rule="unmeasured_users",
         table="test users",
         column=table.user,
-        expected="name people who chose something before the test window too, or recommendation cannot be "
-        "measured",
+        expected=expected,
         count=num_users - num_known,
         examples=(),
         got=f"{num_known:,} of {num_users:,} users" if num_known else f"none of {num_users:,} users",

@@ -35,7 +35,11 @@ class Choosers:
         self._first = np.minimum.reduceat(first[order], starts)
         self._last = np.maximum.reduceat(last[order], starts)
 
-    def since(self, start: int) -> tuple[int, int]:
-        """How many users chose something at a time or later, and how many of these before it too."""
+    def since(self, start: int, *, within_sessions: bool = False) -> tuple[int, int]:
+        """How many users chose something at a time or later, and how many of these have a past then.
+
+        The past is what they chose before that time; of users that are sessions, before their last moment.
+        """
         is_here = self._last >= start
-        return int(is_here.sum()), int((is_here & (self._first < start)).sum())
+        begins = self._last if within_sessions else start
+        return int(is_here.sum()), int((is_here & (self._first < begins)).sum())

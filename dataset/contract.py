@@ -162,6 +162,11 @@ class EventsTable:
     missing_ids: tuple[str, ...] = MISSING_IDS
 
     @property
+    def users_are_sessions(self) -> bool:
+        """Whether a user is a visit and not a person, as one column is both."""
+        return self.user == self.session
+
+    @property
     def columns(self) -> list[str]:
         """Names of the columns to read, each once."""
         return _distinct(

@@ -113,8 +113,31 @@ class EventLog:
             keep &= self.times >= start
         if end is not None:
             keep &= self.times < end
+        return self.where(keep)
+
+    def where(self, keep: Array) -> EventLog:
+        """The events of a bool ``[n]`` mask."""
         names = ("user_rows", "item_rows", "times", "baskets", "weights", "kinds", "values")
         return dataclasses.replace(self, **{name: getattr(self, name)[keep] for name in names})
+
+    def cut(self, start: int, end: int, *, within: bool) -> tuple[EventLog, EventLog]:
+        """What users had chosen when they were asked in a window, and what they chose then.
+
+        Args:
+            start: When the window begins, epoch seconds.
+            end: When it ends.
+            within: Whether users are sessions. Each is then asked before the last moment of it in the window;
+                else all are asked when the window begins.
+        """
+        is_chosen = (self.times >= start) & (self.times < end)
+        if within:
+            last = np.zeros(self.num_users, np.int64)
+            np.maximum.at(last, self.user_rows[is_chosen], self.times[is_chosen])
+            is_chosen &= self.times == last[self.user_rows]
+            before = last[self.user_rows]
+        else:
+            before = np.full(len(self), start)
+        return self.where(self.times < before), self.where(is_chosen)
 
     def on_items(self, rows: Array) -> EventLog:
         """The events of some items alone, whose rows become their places in int ``[n]`` ordered rows."""

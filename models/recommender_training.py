@@ -71,6 +71,7 @@ def fit_recommender(
     text_vectors: np.ndarray,
     heads: Heads,
     train: TrainConfig,
+    within_sessions: bool = False,
 ) -> tuple[Recommender | None, list[dict[str, Any]]]:
     """Trains on past windows, with channels fitted strictly before each, then fits the channels at the end.
 
@@ -83,6 +84,7 @@ def fit_recommender(
         text_vectors: float32 ``[num_items, dim]`` of unit length.
         heads: The labels.
         train: Epochs, most users of a window, and the seed.
+        within_sessions: Whether users are sessions, which are asked for their last moment.
 
     Returns:
         The recommender, ``None`` where no past window has a user with a past and a choice, and its curves.
@@ -93,7 +95,16 @@ def fit_recommender(
     parts = []
     for k in range(NUM_WINDOWS):
         start = now - (k + 1) * window_s
-        lists = window_lists(log, start, start + window_s, horizon, text_vectors, heads, train)
+        lists = window_lists(
+            log,
+            start,
+            start + window_s,
+            horizon,
+            text_vectors,
+            heads,
+            train,
+            within_sessions=within_sessions,
+        )
         if lists is not None:
             parts.append(lists)
     if not any((part.labels[heads.kinds[0]] * part.is_valid).any() for part in parts):
@@ -111,11 +122,13 @@ def window_lists(
     text_vectors: np.ndarray,
     heads: Heads,
     train: TrainConfig,
+    *,
+    within_sessions: bool = False,
 ) -> Lists | None:
     """What channels fitted before a window name for those who came back in it; ``None`` for nobody."""
-    past, window = log.between(None, start), log.between(start, end)
-    had = past.binary()
-    is_known = np.asarray(had.sum(axis=0)).ravel() > 0
+    histories, window = log.cut(start, end, within=within_sessions)
+    had = histories.binary()
+    is_known = np.asarray(log.between(None, start).binary().sum(axis=0)).ravel() > 0
     chosen = window.binary()[:, is_known]
     users = np.flatnonzero((np.diff(had.indptr) > 0) & (np.diff(chosen.indptr) > 0))
     if not len(users):
@@ -124,7 +137,7 @@ def window_lists(
     if len(users) > train.recommender_users:
         users = np.sort(rng.choice(users, train.recommender_users, replace=False))
     tables = fit_channels(log, start, horizon, text_vectors)
-    channels, events = Channels(tables, text_vectors), EventStore(past, users)
+    channels, events = Channels(tables, text_vectors), EventStore(histories, users)
     positions = places_of(users, tables.neighbours.user_rows).astype(np.int32)
     # What nobody had chosen yet may not have been for sale.
     is_allowed = tf.constant(is_known[None])

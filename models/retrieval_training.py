@@ -25,6 +25,8 @@ from models.validation import dense_scores, graded_ndcg, novel_ndcg
 from models.warm_start import WarmStart
 
 _METRIC = "val_ndcg@10"
+# Moments of sessions that are ranked after each epoch, at about this many.
+_MOST_MOMENTS = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,13 +52,18 @@ class Phase:
     epochs: int
 
 
-def phases(train: TrainConfig, *, has_events: bool, has_judgments: bool) -> list[Phase]:
-    """Events first; judgments after, which are few and move the text part alone."""
+def phases(
+    train: TrainConfig, *, has_events: bool, has_judgments: bool, within_sessions: bool = False
+) -> list[Phase]:
+    """Events first; judgments after, which are few and move the text part alone.
+
+    Where users are sessions, what is watched is each moment of them, as nobody is there before the window.
+    """
     events = Phase(
         name="events",
         splits=(features.TRAIN,),
         validation_split=features.VALIDATION,
-        watched=features.USERS_AT_VALIDATION,
+        watched=features.VALIDATION if within_sessions else features.USERS_AT_VALIDATION,
         metric=novel_ndcg,
         of_new=True,
         epochs=train.epochs,
@@ -142,6 +149,8 @@ class RetrievalTrainer:
         best = {}
         for phase in phase_list:
             contexts = with_targets(self._source.load(phase.watched), of_new=phase.of_new)
+            if phase.watched == features.VALIDATION:
+                contexts = contexts.take(np.arange(len(contexts))[:: len(contexts) // _MOST_MOMENTS + 1])
 
             def measure(phase: Phase = phase, contexts: Contexts = contexts) -> float:
                 return phase.metric(dense_scores(model, contexts, len(self.items)), contexts)

@@ -122,7 +122,10 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
         warm_start=WarmStart(base, vocabularies, config, origin) if base else None,
     )
     phase_list = phases(
-        train, has_events=manifest.events is not None, has_judgments=manifest.judgments is not None
+        train,
+        has_events=manifest.events is not None,
+        has_judgments=manifest.judgments is not None,
+        within_sessions=manifest.events is not None and manifest.events.users_are_sessions,
     )
     selected, epochs = trainer.select(phase_list)
     two_tower = trainer.refit(phase_list, epochs) if train.refit else selected
@@ -164,4 +167,5 @@ def _fit_recommender(
         text_vectors=items.text_vectors,
         heads=Heads(kinds=kinds_of(table), has_rating=table.value is not None),
         train=settings.train,
+        within_sessions=table.users_are_sessions,
     )

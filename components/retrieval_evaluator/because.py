@@ -28,12 +28,12 @@ def evaluate_reasons(log: Log, served: ServedModel, *, seed: int) -> MetricRow |
     Returns:
         The row of the report; ``None`` where no answer has such an item.
     """
-    had, bought = log.past.binary(), log.future.binary()
+    had, bought = log.histories.binary(), log.future.binary()
     users = np.flatnonzero((np.diff(had.indptr) > 1) & (np.diff(bought.indptr) > 0))[:_MAX_USERS]
     falls: list[bool] = []
     for start in range(0, len(users), _CHUNK):
         chunk = users[start : start + _CHUNK]
-        queries = Queries.of_users(log.past, chunk)
+        queries = Queries.of_users(log.histories, chunk)
         names = [log.user_ids[user] for user in chunk]
         first = served.recommend(queries, exclude_seen=True, user_ids=names, now=log.test_start)
         items, speakers = first.rows[:, 0], first.reason_rows[:, 0]

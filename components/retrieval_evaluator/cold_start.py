@@ -23,6 +23,7 @@ RECALL_K, NDCG_K = 20, 10
 def evaluate_cold_start(
     *,
     past: Interactions,
+    histories: Interactions,
     future: Interactions,
     systems: Mapping[str, ScoreFunction],
     chunk_size: int,
@@ -32,13 +33,14 @@ def evaluate_cold_start(
 
     Args:
         past: Everything before the cut.
+        histories: What each user had when they are asked.
         future: The window.
         systems: Score functions by name.
         chunk_size: Users at a time.
         seed: Of the bootstrap.
     """
-    bought, had = future.binary().tocsr(), past.binary()
-    is_known = np.asarray(had.sum(axis=0)).ravel() > 0
+    bought, had = future.binary().tocsr(), histories.binary()
+    is_known = np.asarray(past.binary().sum(axis=0)).ravel() > 0
     known, new = bought.multiply(is_known).tocsr(), bought.multiply(~is_known).tocsr()
     for matrix in (known, new):
         matrix.eliminate_zeros()
@@ -58,7 +60,7 @@ def evaluate_cold_start(
                         is_known, score(Queries.of_texts([""] * len(chunk), len(is_known))), -np.inf
                     )
                 else:
-                    scores = score(Queries.of_users(past, chunk)).copy()
+                    scores = score(Queries.of_users(histories, chunk)).copy()
                     scores[had[chunk].nonzero()] = -np.inf
                 found.append(_measure(scores, relevant[chunk]))
             rows += _rows(found, system=name, task=task, slice_=slice_, seed=seed)

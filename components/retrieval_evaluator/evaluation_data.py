@@ -57,7 +57,9 @@ class Log:
 
     Attributes:
         past: What was chosen before the test window.
-        future: What was chosen in it and is not disliked.
+        histories: What each user had chosen when they are asked: the past. Where users are sessions, all but
+            the last moment of each.
+        future: What was chosen in the window, after the histories, and is not disliked.
         disliked: CSR `[num_users, num_items]` of ones where a user dislikes an item, whenever they said so:
             the servable knows the whole log, and no system may gain by it.
         user_ids: One a user row.
@@ -66,6 +68,7 @@ class Log:
     """
 
     past: Interactions
+    histories: Interactions
     future: Interactions
     disliked: sparse.csr_matrix
     user_ids: tuple[str, ...]
@@ -153,9 +156,13 @@ def _log(manifest: Manifest, uris: dict[str, str], items: Items, test_start: int
         )
         users = users.drop_duplicates(features.USER_ID).set_index(features.USER_ID)
         groups = {c: _texts(users[c].reindex(user_ids)) for c in manifest.users.categorical}
+    is_future = everything.times >= test_start
+    if manifest.events is not None and manifest.events.users_are_sessions:
+        is_future &= everything.is_last_moment()
     return Log(
         past=everything.between(None, test_start),
-        future=everything.between(test_start, None).without(dislikes),
+        histories=everything.where(~is_future),
+        future=everything.where(is_future).without(dislikes),
         disliked=dislikes,
         user_ids=tuple(user.decode() for user in user_ids),
         groups=groups,

@@ -1,7 +1,7 @@
 """The protocol for recommendation: what a user does after the cut, ranked in the whole catalogue.
 
 Candidates are all items with events before the cut. A user counts who has events before the cut and at least
-one relevant item in the window.
+one relevant item in the window. Where users are sessions, the cut of each is before its last moment.
 
 * ``novel``: relevant are the distinct items of the window that the user did not have before; what they had is
   removed from the ranking.
@@ -79,6 +79,7 @@ def evaluate_recommendation(
     past: Interactions,
     future: Interactions,
     systems: Mapping[str, ScoreFunction],
+    histories: Interactions | None = None,
     item_vectors: Array | None = None,
     user_groups: Mapping[str, Sequence[str]] | None = None,
     chunk_size: int = 256,
@@ -87,9 +88,10 @@ def evaluate_recommendation(
     """Measures systems on both tasks.
 
     Args:
-        past: Everything before the cut: the histories, the candidates, and what popularity means.
+        past: Everything before the cut: the candidates, and what popularity means.
         future: The window.
-        systems: Score functions by name, asked for a chunk of users at a time with all of `past` as history.
+        systems: Score functions by name, asked for a chunk of users at a time.
+        histories: What each user had when they are asked; `past` if left out.
         item_vectors: float `[num_items, dim]` for intra-list diversity; without them it is left out.
         user_groups: The group of every user, `[num_users]`, by the grouping's name: a slice for each group.
         chunk_size: Users at a time; a chunk's scores are `chunk_size` x `num_items` floats.
@@ -100,9 +102,10 @@ def evaluate_recommendation(
     """
     if (past.num_users, past.num_items) != (future.num_users, future.num_items):
         raise ValueError("past and future must be about the same users and items.")
-    had = past.binary()
-    candidates = np.asarray(had.sum(axis=0)).ravel() > 0
-    relevant = _relevant(past, future, candidates)
+    histories = past if histories is None else histories
+    had = histories.binary()
+    candidates = np.asarray(past.binary().sum(axis=0)).ravel() > 0
+    relevant = _relevant(had, future, candidates)
     units = {task: np.flatnonzero(np.diff(relevant[task].indptr)).astype(np.int32) for task in TASKS}
     users = np.union1d(units[NOVEL], units[ALL])
     masks = _user_masks(had, user_groups or {})
@@ -111,7 +114,7 @@ def evaluate_recommendation(
     listed: dict[str, dict[str, list[Array]]] = {system: defaultdict(list) for system in systems}
     for start in range(0, len(users), chunk_size):
         chunk = users[start : start + chunk_size]
-        queries = Queries.of_users(past, chunk)
+        queries = Queries.of_users(histories, chunk)
         for system, score in systems.items():
             scores = score(queries)
             for task in TASKS:
@@ -177,9 +180,10 @@ class _Judge:
         return {recall: metrics.recall_at_k(hits, RECALL_K), ndcg: metrics.ndcg_at_k(hits, NDCG_K)}
 
 
-def _relevant(past: Interactions, future: Interactions, candidates: Array) -> dict[str, sparse.csr_matrix]:
+def _relevant(
+    had: sparse.csr_matrix, future: Interactions, candidates: Array
+) -> dict[str, sparse.csr_matrix]:
     """By task, CSR `[num_users, num_items]` of ones; a user without a history has none."""
-    had = past.binary()
     has_history = np.asarray(had.sum(axis=1)).ravel() > 0
     keep = sparse.diags(has_history.astype(float)) @ future.binary() @ sparse.diags(candidates.astype(float))
     everything = sparse.csr_matrix(keep)

@@ -168,6 +168,7 @@ def _recommendation(
     def evaluate(systems: dict[str, ScoreFunction]) -> Evaluation:
         return evaluate_recommendation(
             past=log.past,
+            histories=log.histories,
             future=log.future,
             systems=systems,
             item_vectors=data.items.text_vectors,
@@ -185,7 +186,12 @@ def _recommendation(
     others = evaluate(listed)
     ours = {name: answers(model, exclude_seen=True) for name, model in models.items()}
     cold = evaluate_cold_start(
-        past=log.past, future=log.future, systems=ours | listed, chunk_size=_CHUNK, seed=_BOOTSTRAP_SEED
+        past=log.past,
+        histories=log.histories,
+        future=log.future,
+        systems=ours | listed,
+        chunk_size=_CHUNK,
+        seed=_BOOTSTRAP_SEED,
     )
     merged = Evaluation(
         rows=(

@@ -41,12 +41,12 @@ def write_candidates(data: EvaluationData, served: ServedModel, folder: str) -> 
 
 
 def _write_choices(log: Log, served: ServedModel, writer: tf.io.TFRecordWriter) -> None:
-    slices, had, bought = ItemSlices.of(log.past), log.past.binary().tocsr(), log.future.binary().tocsr()
+    slices, had, bought = ItemSlices.of(log.past), log.histories.binary().tocsr(), log.future.binary().tocsr()
     users = np.flatnonzero(np.diff(bought.indptr) * np.diff(had.indptr) > 0)[:_MAX_USERS]
     cold = is_cold(had)
     for start in range(0, len(users), _CHUNK):
         chunk = users[start : start + _CHUNK]
-        queries = Queries.of_users(log.past, chunk)
+        queries = Queries.of_users(log.histories, chunk)
         answers = served.recommend(
             queries,
             exclude_seen=False,
@@ -115,11 +115,11 @@ def write_examples(data: EvaluationData, served: ServedModel, measured: Measured
             examples.append(Example(query=query, lists=lists))
     if data.log is not None and NOVEL in measured.listed:
         log = data.log
-        had, bought = log.past.binary().tocsr(), log.future.binary().tocsr()
+        had, bought = log.histories.binary().tocsr(), log.future.binary().tocsr()
         new = bought - bought.multiply(had)
         count = np.diff(new.tocsr().indptr) * ~is_cold(had)
         for user in np.argsort(-count, kind="stable")[:_NUM_EXAMPLES]:
-            asked = Queries.of_users(log.past, np.array([user]))
+            asked = Queries.of_users(log.histories, np.array([user]))
             seen = had[user].toarray().ravel() > 0
             lists = _lists(data, measured, NOVEL, asked, new[user].toarray().ravel() > 0, seen)
             history = tuple(data.items.titles[i] for i in dict.fromkeys(asked.history_items.tolist()))

@@ -413,9 +413,17 @@ def test_log_of_sessions_says_that_nobody_of_the_test_window_has_a_past(dataset:
     (finding,) = (f for f in report.findings.findings if f.rule == "unmeasured_users")
     assert (finding.count, report.findings.share(finding)) == (3, 1.0)
     assert "0 of 3 users have a past" in summary
-    assert "before the test window too, or recommendation cannot be measured. Got none of 3 users" in summary
+    assert "before the test window too, or recommendation cannot be measured; " in summary
+    assert 'say session = "user" as well. Got none of 3 users' in summary
     with pytest.raises(DataError, match=r"limits\.unmeasured_users allows 0\.95"):
         _check(dataset(manifest + "[limits]\nunmeasured_users = 0.95\n", events__csv=events))
+
+    by_session = manifest.replace('kind = "purchase"', 'kind = "purchase"\nsession = "user"')
+    report, _ = _check(dataset(by_session, events__csv=events))
+
+    assert report.events is not None
+    assert (report.events.num_test_users, report.events.num_measured) == (3, 3)
+    assert "unmeasured_users" not in {f.rule for f in report.findings.findings}
 
 
 def test_users_with_a_past_are_those_who_chose_something_before(dataset: Write) -> None:

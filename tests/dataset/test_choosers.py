@@ -18,6 +18,8 @@ def test_users_with_and_without_a_past_are_those_of_sets(start: int) -> None:
 
     window, past = set(users[times >= start]), set(users[times < start])
     assert choosers.since(start) == (len(window), len(window & past))
+    twice = {user for user in window if len(set(times[users == user])) > 1}
+    assert choosers.since(start, within_sessions=True) == (len(window), len(twice))
 
 
 def test_nobody_has_no_past() -> None:

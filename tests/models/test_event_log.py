@@ -183,3 +183,22 @@ def test_only_positive_events_are_in_the_log_and_only_negative_ones_are_dislikes
     assert [event[:3] for event in events_of(log)] == [(0, 2, 3), (1, 0, 1)]
     assert [rows.tolist() for rows in dislikes] == [[1], [0, 2], []]
     assert read_dislikes(pattern, manifest.events, ids, np.zeros(0, object)) == []
+
+
+def test_users_are_asked_when_the_window_begins() -> None:
+    log = make_log([(0, 0, 1), (0, 1, 5), (1, 2, 6), (1, 3, 7), (0, 2, 9)])
+
+    histories, chosen = log.cut(5, 9, within=False)
+
+    assert [event[:3] for event in events_of(histories)] == [(0, 0, 1)]
+    assert [event[:3] for event in events_of(chosen)] == [(0, 1, 5), (1, 2, 6), (1, 3, 7)]
+
+
+def test_sessions_are_asked_before_their_last_moment_in_the_window() -> None:
+    rows = [(0, 0, 1), (0, 1, 5), (1, 2, 6), (1, 3, 7), (1, 0, 7), (0, 2, 9), (2, 1, 2), (2, 2, 3)]
+    log = make_log(rows, sessions=np.array([row[0] for row in rows]))
+
+    histories, chosen = log.cut(5, 9, within=True)
+
+    assert [event[:3] for event in events_of(histories)] == [(0, 0, 1), (1, 2, 6)]
+    assert [event[:3] for event in events_of(chosen)] == [(0, 1, 5), (1, 0, 7), (1, 3, 7)]

@@ -213,3 +213,26 @@ def test_users_of_a_window_have_a_limit() -> None:
 
     assert lists is not None
     assert len(lists) == 5
+
+
+def test_sessions_of_a_window_are_asked_for_their_last_moment() -> None:
+    """Nobody of the window was there before it, so that there is nothing to learn from but the sessions."""
+    times = np.tile(NOW - DAY * np.repeat(np.arange(30, 0, -1), 3), 1) + np.tile([0, 60, 120], 30)
+    rows = np.repeat(np.arange(30), 3)
+    items = (rows + np.tile([0, 1, 2], 30)) % 11
+    log = EventLog.of(user_rows=rows, item_rows=items, times=times, sessions=rows, num_users=30, num_items=11)
+    horizon = Horizon(window=float(WINDOW), half_life=30.0, gap=10.0)
+    start = NOW - 5 * DAY
+
+    assert window_lists(log, start, NOW, horizon, text_vectors(11), HEADS, TrainConfig()) is None
+    lists = window_lists(
+        log, start, NOW, horizon, text_vectors(11), HEADS, TrainConfig(), within_sessions=True
+    )
+
+    assert lists is not None
+    (label,) = lists.labels.values()
+    assert len(lists) == 5
+    # Of three items the first two are the history, and the third is chosen.
+    assert lists.is_seen.sum(axis=1).tolist() == [2] * 5
+    assert (label * lists.is_valid).sum(axis=1).tolist() == [1.0] * 5
+    assert not (label * lists.is_seen).any()

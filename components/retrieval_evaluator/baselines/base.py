@@ -40,16 +40,24 @@ class Interactions:
             keep &= self.times >= start
         if end is not None:
             keep &= self.times < end
+        return self.where(keep)
+
+    def where(self, keep: Array) -> Interactions:
+        """The events of a bool `[n]` mask."""
         return dataclasses.replace(
             self, user_rows=self.user_rows[keep], item_rows=self.item_rows[keep], times=self.times[keep]
         )
 
     def without(self, pairs: sparse.csr_matrix) -> Interactions:
         """The events of other pairs than those not 0 in CSR `[num_users, num_items]`."""
-        keep = np.asarray(pairs[self.user_rows, self.item_rows]).ravel() == 0
-        return dataclasses.replace(
-            self, user_rows=self.user_rows[keep], item_rows=self.item_rows[keep], times=self.times[keep]
-        )
+        return self.where(np.asarray(pairs[self.user_rows, self.item_rows]).ravel() == 0)
+
+    def is_last_moment(self) -> Array:
+        """Which events are of the last second of their user: bool `[n]`."""
+        last = np.zeros(self.num_users, np.int64)
+        np.maximum.at(last, self.user_rows, self.times)
+        latest: Array = self.times == last[self.user_rows]
+        return latest
 
     def counts(self) -> sparse.csr_matrix:
         """How often each user met each item: float64 `[num_users, num_items]`."""

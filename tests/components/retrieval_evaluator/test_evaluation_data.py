@@ -162,3 +162,31 @@ def test_only_what_was_chosen_and_is_not_disliked_is_relevant(tmp_path: Path) ->
     assert log.past.binary().nonzero()[1].tolist() == [0, 1, 2, 3]
     assert [row.indices.tolist() for row in log.future.binary()] == [[10], [11], [12], []]
     assert [row.indices.tolist() for row in log.disliked] == [[9], [], [], [13]]
+
+
+def test_histories_of_sessions_are_all_but_their_last_moment(
+    shop: tuple[Manifest, dict[str, str]], data: EvaluationData
+) -> None:
+    manifest, uris = shop
+    assert manifest.events is not None
+    sessions = dataclasses.replace(manifest.events, session=manifest.events.user)
+
+    log = load(dataclasses.replace(manifest, events=sessions), uris).log
+
+    assert data.log is not None
+    assert log is not None
+    # The last moments of both users are in the window, and nothing before them is.
+    assert log.histories.times.tolist() == data.log.histories.times.tolist() == [5, 10]
+    early = Summary(findings=Findings(), starts=(1, 6), item_counts=np.zeros(0, np.int64))
+    folder = Path(uris["summary"]).with_name("early")
+    folder.mkdir()
+    early.save(str(folder))
+    by_user, by_session = (
+        load(dataclasses.replace(manifest, events=events), uris | {"summary": str(folder)}).log
+        for events in (manifest.events, sessions)
+    )
+    assert by_user is not None
+    assert by_session is not None
+    assert (by_user.histories.times.tolist(), by_user.future.times.tolist()) == ([5], [10, 20, 30])
+    assert (by_session.histories.times.tolist(), by_session.future.times.tolist()) == ([5, 10], [20, 30])
+    assert by_user.past.times.tolist() == by_session.past.times.tolist() == [5]

@@ -114,3 +114,19 @@ def test_task_that_nobody_is_measured_by_has_no_rows_and_no_difference() -> None
 
 def _rows(part: Interactions) -> tuple[list[int], list[int], list[int]]:
     return part.user_rows.tolist(), part.item_rows.tolist(), part.times.tolist()
+
+
+def test_histories_of_sessions_reach_into_the_window() -> None:
+    """User 3, who has no past, chose item 0 in the window before item 1."""
+    histories = log([*zip(*_rows(PAST), strict=True), (3, 0, 9)])
+    future = log([(3, 1, 10)])
+
+    apart = evaluate_recommendation(past=PAST, future=future, systems={"by row": by_row})
+    within = evaluate_recommendation(
+        past=PAST, histories=histories, future=future, systems={"by row": by_row}
+    )
+
+    assert apart.units[NOVEL].tolist() == []
+    assert within.units[NOVEL].tolist() == [3]
+    # Without item 0, which the session has, item 1 is the first.
+    assert within.values["by row", NOVEL, "mrr"].tolist() == [1.0]
