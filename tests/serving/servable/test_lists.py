@@ -177,7 +177,11 @@ def test_search_without_a_query_is_a_recommendation(ask: Ask) -> None:
     search, recommend = ask("search", query=[""], user_id=["ann"]), ask("recommend", user_id=["ann"])
 
     for output, values in recommend.items():
-        np.testing.assert_array_equal(search[output], values)
+        if values.dtype == np.float32:
+            # TensorFlow fuses other ops in a branch, which rounds the last digit in another way.
+            np.testing.assert_allclose(search[output], values, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(search[output], values)
 
 
 def test_forbidden_items_do_not_change_the_scores_of_the_others(ask: Ask) -> None:
