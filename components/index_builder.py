@@ -2,10 +2,12 @@
 
 import collections
 import dataclasses
+import hashlib
 import itertools
+import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,7 @@ def IndexBuilder(
     exploration_share: Parameter[float],
     query_encoder: Parameter[str],
     max_quality_loss: Parameter[float],
+    forgotten: Parameter[str],
     # An optional input is spelt so; `Optional` TFX does not know here.
     events: InputArtifact[standard_artifacts.Examples] = None,
     newer_events: InputArtifact[standard_artifacts.Examples] = None,
@@ -82,6 +85,7 @@ def IndexBuilder(
         exploration_share: The share of the slots of a recommendation that new items take.
         query_encoder: What encodes a query: ``encoder``, ``table`` or ``auto``.
         max_quality_loss: How much of nDCG@10 the table may lose under ``auto``.
+        forgotten: The SHA-256 of the ids of users of whom nothing is served, as a JSON list.
         events: The log that the model was trained on: what users did is read from it, and its span is written
             down.
         newer_events: The log as it is now, in its place: what users did is read from it, and the channels
@@ -101,6 +105,8 @@ def IndexBuilder(
         interactions.uri, transform_graph=transform_graph.uri, manifest=dataset, model=config
     )
     users = on_catalogue(source.load(features.USERS_AT_END), rows_of(trained_on, items.ids))
+    digests = frozenset(json.loads(forgotten))
+    users = users.take(np.flatnonzero(~is_forgotten(users.user_ids, digests)))
     if len(users) > max_users:
         last_seen = np.argsort(-users.times, kind="stable")[:max_users]
         users = users.take(np.sort(last_seen))
@@ -112,7 +118,7 @@ def IndexBuilder(
         table.language,
         other_words=trained.tokenizer.vocabulary,
     )
-    past_queries = _past_queries(dataset, newer_events or events)
+    past_queries = _past_queries(dataset, newer_events or events, digests)
     suggesting = Suggesting(lexical.word_counts, columns[table.text[0]], past_queries)
     searching = Searching(lexical, text_matrix(trained.two_tower, items), suggesting)
     # Those of the test are for the evaluator.
@@ -136,7 +142,7 @@ def IndexBuilder(
         items,
         _user_table(users, source, config, _dislikes(dataset, newer_events or events, items, users.user_ids)),
         searching,
-        _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids),
+        _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids, digests),
         query_table=table_of_queries,
         numbers=_numbers(table, os.path.join(raw, "*")),
         codes=[np.array([code.encode() for code in columns[name]], object) for name in table.codes],
@@ -161,13 +167,21 @@ def IndexBuilder(
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
 
 
-def _past_queries(dataset: Manifest, events: Any) -> dict[str, int]:
+def is_forgotten(user_ids: np.ndarray, digests: Collection[str]) -> np.ndarray:
+    """Which of object ``[n]`` ids, bytes, are of users to forget: bool ``[n]``."""
+    if not digests:
+        return np.zeros(len(user_ids), bool)
+    return np.array([hashlib.sha256(user).hexdigest() in digests for user in user_ids], bool)
+
+
+def _past_queries(dataset: Manifest, events: Any, forgotten: Collection[str]) -> dict[str, int]:
     """How often each query of the log was asked; none where the log has no queries."""
     if dataset.events is None or dataset.events.query is None or events is None:
         return {}
     pattern = os.path.join(artifact_utils.get_split_uri([events], features.ALL), "*")
-    asked = read_frame(pattern, {features.QUERY: BYTES})[features.QUERY].dropna()
-    texts = asked.str.decode("utf-8").str.lower().str.split().str.join(" ")
+    frame = read_frame(pattern, {features.USER_ID: BYTES, features.QUERY: BYTES}).dropna()
+    asked = frame[~is_forgotten(frame[features.USER_ID].to_numpy(), forgotten)]
+    texts = asked[features.QUERY].str.decode("utf-8").str.lower().str.split().str.join(" ")
     counts = texts[texts != ""].value_counts()
     return {text: int(count) for text, count in counts.items()}
 
@@ -199,12 +213,14 @@ def _recommending(
     newer_events: Any,
     items: ItemTable,
     user_ids: np.ndarray,
+    forgotten: Collection[str],
 ) -> Recommending | None:
     """The recommender with the log that the servable carries."""
     if recommender is None or dataset.events is None or events is None:
         return None
     pattern = os.path.join(artifact_utils.get_split_uri([newer_events or events], features.ALL), "*")
     log, log_users = read_event_log(pattern, dataset.events, items.ids)
+    log = log.where(~is_forgotten(log_users, forgotten)[log.user_rows])
     if newer_events:
         recommender = recommender.refitted(log, log_users, items.text_vectors)
     return Recommending(recommender, items.text_vectors, log=log, log_users=log_users, user_ids=user_ids)

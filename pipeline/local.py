@@ -18,6 +18,7 @@ import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 from dataset.errors import DataError
 from dataset.manifest import SCHEMAS_FOLDER, Manifest
 from pipeline.config import Config, load_config
+from pipeline.forgotten import read_forgotten
 from serving.pushed_model import MODEL_NAME
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def locations_in(workdir: Path, manifest: Manifest) -> Locations:
         serving=str(workdir / "serving"),
         cache=str(workdir / "cache" / "text"),
         schemas=os.path.join(manifest.folder, SCHEMAS_FOLDER),
+        forgotten=tuple(read_forgotten(workdir)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from typing import Any
 
@@ -46,6 +47,7 @@ class Locations:
         serving: The folder that holds one folder a model, which TF Serving watches.
         cache: Text vectors, kept from run to run.
         schemas: The dataset's folder of curated schemas, ``NAME.pbtxt``; those win over inferred ones.
+        forgotten: The SHA-256 of the ids of users whom what is served must not know.
     """
 
     root: str
@@ -53,6 +55,7 @@ class Locations:
     serving: str | RuntimeParameter
     cache: str | RuntimeParameter
     schemas: str
+    forgotten: tuple[str, ...] = ()
 
 
 def create_pipeline(
@@ -160,6 +163,7 @@ def create_pipeline(
         exploration_share=serve.exploration_share,
         query_encoder=serve.query_encoder,
         max_quality_loss=serve.max_quality_loss,
+        forgotten=json.dumps(locations.forgotten),
         **({"events": raw["events"]} if manifest.events else {}),
     )
 

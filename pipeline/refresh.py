@@ -214,6 +214,7 @@ def create_refresh_pipeline(
         exploration_share=config.serve.exploration_share,
         query_encoder=config.serve.query_encoder,
         max_quality_loss=config.serve.max_quality_loss,
+        forgotten=json.dumps(locations.forgotten),
         **{name: last.outputs[name] for name in events},
         **log,
     )

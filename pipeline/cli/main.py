@@ -114,6 +114,15 @@ def _parser() -> argparse.ArgumentParser:
         "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)"
     )
 
+    forget = add_command(
+        commands, "forget", _forget, "leave users out of what is served from the next refresh on"
+    )
+    _add_dataset(forget)
+    forget.add_argument("users", nargs="+", metavar="USER", help="the id of a user, as the log has it")
+    forget.add_argument(
+        "--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)"
+    )
+
     report = add_command(
         commands, "report", _report, "print the main table of a report, and the path of its page"
     )
@@ -195,6 +204,21 @@ def _refresh(arguments: argparse.Namespace) -> int:
     from pipeline.refresh import refresh
 
     return refresh(manifest, workdir=arguments.workdir)
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from dataset.manifest import load_manifest
+    from pipeline.forgotten import forget, what_holds_them
+
+    manifest = load_manifest(arguments.dataset)
+    workdir = arguments.workdir or RUNS / manifest.name
+    count = forget(workdir, arguments.users)
+    print(f"{count} user{'s are' if count > 1 else ' is'} left out from the next of these on:")
+    print(f"  tandem refresh {arguments.dataset} --workdir {workdir}")
+    print("What still holds them:")
+    for line in what_holds_them(manifest, workdir):
+        print(f"* {line}")
+    return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.forgotten import forget
 from serving.client import Client
 from serving.process import ServerProcess
+from serving.servable.extra_assets import ExtraAssets
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow
@@ -33,11 +35,13 @@ class Refreshed:
         run: The copy.
         gone: The item that was taken out of the catalogue.
         old_keys: Of the texts encoded before.
+        forgotten: The user whom `tandem forget` was told.
     """
 
     run: Run
     gone: str
     old_keys: set[bytes]
+    forgotten: str
 
 
 def _copy(run: Run, folder: Path) -> Run:
@@ -54,7 +58,7 @@ def _text_keys(run: Run) -> set[bytes]:
 
 @pytest.fixture(scope="module")
 def refreshed(retail: Run, tmp_path_factory: pytest.TempPathFactory) -> Refreshed:
-    """One item more, one less, and `tandem refresh`."""
+    """One item more, one less, a user who is to be forgotten, and `tandem refresh`."""
     run = _copy(retail, tmp_path_factory.mktemp("refreshed"))
     path = run.dataset / "items.csv"
     with path.open(newline="") as file:
@@ -62,8 +66,13 @@ def refreshed(retail: Run, tmp_path_factory: pytest.TempPathFactory) -> Refreshe
     new = dict.fromkeys(header, "") | {"StockCode": NEW, "Description": NEW_TITLE, "Price": "2.5"}
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows, new.values()])
-    keys = _text_keys(run)
-    return Refreshed(run=run.finish(command="refresh"), gone=gone[0], old_keys=keys)
+    keys, user = _text_keys(run), _examples(run)["users"][0]["user_id"]
+    forget(run.workdir, [user])
+    return Refreshed(run=run.finish(command="refresh"), gone=gone[0], old_keys=keys, forgotten=user)
+
+
+def _examples(run: Run) -> dict[str, Any]:
+    return ExtraAssets(run.model_dir / run.versions[-1]).read_examples()
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +95,15 @@ def test_item_that_is_gone_is_not_found(refreshed: Refreshed, client: Client) ->
 
     assert NEW in [result.item_id for result in everything]
     assert refreshed.gone not in [result.item_id for result in everything]
+
+
+def test_forgotten_user_is_somebody_new(retail: Run, refreshed: Refreshed, client: Client) -> None:
+    known = _examples(refreshed.run)["users"][0]["user_id"]
+    forgotten, nobody, other = client.recommend(user_ids=[refreshed.forgotten, "nobody", known], k=5)
+
+    assert [result.item_id for result in forgotten] == [result.item_id for result in nobody]
+    assert [result.item_id for result in other] != [result.item_id for result in nobody]
+    assert refreshed.forgotten not in json.dumps(_examples(refreshed.run))
 
 
 def test_refresh_trains_nothing(refreshed: Refreshed) -> None:
