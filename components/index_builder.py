@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ from models.trained import TrainedModel, config_of
 from models.vocabularies import Vocabularies, rows_of
 from serving.servable.catalogue import Value, write_catalogue
 from serving.servable.extra_assets import ExtraAssets
+from serving.servable.fusion import learn_weights
 from serving.servable.histories import UserTable
-from serving.servable.query_encoder import JudgedQueries, choose_query_table
+from serving.servable.query_encoder import JudgedQueries, choose_query_table, query_vectors
 from serving.servable.recommending import Recommending
 from serving.servable.saving import save_servable
 from serving.servable.searching import Searching
@@ -114,21 +115,29 @@ def IndexBuilder(
     past_queries = _past_queries(dataset, newer_events or events)
     suggesting = Suggesting(lexical.word_counts, columns[table.text[0]], past_queries)
     searching = Searching(lexical, text_matrix(trained.two_tower, items), suggesting)
+    # Those of the test are for the evaluator.
+    splits = [source.load(split) for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION)]
+    judged = judged_queries(splits, rows_of(trained_on, items.ids), len(items))
+    table_of_queries = choose_query_table(
+        query_encoder,
+        trained,
+        searching,
+        columns[table.text[0]],
+        judged,
+        max_query_tokens=config.max_query_tokens,
+        max_loss=max_quality_loss,
+    )
+    vectors = query_vectors(judged.queries, trained, table_of_queries, config.max_query_tokens)
+    weights = learn_weights(searching, judged, vectors)
+    if weights is not None:
+        searching.weigh(weights)
     module = Servable(
         trained,
         items,
         _user_table(users, source, config),
         searching,
         _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids),
-        query_table=choose_query_table(
-            query_encoder,
-            trained,
-            searching,
-            columns[table.text[0]],
-            _judged(source, len(items)),
-            max_query_tokens=config.max_query_tokens,
-            max_loss=max_quality_loss,
-        ),
+        query_table=table_of_queries,
         numbers=_numbers(table, os.path.join(raw, "*")),
         codes=[np.array([code.encode() for code in columns[name]], object) for name in table.codes],
         max_history=config.max_history,
@@ -146,6 +155,8 @@ def IndexBuilder(
     extra.write_examples(examples)
     write_warmup_requests(extra.warmup_path, examples)
     extra.write_span(events.get_int_custom_property("span") if events else 0)
+    # The evaluator must not measure on what was learnt from.
+    servable.set_int_custom_property("learns_from_judgments", int(weights is not None))
     servable.set_int_custom_property("num_items", len(items))
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
 
@@ -161,19 +172,23 @@ def _past_queries(dataset: Manifest, events: Any) -> dict[str, int]:
     return {text: int(count) for text, count in counts.items()}
 
 
-def _judged(source: InteractionSource, num_items: int) -> JudgedQueries:
-    """The judged queries that may choose something: those of training and validation."""
-    queries: list[str] = []
-    gains: list[tuple[np.ndarray, np.ndarray]] = []
-    for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION):
-        contexts = source.load(split)
-        queries += [query.decode() for query in contexts.queries]
-        gains += zip(contexts.targets, contexts.weights, strict=True)
-    rows = np.repeat(np.arange(len(gains)), [len(targets) for targets, _ in gains])
-    nothing = [np.zeros(0)]
-    targets = np.concatenate([*nothing, *(targets for targets, _ in gains)]).astype(np.int64)
-    weights = np.concatenate([*nothing, *(weights for _, weights in gains)])
-    matrix = sparse.csr_matrix((weights, (rows, targets)), shape=(len(gains), num_items))
+def judged_queries(splits: Sequence[Contexts], rows: np.ndarray, num_items: int) -> JudgedQueries:
+    """Judged queries in the rows of another catalogue; items it does not have are passed over.
+
+    Args:
+        splits: Queries with the items judged for them.
+        rows: int64 ``[num_items_before]``, where each of their items is in the catalogue, -1 if it is gone.
+        num_items: Of the catalogue.
+    """
+    targets = [np.zeros(0, np.int64), *(row for split in splits for row in split.targets)]
+    gains = [np.zeros(0), *(row for split in splits for row in split.weights)]
+    of_query = np.repeat(np.arange(-1, len(targets) - 1), [len(row) for row in targets])
+    items = rows[np.concatenate(targets)]
+    stays = items >= 0
+    matrix = sparse.csr_matrix(
+        (np.concatenate(gains)[stays], (of_query[stays], items[stays])), shape=(len(targets) - 1, num_items)
+    )
+    queries = [query.decode() for split in splits for query in split.queries]
     return JudgedQueries(queries=queries, gains=matrix)
 
 

@@ -38,7 +38,9 @@ class Executor(BaseExecutor):
             manifest,
             uris=uris,
             text_vectors=load_text_vectors(uris["text_embeddings"]),
-            learns_from_judgments=bool(exec_properties["learns_from_judgments"]),
+            learns_from_judgments=bool(exec_properties["learns_from_judgments"])
+            # IndexBuilder says so of weights that it has learnt.
+            or any(m.get_int_custom_property("learns_from_judgments") for m in (model, *blessed)),
         )
         served = ServedModel(path_utils.serving_model_path(model.uri), data.items)
         last = ServedModel(path_utils.serving_model_path(blessed[0].uri), data.items) if blessed else None

@@ -16,10 +16,10 @@ from models.trained import TrainedModel
 from serving.servable.searching import Searching
 
 # Fewer judged queries say less than queries made of titles.
-_MIN_JUDGED = 20
+MIN_JUDGED = 20
 _NUM_PSEUDO = 500
 _K = 10
-_CHUNK = 64
+CHUNK = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +56,12 @@ def choose_query_table(
     table = fit_query_table(model.two_tower.encoder, model.tokenizer, titles)
     if table is None or choice == "table":
         return table
-    if len(judged.queries) < _MIN_JUDGED:
+    if len(judged.queries) < MIN_JUDGED:
         judged = _of_titles(titles)
-    tokens = model.tokenizer(tf.constant(list(judged.queries)), length=max_query_tokens)
-    encoded = encode_tokens(model.two_tower.encoder, tokens.numpy())
-    looked_up = np.where(table.knows(tokens)[:, None], table(tokens), encoded)
-    before, after = (_quality(searching, judged, vectors) for vectors in (encoded, looked_up))
+    before, after = (
+        _quality(searching, judged, query_vectors(judged.queries, model, encoded_by, max_query_tokens))
+        for encoded_by in (None, table)
+    )
     is_taken = before - after <= max_loss
     verdict = "encodes" if is_taken else "does not encode"
     print(
@@ -69,6 +69,26 @@ def choose_query_table(
         f"encoder on {len(judged.queries)} queries."
     )
     return table if is_taken else None
+
+
+def query_vectors(
+    queries: Sequence[str], model: TrainedModel, table: QueryTable | None, max_query_tokens: int
+) -> np.ndarray:
+    """Queries as a search encodes them: float32 ``[num_queries, text_dim]`` of unit length.
+
+    Args:
+        queries: Texts.
+        model: Of the encoder.
+        table: Of `choose_query_table`.
+        max_query_tokens: Length of a tokenised query.
+    """
+    tokens = model.tokenizer(tf.constant(list(queries), tf.string), length=max_query_tokens)
+    if table is None:
+        return encode_tokens(model.two_tower.encoder, tokens.numpy())
+    is_known = table.knows(tokens).numpy()
+    vectors = table(tokens).numpy()
+    vectors[~is_known] = encode_tokens(model.two_tower.encoder, tokens.numpy()[~is_known])
+    return vectors
 
 
 def _of_titles(titles: Sequence[str]) -> JudgedQueries:
@@ -86,8 +106,8 @@ def _of_titles(titles: Sequence[str]) -> JudgedQueries:
 def _quality(searching: Searching, judged: JudgedQueries, vectors: np.ndarray) -> float:
     """The mean nDCG@10 of a search with the queries' vectors."""
     parts = []
-    for start in range(0, len(judged.queries), _CHUNK):
-        stop = start + _CHUNK
+    for start in range(0, len(judged.queries), CHUNK):
+        stop = start + CHUNK
         found = searching(tf.constant(list(judged.queries[start:stop])), tf.constant(vectors[start:stop]))
         parts.append(ndcg_at_k(rank_relevant(found.scores.numpy(), judged.gains[start:stop]), _K))
     return float(np.nanmean(np.concatenate(parts)))

@@ -33,7 +33,8 @@ class Searching(tf.Module):
     """Search by words and by meaning.
 
     The score of an item is the cosine of its text and the query, and what the words say on the same scale
-    (`LexicalScores`). Nothing is normalised per query and nothing is learnt from judgments.
+    (`LexicalScores`). Nothing is normalised per query. Judgments change nothing unless `weigh` is given
+    weights that were learnt from them.
 
     Args:
         lexical: The words of the catalogue.
@@ -49,6 +50,11 @@ class Searching(tf.Module):
         self.suggesting = suggesting or Suggesting({}, (), {})
         # A variable, as all that grows with the catalogue: the graph optimiser copies constants many times.
         self._text_vectors = tf.Variable(text_vectors, trainable=False)
+        self._weights = np.ones(len(PARTS), np.float32)
+
+    def weigh(self, weights: np.ndarray) -> None:
+        """Multiplies each part of all later scores by its weight, float32 ``[len(PARTS)]``."""
+        self._weights = weights
 
     def __call__(self, queries: tf.Tensor, vectors: tf.Tensor) -> Found:
         """What is said of each item.
@@ -62,6 +68,8 @@ class Searching(tf.Module):
         with tf.name_scope("meaning"):
             meaning = tf.matmul(vectors, self._text_vectors, transpose_b=True)
         parts = {MEANING: meaning} | words.parts()
+        for name, weight in zip(PARTS, self._weights, strict=True):
+            parts[name] = parts[name] if weight == 1.0 else float(weight) * parts[name]
         return Found(tf.add_n([parts[name] for name in PARTS]), parts)
 
     def matches(self, queries: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     if command_line.unknown:
         print(f"unknown argument: {command_line.unknown[0]}\n{usage()}", flush=True)
 
-    # All fused products of a servable are of weights, which oneDNN may lay out once for all requests. TensorFlow
-    # reads this when it starts.
+    # All fused products of a servable are of weights, which oneDNN may lay out once for all requests.
+    # TensorFlow reads this when it starts.
     os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
     # TensorFlow takes seconds to import; a mistake in the flags is told before that.
     from serving.server.model_server import StartError, run, set_up_logging
