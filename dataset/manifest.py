@@ -32,6 +32,7 @@ from dataset.contract import (
 )
 from dataset.errors import DataError
 from dataset.kinds import is_positive
+from dataset.labels import as_label
 from dataset.section import Section
 from dataset.span_paths import has_spans, span_mistake
 
@@ -190,7 +191,19 @@ def _require_own_features(
 
 
 def _missing_ids(section: Section) -> tuple[str, ...]:
-    return section.texts("missing_ids") if "missing_ids" in section else MISSING_IDS
+    if "missing_ids" not in section:
+        return MISSING_IDS
+    return tuple(dict.fromkeys(as_label(word) for word in section.texts("missing_ids")))
+
+
+def _labels(table: Section) -> dict[str, str]:
+    """The keys of a table by the labels that they are in the files."""
+    keys: dict[str, str] = {}
+    for key in table:
+        other = keys.setdefault(as_label(key), key)
+        if other != key:
+            raise table.error(key, f'must not repeat "{other}"')
+    return keys
 
 
 def _paths(section: Section) -> tuple[str, ...]:
@@ -267,12 +280,12 @@ def _kind_rule(section: Section) -> KindRule:
     rule = section.section("kind", ("column", "kinds"))
     table = rule.section("kinds")
     kinds: dict[str, Kind] = {}
-    for name in table:
-        if isinstance(table.value(name), Mapping):
-            entry = table.section(name, ("weight", "label"))
+    for name, key in _labels(table).items():
+        if isinstance(table.value(key), Mapping):
+            entry = table.section(key, ("weight", "label"))
             kind = Kind(weight=entry.number("weight", 1.0), label=entry.optional_text("label") or name)
         else:
-            kind = Kind(weight=table.number(name), label=name)
+            kind = Kind(weight=table.number(key), label=name)
         kinds[name] = kind
     if kinds and not any(is_positive(kind.weight) for kind in kinds.values()):
         raise rule.error("kinds", "must give one kind at least a weight above 0, or nothing can be learnt")
@@ -292,7 +305,8 @@ def _judgments(section: Section) -> JudgmentsTable:
     if isinstance(grade, Mapping):
         rule = section.section("grade", ("column", "gains"))
         table = rule.section("gains")
-        grade = Grade(column=rule.text("column"), gains={name: table.number(name) for name in table})
+        gains = {name: table.number(key) for name, key in _labels(table).items()}
+        grade = Grade(column=rule.text("column"), gains=gains)
     else:
         grade = Grade(column=section.text("grade"), gains={})
     if any(gain < 0 for gain in grade.gains.values()):

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dataset.labels import POINT_ZERO
+
 _DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+$"
 _ABSENT = pa.array(["", "NA", "N/A", "null", "NULL", "None"])
@@ -41,14 +43,13 @@ def as_text(column: pa.Array) -> pa.StringArray:
 
 
 def as_labels(column: pa.Array) -> pa.StringArray:
-    """Ids and other short names as text, null where empty; ``12471.0`` and ``12471`` are one name.
+    """Ids and other short names as text, each as `labels.as_label` has it, null where empty.
 
     Raises:
         TypeError: The column holds objects.
         pyarrow.ArrowInvalid: It holds bytes that are not UTF-8.
     """
-    # A table written by pandas has whole numbers as 12471.0 once a single value of the column is missing.
-    text = pc.replace_substring_regex(as_text(column), r"^(0|[1-9]\d*)\.0$", r"\1")
+    text = pc.replace_substring_regex(as_text(column), POINT_ZERO, r"\1")
     return pc.if_else(pc.equal(text, ""), _NULL_TEXT, text)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.errors import DataError
+from dataset.labels import as_label
 from dataset.manifest import Manifest
 
 FORGOTTEN_FILE = "forgotten.json"
@@ -36,7 +37,10 @@ def forget(workdir: Path, user_ids: Sequence[str]) -> int:
         )
     if not all(user_ids):
         raise DataError("A user's id must not be empty. Got one that is.")
-    digests = {*read_forgotten(workdir), *(hashlib.sha256(user.encode()).hexdigest() for user in user_ids)}
+    digests = {
+        *read_forgotten(workdir),
+        *(hashlib.sha256(as_label(user).encode()).hexdigest() for user in user_ids),
+    }
     path = workdir / FORGOTTEN_FILE
     new = path.with_suffix(".new")
     new.write_text(json.dumps(sorted(digests), indent=0))
@@ -61,6 +65,6 @@ def what_holds_them(manifest: Manifest, workdir: Path) -> list[str]:
         f"Your own tables, {paths}: erase them there first, or the next run learns from them again.",
         f"The versions that are served so far, under {workdir / 'serving'}, until you delete them.",
         f"Copies of the tables that earlier runs made, under {workdir / 'artifacts'}, until you delete them.",
-        "The model: it was trained on what they did. It names nobody, and a `tandem run` without their events "
+        "The model: it was trained on what they did. It names nobody, and `tandem run` without their events "
         "trains another.",
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from dataset.errors import DataError
 from serving.client import Client, Result
-from serving.printing import as_table
+from serving.printing import as_table, one_line
 from serving.process import ServerProcess
 from serving.pushed_model import MODEL_NAME, newest_version_dir
 from serving.servable.extra_assets import ExtraAssets
@@ -63,7 +63,7 @@ def _middling(users: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _listed(items: Sequence[Mapping[str, str]]) -> str:
-    return "".join(f"\n  - {item['title']} ({item['item_id']})" for item in items)
+    return "".join(f"\n  - {one_line(item['title'])} ({item['item_id']})" for item in items)
 
 
 def _read_examples(version_dir: Path) -> Mapping[str, Any]:

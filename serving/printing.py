@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
-
-import numpy as np
 
 from serving.client import Result, Results
 
 _WORDS = {"again": "you had it", "popular": "popular now", "new": "new"}
-_UNKNOWN_SCORE = float(np.finfo(np.float32).min)
+# What breaks a line or moves the cursor of a terminal, with the space around it.
+_CONTROLS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028\u2029]+\s*")
 
 
 def as_table(results: Sequence[Result]) -> str:
@@ -20,8 +20,9 @@ def as_table(results: Sequence[Result]) -> str:
         return "no results"
     rows = [("", "score", "item", "title", "because")]
     for rank, result in enumerate(results, start=1):
-        score = "not known" if result.score == _UNKNOWN_SCORE else f"{result.score:.4f}"
-        rows.append((str(rank), score, result.item_id, result.title, _because(result)))
+        score = f"{result.score:.4f}" if result.is_known else "not known"
+        item_id, title, because = map(one_line, (result.item_id, result.title, _because(result)))
+        rows.append((str(rank), score, item_id, title, because))
     if not any(row[-1] for row in rows[1:]):
         rows = [(*row[:-1], "") for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -32,6 +33,11 @@ def as_table(results: Sequence[Result]) -> str:
         ).rstrip()
         for rank, score, item_id, title, reason in rows
     )
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other control characters, which a catalogue may have."""
+    return _CONTROLS.sub(" ", text)
 
 
 def _because(result: Result) -> str:

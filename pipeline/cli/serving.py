@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dataset.errors import DataError
+from pipeline.cli import names
 from pipeline.cli.commands import add_command
 from serving import launcher
 from serving.client import Client, Results
@@ -22,6 +23,11 @@ from serving.client.errors import ServingError
 from serving.client.tls import TlsConfig
 from serving.printing import as_json, as_table
 from serving.pushed_model import RUNS, model_dir
+
+_SHORTHAND = "given once, it may be several with commas between them if the model has them all"
+
+# Those that change nothing if the model does not have them.
+_OPTIONS_OF_IDS = ("history", "exclude", "pin", "cart")
 
 _Value = TypeVar("_Value")
 
@@ -55,11 +61,11 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_list_options(similar)
 
     complement = add_command(subparsers, "complement", _complement, "find items that go with a cart")
-    complement.add_argument("cart", type=_ids, metavar="A,B", help="item ids")
+    complement.add_argument("cart", nargs="+", metavar="ID", help=f"item ids; {_SHORTHAND}")
     _add_list_options(complement)
 
     rank = add_command(subparsers, "rank", _rank, "order your own candidates")
-    rank.add_argument("--candidates", type=_ids, required=True, metavar="A,B", help="item ids to order")
+    _add_ids(rank, "--candidates", "an item to order", required=True)
     rank.add_argument("--query", metavar="TEXT", help="the text that was searched for")
     _add_context(rank)
     _add_server_options(rank)
@@ -69,11 +75,24 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     demo.add_argument("--workdir", type=Path, help=f"the run's folder (default: {RUNS}/NAME)")
 
 
+def _add_ids(
+    parser: argparse.ArgumentParser, option: str, explanation: str, *, required: bool = False
+) -> None:
+    parser.add_argument(
+        option,
+        action="append",
+        required=required,
+        metavar="ID",
+        help=f"the id of {explanation}; may be repeated; {_SHORTHAND}",
+    )
+
+
 def _add_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="U", help="the id of the user who asks")
-    parser.add_argument("--history", type=_ids, metavar="A,B", help="item ids, the most recent first")
+    _add_ids(parser, "--history", "an item that was chosen, the most recent first")
     parser.add_argument(
         "--history-times",
+        action="extend",
         type=_times,
         metavar="T1,T2",
         help="when each was chosen: ISO 8601 (UTC without a zone) or epoch seconds; nothing if unknown",
@@ -89,7 +108,7 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
 
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", type=int, default=10, help="the most results to answer with (default: 10)")
-    parser.add_argument("--exclude", type=_ids, metavar="A,B", help="item ids that must not be in the answer")
+    _add_ids(parser, "--exclude", "an item that must not be in the answer")
     parser.add_argument(
         "--filter",
         action="append",
@@ -113,7 +132,7 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN=VALUE:FACTOR",
         help="items with this value count more by the factor, or less if it is below 1; may be repeated",
     )
-    parser.add_argument("--pin", type=_ids, metavar="A,B", help="item ids that come first")
+    _add_ids(parser, "--pin", "an item that comes first")
 
 
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -136,10 +155,6 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     tls.add_argument("--tls-certificate", metavar="FILE", help="PEM file of your own certificate")
     tls.add_argument("--tls-key", metavar="FILE", help="PEM file of its private key")
     tls.add_argument("--tls-server-name", metavar="NAME", help="the name in the server's certificate")
-
-
-def _ids(text: str) -> list[str]:
-    return [item_id.strip() for item_id in text.split(",") if item_id.strip()]
 
 
 def _times(text: str) -> list[Time]:
@@ -205,6 +220,7 @@ def _recommend(args: argparse.Namespace) -> int:
 
 def _similar(args: argparse.Namespace) -> int:
     with _asking(args) as client:
+        names.require_item(client, args.item)
         results = client.similar([args.item], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter))
         return _show(client, results[0], args)
 
@@ -246,7 +262,10 @@ def _row(value: _Value | None) -> list[_Value] | None:
 
 @contextlib.contextmanager
 def _asking(args: argparse.Namespace) -> Iterator[Client]:
-    """Yields a client of the server that ``args`` names, and raises its errors as ``DataError``."""
+    """Yields a client of the server that ``args`` names, and raises its errors as ``DataError``.
+
+    The options of ``args`` that hold ids are read first, which may need the model.
+    """
     try:
         with Client(
             args.server,
@@ -255,6 +274,10 @@ def _asking(args: argparse.Namespace) -> Iterator[Client]:
             timeout_s=args.timeout,
             tls=_tls(args),
         ) as client:
+            for name in ("candidates", *_OPTIONS_OF_IDS):
+                if texts := getattr(args, name, None):
+                    option = name if name == "cart" else f"--{name}"
+                    setattr(args, name, names.read_ids(client, option, texts))
             yield client
     except (ServingError, ValueError) as error:
         raise DataError(str(error)) from error
@@ -268,5 +291,8 @@ def _tls(args: argparse.Namespace) -> TlsConfig | None:
 
 
 def _show(client: Client, results: Results, args: argparse.Namespace) -> int:
+    if not results:
+        names.require_columns(client, getattr(args, "filter", None) or [])
+    names.note_unknown_ids(client, [i for name in _OPTIONS_OF_IDS for i in getattr(args, name, None) or []])
     print(as_json(results) if args.json else as_table(results))
     return 0

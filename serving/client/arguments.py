@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dataset.labels import as_label
+
 # The servable scores no more candidates than this in a row. A candidate takes 10 KB while it is scored, and
 # every row of a batch is as wide as the widest.
 MAX_CANDIDATES = 1000
@@ -45,6 +47,16 @@ def text_tensor(name: str, texts: Sequence[str] | None, batch: int) -> np.ndarra
     return array
 
 
+def id_tensor(name: str, ids: Sequence[str] | None, batch: int) -> np.ndarray[Any, Any]:
+    """One id per row, as the model has it, string ``[batch]``; "" if none are given."""
+    return _as_labels(text_tensor(name, ids, batch))
+
+
+def ids_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, Any]:
+    """One list of ids per row, as the model has them, in the form of `list_tensor`."""
+    return _as_labels(list_tensor(name, lists, batch))
+
+
 def list_tensor(name: str, lists: Rows | None, batch: int) -> np.ndarray[Any, Any]:
     """One list of texts per row, string ``[batch, 1 + longest]``: an empty text, the list, then empty texts.
 
@@ -68,7 +80,7 @@ def candidates_tensor(candidates: Rows, batch: int) -> np.ndarray[Any, Any]:
     Raises:
         ValueError: If a row has more than `MAX_CANDIDATES`.
     """
-    tensor = list_tensor("candidates", candidates, batch)
+    tensor = ids_tensor("candidates", candidates, batch)
     if tensor.shape[1] > 1 + MAX_CANDIDATES:
         raise ValueError(
             f"candidates must have at most {MAX_CANDIDATES:,} items a row. Got {tensor.shape[1] - 1:,}."
@@ -87,7 +99,7 @@ def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | Non
     """The tensors that limit the answer: ``k`` int32 ``[batch]``, the others string ``[batch, n]``."""
     tensors = {
         "k": k_tensor(batch, k),
-        "exclude": list_tensor("exclude", exclude, batch),
+        "exclude": ids_tensor("exclude", exclude, batch),
         "filters": list_tensor("filters", filters, batch),
     }
     for text in tensors["filters"].flat:
@@ -110,7 +122,7 @@ def wish_tensors(batch: int, diversity: float, boost: Rows | None, pin: Rows | N
     tensors = {
         "diversity": np.full(batch, diversity, np.float32),
         "boost": list_tensor("boost", boost, batch),
-        "pin": list_tensor("pin", pin, batch),
+        "pin": ids_tensor("pin", pin, batch),
     }
     for text in tensors["boost"].flat:
         if text and not _BOOST.fullmatch(text):
@@ -118,6 +130,12 @@ def wish_tensors(batch: int, diversity: float, boost: Rows | None, pin: Rows | N
                 f'A boost must be "column=value:factor" with a factor above 0. Got {text.decode()!r}.'
             )
     return tensors
+
+
+def _as_labels(texts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    flat = texts.reshape(-1)
+    flat[:] = [as_label(text.decode()).encode() for text in flat]
+    return texts
 
 
 def _encoded(name: str, value: str) -> bytes:

@@ -20,8 +20,9 @@ from serving.client.arguments import (
     Tensors,
     batch_size,
     candidates_tensor,
+    id_tensor,
+    ids_tensor,
     k_tensor,
-    list_tensor,
     result_tensors,
     text_tensor,
     wish_tensors,
@@ -276,7 +277,7 @@ def similar(
 ) -> Call[list[Results]]:
     """Finds items that resemble each item. The other arguments are those of ``search``."""
     batch = batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
-    inputs = {"item_id": text_tensor("item_ids", item_ids, batch)}
+    inputs = {"item_id": id_tensor("item_ids", item_ids, batch)}
     inputs |= result_tensors(batch, k, exclude, filters)
     return _listing(model, "similar", batch, inputs, timeout_s)
 
@@ -297,7 +298,7 @@ def complement(
         them, then what is like them, then what is popular.
     """
     batch = batch_size(carts=carts, exclude=exclude, filters=filters)
-    inputs = {"item_ids": list_tensor("carts", carts, batch)} | result_tensors(batch, k, exclude, filters)
+    inputs = {"item_ids": ids_tensor("carts", carts, batch)} | result_tensors(batch, k, exclude, filters)
     return _listing(model, "complement", batch, inputs, timeout_s)
 
 
@@ -357,7 +358,7 @@ def embed_item(
     """Computes the item tower's vectors, float32 ``[batch, dim]``, of known items or of new texts."""
     batch = batch_size(item_ids=item_ids, texts=texts)
     inputs = {
-        "item_id": text_tensor("item_ids", item_ids, batch),
+        "item_id": id_tensor("item_ids", item_ids, batch),
         "text": text_tensor("texts", texts, batch),
     }
     return _embedding(model, "embed_item", inputs, timeout_s)

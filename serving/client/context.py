@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.client.arguments import Rows, Tensors, batch_size, list_tensor, text_tensor
+from serving.client.arguments import Rows, Tensors, batch_size, id_tensor, ids_tensor
 
 # Epoch seconds, or a datetime; one without a zone is UTC.
 Time = float | datetime.datetime
@@ -35,9 +35,9 @@ def context_tensors(
     Raises:
         ValueError: If there is not one time for each item of the histories, or if one is no time.
     """
-    history = list_tensor("histories", histories, batch)
+    history = ids_tensor("histories", histories, batch)
     return {
-        "user_id": text_tensor("user_ids", user_ids, batch),
+        "user_id": id_tensor("user_ids", user_ids, batch),
         "history": history,
         "history_times": _times_tensor(history_times, histories, history.shape),
         "now": np.full(batch, epoch_seconds("now", now), np.int64),

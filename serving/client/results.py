@@ -41,6 +41,8 @@ _LISTED = (
     "reason_titles",
     "matches",
 )
+# What ``rank`` gives a candidate that the catalogue does not have.
+_UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +75,11 @@ class Result:
     reason_item_id: str = ""
     reason_title: str = ""
     matches: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the catalogue has the item, as it may not have a candidate of ``rank``."""
+        return self.score != _UNKNOWN_SCORE
 
 
 class Results(list[Result]):

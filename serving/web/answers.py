@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from serving.client.results import CHANNELS, Result
 from serving.web.schemas import Item, Part, PartName
 
@@ -15,7 +13,6 @@ PARTS: tuple[PartName, ...] = ("text", "behaviour")
 _TEXT_CHANNELS = ("dense_text", "words", "grams", "negation", "text")
 # A part with less than this share did not bring an item.
 _MIN_SHARE = 0.1
-_UNKNOWN_SCORE = float(np.finfo(np.float32).min)
 
 
 def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | str]]) -> list[Item]:
@@ -27,15 +24,14 @@ def shown(results: Sequence[Result], columns: Mapping[str, Mapping[str, float | 
     """
     items = []
     for rank, result in enumerate(results, start=1):
-        is_known = result.score != _UNKNOWN_SCORE
-        parts = split(result.channel_scores) if is_known else {}
+        parts = split(result.channel_scores) if result.is_known else {}
         items.append(
             Item(
                 rank=rank,
                 item_id=result.item_id,
                 title=result.title,
-                score=result.score if is_known else None,
-                probability=result.probability if is_known else None,
+                score=result.score if result.is_known else None,
+                probability=result.probability if result.is_known else None,
                 reason=result.reason,
                 reason_item_id=result.reason_item_id,
                 reason_title=result.reason_title,

@@ -11,10 +11,10 @@ MAX_RESULTS = 100
 MAX_HISTORY = 1000
 
 Text = Annotated[str, StringConstraints(max_length=1000)]
-ItemId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-UserId = Annotated[str, StringConstraints(max_length=200)]
+# As long as the catalogue has them; the body of a request is bounded as a whole.
+ItemId = Annotated[str, StringConstraints(min_length=1)]
 Boost = Annotated[str, StringConstraints(pattern=r"^[^=]+=(.|\n)*:[0-9.]*[1-9][0-9.]*$", max_length=400)]
-Filter = Annotated[str, StringConstraints(pattern=r"^[^=]+=", max_length=400)]
+Filter = Annotated[str, StringConstraints(pattern=r"^[^=]+=")]
 # Milliseconds of our days lie beyond the year 9999, so they are found out.
 EpochSeconds = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
@@ -26,7 +26,7 @@ class _Request(BaseModel):
 
 
 class _Asker(_Request):
-    user_id: UserId = Field(
+    user_id: str = Field(
         "", description="The user who asks; an id the model does not know is answered without a user."
     )
     history: list[ItemId] = Field(

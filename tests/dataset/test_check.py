@@ -321,6 +321,28 @@ def test_compact_dates_and_milliseconds_are_times(dataset: Write) -> None:
     assert (report.events.first_time, report.events.last_time) == (1704067200, 1704326400)
 
 
+def test_user_who_is_a_word_for_missing_is_a_finding_with_its_share(dataset: Write) -> None:
+    folder = dataset(events__csv=EVENTS + "nan,003,2024-01-02\n")
+
+    with pytest.raises(DataError, match=r'row 5: column "user" must hold an id. Got "nan" \(1 of 5 rows'):
+        _check(folder)
+
+
+def test_kind_that_the_manifest_writes_with_a_point_is_known(dataset: Write) -> None:
+    manifest = MANIFEST.replace('"purchase"', '{ column = "kind", kinds = { "4.0" = 1.0, "5" = 2.0 } }')
+    header, *rows = EVENTS.splitlines()
+    events = [
+        f"{header},kind",
+        *(f"{row},{kind}" for row, kind in zip(rows, ["4.0", "5.0"] * 2, strict=True)),
+    ]
+
+    report, _ = _check(dataset(manifest, events__csv="\n".join(events) + "\n"))
+
+    assert report.findings.findings == ()
+    assert report.events is not None
+    assert report.events.kinds == {"4": 2, "5": 2}
+
+
 def test_semicolons_and_decimal_commas_are_read_and_said(dataset: Write) -> None:
     rows = ["001;Red lamp, big;9,50", "002;Blue lamp;", "003;Old chair;1.240,00", "004;Mug;3.25"]
     items = "\n".join(["\ufeffsku;title;price", *rows])

@@ -26,7 +26,9 @@ from dataset.contract import (
     UsersTable,
 )
 from dataset.errors import DataError
+from dataset.labels import as_label
 from dataset.raw_rows import Normalised, Where
+from dataset.values import as_labels
 
 WHERE = Where(file="t.csv", first_row=101)
 ITEMS = ItemsTable(path=("t.csv",), id="id", text=("title", "body"), numeric={"price": Range(min=0.0)})
@@ -65,6 +67,7 @@ def _found(normal: Normalised) -> dict[str, tuple[int, list[int], list[str]]]:
     [
         (["00123", " a "], ["00123", "a"]),
         (["12471.0", "1.50"], ["12471", "1.50"]),
+        (["-7.0", "007.0"], ["-7", "007.0"]),
         ([12471.0, 1.5], ["12471", "1.5"]),
         ([7, 2**60], ["7", str(2**60)]),
         (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
@@ -74,6 +77,26 @@ def _found(normal: Normalised) -> dict[str, tuple[int, list[int], list[str]]]:
 )
 def test_ids_become_their_shortest_text(ids: Any, expected: list[str]) -> None:
     assert normalise_items(_items(id=ids), ITEMS, WHERE).batch["item_id"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12471.0",
+        " 7 ",
+        "-7.0",
+        "0.0",
+        "-0.0",
+        "007.0",
+        "1.00",
+        "1e3",
+        "1000.0\u00a0",
+        "\u2028x\t",
+        "\u0663.0",
+    ],
+)
+def test_label_of_one_text_is_that_of_a_column(text: str) -> None:
+    assert as_labels(pa.array([text])).to_pylist() == [as_label(text)]
 
 
 def test_items_have_canonical_columns() -> None:

@@ -216,9 +216,35 @@ def test_columns_that_take_no_place_may_have_such_names(dataset: Write, items: s
     assert load_manifest(dataset(manifest)).items.text
 
 
+def test_names_of_values_are_read_as_the_files_values_are(dataset: Write) -> None:
+    kind = 'kind = { column = "event_type", kinds = { "4.0" = 1.0, "5.0" = { weight = 3 }, " buy " = 2 } }'
+    start, _, rest = FULL.partition("kind = {")
+    changed = start + kind + "\n" + rest.partition("\n")[2]
+    changed = changed.replace("{ E = 1, I = 0 }", '{ "3.0" = 1, I = 0 }')
+
+    manifest = load_manifest(dataset(changed))
+
+    assert manifest.events is not None
+    assert manifest.judgments is not None
+    assert manifest.events.kind.kinds == {
+        "4": Kind(label="4"),
+        "5": Kind(label="5", weight=3),
+        "buy": Kind(label="buy", weight=2),
+    }
+    assert manifest.judgments.grade.gains == {"3": 1.0, "I": 0.0}
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_two_names_of_one_value_are_refused(dataset: Write) -> None:
+    kind = 'kind = { column = "k", kinds = { 4 = 1.0, "4.0" = 2.0 } }'
+
+    with pytest.raises(DataError, match=r'events\.kind\.kinds\.4\.0 must not repeat "4"\. Got 2\.0\.'):
+        load_manifest(dataset(MANIFEST.replace('kind = "purchase"', kind)))
+
+
 def test_words_for_a_missing_id_are_read_and_kept(dataset: Write) -> None:
     manifest = load_manifest(
-        dataset(MANIFEST.replace('user = "user"', 'user = "user"\nmissing_ids = ["-1", "x"]'))
+        dataset(MANIFEST.replace('user = "user"', 'user = "user"\nmissing_ids = ["-1.0", "-1", "x"]'))
     )
 
     assert manifest.events is not None

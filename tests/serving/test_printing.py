@@ -61,6 +61,18 @@ def test_table_says_because_of_what_each_is_recommended() -> None:
     ]
 
 
+def test_every_result_has_one_line() -> None:
+    title = "RED\r\nLAMP \u2028 with\ta \x1b[31mswitch  of brass"
+    result = Result(
+        item_id="a\nb", score=1.0, title=title, channel_scores=(), reason="history", reason_title="two\nlines"
+    )
+
+    assert as_table([result]).splitlines() == [
+        "    score  item  title                                 because",
+        "1  1.0000  a b   RED LAMP with a [31mswitch  of brass  because of two lines",
+    ]
+
+
 def test_empty_table_says_so() -> None:
     assert as_table([]) == "no results"
 

@@ -151,7 +151,8 @@ def test_wishes_change_the_answer(address: str, capsys: pytest.CaptureFixture[st
 
 
 def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _run("rank", "--query", "hello", "--candidates", "fork,new,apron", "--server", address)
+    candidates = ["--candidates", "fork", "--candidates", "new", "--candidates", "apron"]
+    _run("rank", "--query", "hello", *candidates, "--server", address)
 
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[2] for line in lines[1:3]} == {"fork", "apron"}
@@ -198,7 +199,7 @@ def test_interrupted_question_ends_without_a_word() -> None:
         ),
         (["recommend"], "recommend must have --user or --history. Got neither."),
         (
-            ["recommend", "--history", "a,b", "--history-times", "2011-08-01"],
+            ["recommend", "--history", "a", "--history", "b", "--history-times", "2011-08-01"],
             "history_times must have one time for each item of histories. Got 1 for the 2 items of row 0.",
         ),
         (

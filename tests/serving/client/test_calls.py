@@ -51,6 +51,28 @@ def test_every_list_begins_with_an_empty_text() -> None:
     assert _listed(rank, "history") == [[b""], [b""]]
 
 
+def test_ids_are_sent_as_the_model_has_them() -> None:
+    search = calls.search(
+        _MODEL,
+        ["4.0"],
+        user_ids=["12471.0"],
+        histories=[["1000.0"]],
+        exclude=[["1001.0", " x "]],
+        pin=[["7.0"]],
+    )
+    rank = calls.rank(_MODEL, [["1000.0", "007.0"]])
+
+    assert _listed(search, "query") == [b"4.0"]
+    assert _listed(search, "user_id") == [b"12471"]
+    assert _listed(search, "history") == [[b"", b"1000"]]
+    assert _listed(search, "exclude") == [[b"", b"1001", b"x"]]
+    assert _listed(search, "pin") == [[b"", b"7"]]
+    assert _listed(rank, "candidates") == [[b"", b"1000", b"007.0"]]
+    assert _listed(calls.similar(_MODEL, ["1000.0"]), "item_id") == [b"1000"]
+    assert _listed(calls.embed_item(_MODEL, ["1000.0"]), "item_id") == [b"1000"]
+    assert _listed(calls.complement(_MODEL, [["1000.0"]]), "item_ids") == [[b"", b"1000"]]
+
+
 def test_every_list_of_times_begins_with_an_unknown_one() -> None:
     search = calls.search(
         _MODEL, ["a", "b"], histories=[["x", "y"], []], history_times=[[1_312_156_800, 0], []], now=7

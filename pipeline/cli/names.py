@@ -1,0 +1,91 @@
+"""Names on the command line: ids and columns, held against what the model has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from dataset.errors import DataError
+from dataset.labels import as_label
+from dataset.section import nearest
+from serving.client import Client
+from serving.client.arguments import MAX_CANDIDATES
+
+# The servable counts no more values than this.
+_MAX_VALUES = 1000
+
+
+def read_ids(client: Client, option: str, texts: Sequence[str]) -> list[str]:
+    """The ids that an option was given.
+
+    Of an option that is given more than once, each text is an id as it is. A text that is given alone may
+    have commas: it is one id if the model has that, and several if the model has each of those.
+
+    Args:
+        client: Asks the model.
+        option: What to call the option in an error.
+        texts: As they were given, at least one.
+
+    Raises:
+        DataError: If a text with commas can be read in neither way, or in both.
+    """
+    whole = [label for text in texts if (label := as_label(text))]
+    if len(texts) > 1 or "," not in texts[0]:
+        return whole
+    parts = [label for part in texts[0].split(",") if (label := as_label(part))]
+    unknown = unknown_ids(client, [*whole, *parts])
+    readings = [ids for ids in (whole, parts) if unknown.isdisjoint(ids)]
+    if len(readings) == 1:
+        return readings[0]
+    lacking = dict.fromkeys(label for label in [*whole, *parts] if label in unknown)
+    got = f"no item {_quoted(lacking)}" if lacking else "an item of that id and items of its parts"
+    raise DataError(
+        f'{option} "{texts[0]}" must be the id of one item, or ids of items with commas between them. '
+        f"The model has {got}; {option} given more than once takes each id as it is."
+    )
+
+
+def unknown_ids(client: Client, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that the model does not have; of no ids it is not asked."""
+    rows = [ids[start : start + MAX_CANDIDATES] for start in range(0, len(ids), MAX_CANDIDATES)]
+    return {result.item_id for row in client.rank(rows) for result in row if not result.is_known}
+
+
+def note_unknown_ids(client: Client, ids: Sequence[str]) -> None:
+    """Says on standard error which of the ids change nothing, because the model does not have them."""
+    if unknown := unknown_ids(client, ids):
+        print(f"The model has no item {_quoted(sorted(unknown))}.", file=sys.stderr)
+
+
+def require_item(client: Client, item_id: str) -> None:
+    """Holds that the model has an item.
+
+    Raises:
+        DataError: If it does not.
+    """
+    if unknown_ids(client, [item_id]):
+        raise DataError(
+            f"The item must be one of the model's. Got {_quoted([item_id])}, which it does not have."
+        )
+
+
+def require_columns(client: Client, filters: Sequence[str]) -> None:
+    """Holds that the model has the columns of filters.
+
+    Raises:
+        DataError: If it surely does not: the columns are told by their values, of which it counts the
+            commonest.
+    """
+    counts = client.facets([""], k=_MAX_VALUES)[0].counts
+    columns = {value.partition("=")[0] for value in counts}
+    for filter_ in filters:
+        column = filter_.partition("=")[0]
+        if column not in columns and len(counts) < _MAX_VALUES:
+            way_out = nearest(column, columns) if columns else "it has no categorical columns."
+            raise DataError(
+                f'A filter must name a categorical column of the model. Got "{column}"; {way_out}'
+            )
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f'"{text}"' for text in texts)
