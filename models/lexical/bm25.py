@@ -62,21 +62,23 @@ class Postings(tf.Module):
         small = np.clip(np.rint(weights.data / self._scale), 1, _MOST).astype(np.uint8)
         self._weights = tf.Variable(small, trainable=False)
 
-    def __call__(self, terms: tf.Tensor, rows: tf.Tensor, factors: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self, terms: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor, *, factors: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """The sum of each item's weights: float32 ``[batch, num_items]``.
 
         Args:
             terms: int32 ``[n]``, `num_terms` for one there is not.
             rows: int32 ``[n]``, which query of the batch each term is of.
-            factors: float32 ``[n]``, what each term counts.
             batch: int32 ``[]``.
+            factors: float32 ``[n]``, what each term counts; 1 for all if left out.
         """
         positions, owner = self._of_terms(terms)
         weights = tf.cast(tf.gather(self._weights, positions), tf.float32) * self._scale
         places = tf.gather(rows, owner) * self.num_items + tf.gather(self._items, positions)
-        sums = tf.math.unsorted_segment_sum(
-            weights * tf.gather(factors, owner), places, batch * self.num_items
-        )
+        if factors is not None:
+            weights *= tf.gather(factors, owner)
+        sums = tf.math.unsorted_segment_sum(weights, places, batch * self.num_items)
         return tf.reshape(sums, [batch, self.num_items])
 
     def marks_of(self, terms: tf.Tensor, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:

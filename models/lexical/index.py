@@ -22,13 +22,13 @@ _FIRST_COLUMN = 4
 _MAX_GRAM_SHARE = 0.1
 # In a larger catalogue the grams' lists would be most of the memory and of the time.
 _MAX_ITEMS_WITH_GRAMS = 500_000
-# What a negated word still counts.
-_NEGATED = 0.5
 # BM25 is a sum over words and a cosine is at most 1: this divides the first to be of one scale. It is not
 # normalised per query, so that a query of one common word is left to its meaning and a long one to its words.
 _SCALE = 12.0
 _GRAMS = 0.2
-_PENALTY = 0.1
+# What a title that has what is not wanted loses, and what an item that says it lacks it gains.
+_PENALTY = 0.3
+_BONUS = 0.1
 _MAX_MARKED_COLUMNS = 40
 
 
@@ -53,7 +53,7 @@ class LexicalScores(NamedTuple):
         return {
             "words": self.words / _SCALE,
             "grams": _GRAMS * self.grams / _SCALE,
-            "negation": _PENALTY * (lacks - self.has_negated * (1.0 - lacks)),
+            "negation": _BONUS * lacks - _PENALTY * self.has_negated * (1.0 - lacks),
         }
 
 
@@ -118,10 +118,9 @@ class LexicalIndex(tf.Module):
         batch = tf.size(queries)
         words = _query_words(queries)
         is_negated, is_negator = negated(words, batch, self._language)
-        factors = tf.where(is_negated, _NEGATED, 1.0)
-        terms = self._terms(words.flat, ~is_negator)
-        by_words = self._postings(terms, words.rows, factors, batch)
-        by_grams = self._by_grams(words, factors, ~is_negator, batch)
+        is_wanted = ~(is_negator | is_negated)
+        by_words = self._postings(self._terms(words.flat, is_wanted), words.rows, batch)
+        by_grams = self._by_grams(words, is_wanted, batch)
         has, lacks = tf.cond(
             tf.reduce_any(is_negated),
             lambda: self._unwanted(self._terms(words.flat, is_negated), words.rows, batch),
@@ -162,7 +161,7 @@ class LexicalIndex(tf.Module):
         terms = self._forms(words)
         return tf.where(counts & (terms >= 0), terms, self._postings.num_terms)
 
-    def _by_grams(self, words: Pieces, factors: tf.Tensor, counts: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    def _by_grams(self, words: Pieces, counts: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
         if self._grams is None or self._gram_rows is None:
             return tf.zeros([batch, self._postings.num_items])
         names, owner = grams(words.flat)
@@ -170,7 +169,6 @@ class LexicalIndex(tf.Module):
         return self._grams(
             tf.where(tf.gather(counts, owner), self._gram_rows.lookup(names), self._grams.num_terms),
             tf.gather(words.rows, owner),
-            tf.gather(factors, owner),
             batch,
         )
 
@@ -178,8 +176,8 @@ class LexicalIndex(tf.Module):
         """How much of the negated words each title has, and whether the item says it lacks one."""
         weights = tf.gather(self._idf, terms)
         most = tf.math.unsorted_segment_sum(weights, rows, batch)
-        has = self._in_title(terms, rows, weights, batch) / tf.maximum(most, 1e-9)[:, None]
-        lacks = self._lacking(terms, rows, tf.ones_like(weights), batch)
+        has = self._in_title(terms, rows, batch, factors=weights) / tf.maximum(most, 1e-9)[:, None]
+        lacks = self._lacking(terms, rows, batch)
         return has, tf.cast(lacks > 0, tf.float32)
 
     def _lacking_items(self, columns: Mapping[str, Sequence[str]], num_words: int) -> sparse.csc_matrix:

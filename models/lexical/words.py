@@ -57,6 +57,8 @@ def split_words(texts: tf.Tensor) -> Pieces:
 
     A run of characters of a script without spaces gives its overlapping pairs of characters.
     """
+    # The end of a text to the op that turns it into lower case.
+    texts = tf.strings.regex_replace(texts, "\x00", " ")
     lower = tf.strings.lower(texts, encoding="utf-8")
     spaced = tf.strings.regex_replace(lower, r"[^\p{L}\p{M}\p{N}_]+", " ")
     has_pairs = tf.strings.regex_full_match(spaced, f"(?s).*[{_UNSPACED}].*")

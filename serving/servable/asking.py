@@ -12,6 +12,8 @@ from serving.servable.histories import RequestHistory, UserTable
 # A request's history may be longer than the model looks at; beyond this it is cut.
 MAX_REQUEST_HISTORY = 1024
 
+_MAX_TIMES = 10.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asker:
@@ -106,12 +108,15 @@ class Asking(tf.Module):
             )
 
     def times_chosen(self, asker: Asker) -> tf.Tensor:
-        """The logarithm of one and how often they chose each item: float32 ``[batch, num_items]``."""
+        """The logarithm of one and how often they chose each item: float32 ``[batch, num_items]``.
+
+        Above `_MAX_TIMES` all are alike: a habit must not hide what was asked for.
+        """
         # One more column takes the padding.
         places = tf.where(asker.history_rows >= 0, asker.history_rows, self._num_items)
         row = tf.range(tf.shape(places)[0])[:, None] + tf.zeros_like(places)
         return tf.scatter_nd(
             tf.stack([row, places], axis=-1),
-            tf.math.log1p(asker.history_counts),
+            tf.math.log1p(tf.minimum(asker.history_counts, _MAX_TIMES)),
             tf.stack([tf.shape(places)[0], self._num_items + 1]),
         )[:, :-1]

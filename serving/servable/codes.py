@@ -53,6 +53,6 @@ class Codes(tf.Module):
 
 
 def _plain(texts: tf.Tensor) -> tf.Tensor:
-    """The texts in lower case, without white space and dashes."""
-    lower = tf.strings.lower(texts, encoding="utf-8")
-    return tf.strings.regex_replace(lower, r"[\s\p{Z}\p{Pd}]+", "")
+    """The texts in lower case, without white space, dashes and what nobody sees."""
+    bare = tf.strings.regex_replace(texts, r"[\s\p{Z}\p{Pd}\p{Cf}\x{2212}\x00]+", "")
+    return tf.strings.lower(bare, encoding="utf-8")

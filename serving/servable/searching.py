@@ -17,6 +17,11 @@ BECAUSE_WORDS = "words"
 PARTS = (MEANING, WORDS, GRAMS, NEGATION)
 
 
+def is_blank(texts: tf.Tensor) -> tf.Tensor:
+    """Which of string ``[batch]`` texts have nothing that a person sees: bool ``[batch]``."""
+    return tf.strings.regex_full_match(texts, r"[\s\p{Z}\p{C}]*")
+
+
 class Found(NamedTuple):
     """What is said of each item.
 

@@ -26,7 +26,7 @@ from serving.servable.histories import UserTable
 from serving.servable.likeness import Likeness
 from serving.servable.recommending import Ranked, Recommending
 from serving.servable.rules import Rules
-from serving.servable.searching import BECAUSE_WORDS, PARTS, WORDS, Found, Searching
+from serving.servable.searching import BECAUSE_WORDS, PARTS, WORDS, Found, Searching, is_blank
 from serving.servable.signatures import ASKER, INPUTS, shaped
 
 # What an asker's history says, beside the parts of a search.
@@ -198,9 +198,12 @@ class Servable(tf.Module):
         spell: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         is_open = self._open(filters, self._item_rows.lookup(exclude))
-        asked = self._searching.corrected(query, spell)
+        code = self._codes(query)
+        asked = self._searching.corrected(query, spell & (code < 0))
         found = self._searching(asked, self._encode_query(asked))
-        is_match = self._matches(found, is_open) | (is_open & (tf.strings.strip(asked) == "")[:, None])
+        is_match = self._matches(found, is_open) | (is_open & is_blank(asked)[:, None])
+        is_item = tf.range(self._num_items)[None] == code[:, None]
+        is_match = tf.where(code[:, None] >= 0, is_open & is_item, is_match)
         most = tf.maximum(tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]])), 0)
         counted = self._facets(is_match, most)
         values = shortened({"values": counted.values, "counts": counted.counts}, k)
@@ -214,13 +217,14 @@ class Servable(tf.Module):
     def _matches(self, found: Found, is_open: tf.Tensor) -> tf.Tensor:
         """The open items that match a query: bool ``[batch, num_items]``.
 
-        They have a word of it. Where no item has, they are the best `num_candidates` by meaning.
+        They have a word of it that is wanted. Where no item of the catalogue has, they are the best
+        `num_candidates` by meaning. What is open changes neither, so that a filter by a facet's value leaves
+        as many as the facet counted.
         """
-        has_word = is_open & (found.parts[WORDS] > 0.0)
-        scores = tf.where(is_open, found.scores, -np.inf)
-        best = tf.math.top_k(scores, tf.minimum(self._num_candidates, self._num_items)).values
-        is_near = is_open & (scores >= best[:, -1:])
-        return tf.where(tf.reduce_any(has_word, axis=1, keepdims=True), has_word, is_near)
+        has_word = found.parts[WORDS] > 0.0
+        best = tf.math.top_k(found.scores, tf.minimum(self._num_candidates, self._num_items)).values
+        is_near = found.scores >= best[:, -1:]
+        return is_open & tf.where(tf.reduce_any(has_word, axis=1, keepdims=True), has_word, is_near)
 
     def _recommend(
         self,
@@ -267,7 +271,7 @@ class Servable(tf.Module):
             with_query: Answers the rows with a query.
             without: Answers the others.
         """
-        asks = tf.strings.length(tf.strings.strip(query)) > 0
+        asks = ~is_blank(query)
 
         def nothing() -> dict[str, tf.Tensor]:
             return self._answers.nothing(tf.shape(query)[0], width, len(self._channel_names))
@@ -550,8 +554,10 @@ class Servable(tf.Module):
             return by_likeness + _AGAIN * self._asking.times_chosen(asker)
 
         with tf.name_scope("history"):
-            is_known = tf.reduce_any(asker.position >= 0) | tf.reduce_any(asker.history_counts > 0)
-            behaviour = tf.cond(is_known, of_history, lambda: tf.zeros_like(found.scores))
+            is_known = (asker.position >= 0) | tf.reduce_any(asker.history_counts > 0, axis=1)
+            behaviour = tf.cond(tf.reduce_any(is_known), of_history, lambda: tf.zeros_like(found.scores))
+            # A stranger's answer is the same whoever else is in the batch.
+            behaviour = tf.where(is_known[:, None], behaviour, 0.0)
         return Found(found.scores + behaviour, found.parts | {BEHAVIOUR: behaviour})
 
     def _searched(

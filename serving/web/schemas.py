@@ -13,7 +13,9 @@ MAX_HISTORY = 1000
 Text = Annotated[str, StringConstraints(max_length=1000)]
 # As long as the catalogue has them; the body of a request is bounded as a whole.
 ItemId = Annotated[str, StringConstraints(min_length=1)]
-Boost = Annotated[str, StringConstraints(pattern=r"^[^=]+=(.|\n)*:[0-9.]*[1-9][0-9.]*$", max_length=400)]
+# A factor above 0: before its point, or behind it, is a digit that is not 0.
+_FACTOR = r"(0*[1-9][0-9]*\.?[0-9]*|[0-9]*\.[0-9]*[1-9][0-9]*)"
+Boost = Annotated[str, StringConstraints(pattern=rf"^[^=]+=(.|\n)*:{_FACTOR}$", max_length=400)]
 Filter = Annotated[str, StringConstraints(pattern=r"^[^=]+=")]
 # Milliseconds of our days lie beyond the year 9999, so they are found out.
 EpochSeconds = Annotated[int, Field(ge=0, le=253_402_300_799)]

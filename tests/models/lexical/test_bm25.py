@@ -34,7 +34,7 @@ def test_postings_add_up_what_the_terms_of_each_query_say() -> None:
     terms, rows, factors = [3, 7, 3, 0], [0, 0, 0, 2], [1.0, 0.5, 1.0, 2.0]
 
     scores = postings(
-        tf.constant(terms), tf.constant(rows, tf.int32), tf.constant(factors), tf.constant(3)
+        tf.constant(terms), tf.constant(rows, tf.int32), tf.constant(3), factors=tf.constant(factors)
     ).numpy()
 
     dense = weights.toarray()
@@ -48,6 +48,6 @@ def test_nothing_indexed_says_nothing() -> None:
     postings = Postings(bm25_weights(sparse.csr_matrix((4, 0), dtype=np.float32)))
     none = tf.zeros([0], tf.int32)
 
-    scores = postings(none, none, tf.cast(none, tf.float32), tf.constant(2))
+    scores = postings(none, none, tf.constant(2))
 
     assert scores.numpy().tolist() == [[0.0] * 4] * 2

@@ -58,6 +58,13 @@ def test_case_spaces_and_dashes_do_not_count(codes: Codes, query: str, item_id: 
     assert row == [-1 if item_id is None else _IDS.index(item_id)]
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u00ad", "\u2212", "\x00"])
+def test_what_is_pasted_with_a_code_does_not_count(codes: Codes, unseen: str) -> None:
+    plain = codes(tf.constant(["85123A", f"851{unseen}23A", f"{unseen}85123A"])).numpy()
+
+    assert plain.tolist() == [plain[0]] * 3
+
+
 def test_every_id_is_found_as_written_and_plain(codes: Codes) -> None:
     plain = [item_id.replace("-", "").replace(" ", "").swapcase() for item_id in ("85123A", "21498")]
 

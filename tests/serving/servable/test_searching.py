@@ -60,6 +60,30 @@ def test_what_somebody_chose_before_is_lifted_and_named(ask: Ask) -> None:
     assert [item_id for item_id, speaker in speakers.items() if speaker] == ["item-02"]
 
 
+def test_habit_does_not_hide_what_was_asked_for(ask: Ask) -> None:
+    ten, hundreds = (
+        ask("search", query=["teapot"], history=[["item-02"] * times], k=[ALL]) for times in (10, 300)
+    )
+
+    place = shown(ten).index("item-02")
+    assert shown(hundreds).index("item-02") == place
+    np.testing.assert_allclose(hundreds["scores"][0, place], ten["scores"][0, place], atol=0.05)
+
+
+@pytest.mark.parametrize("query", ["zzz", "\u00a0", "\u3000\u200b", "teapot"])
+def test_others_in_the_batch_change_no_answer(ask: Ask, query: str) -> None:
+    alone = ask("search", query=[query], k=[ALL])
+    beside = ask("search", query=[query, "lamp"], user_id=["", "ann"], k=[ALL, ALL])
+
+    assert shown(alone) == shown(beside)
+    np.testing.assert_allclose(alone["scores"][0], beside["scores"][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u200b", "\x00", "\t"])
+def test_text_that_nobody_sees_is_none(ask: Ask, blank: str) -> None:
+    assert shown(ask("search", query=[blank])) == shown(ask("search", query=[""]))
+
+
 def test_unknown_word_is_searched_for_as_the_catalogue_spells_it(ask: Ask) -> None:
     answer = ask("search", query=["red teapt"])
     right = ask("search", query=["red teapot"])
@@ -150,6 +174,25 @@ def test_facets_count_all_matches_and_not_the_first_page(ask: Ask) -> None:
     edges, counts = answer["histogram_edges"][0, 0], answer["histogram_counts"][0, 0]
     prices = [tiny.PRICES[row] for row in (0, 1)]
     assert counts.tolist() == np.histogram(prices, edges)[0].tolist()
+
+
+def test_filter_leaves_as_many_as_its_facet_counts(ask: Ask) -> None:
+    for query in ("glass", "zzqx"):
+        counted = ask("facets", query=[query], k=[ALL])
+        for value, count in zip(counted["values"][0].tolist(), counted["counts"][0].tolist(), strict=True):
+            if value:
+                filtered = ask("facets", query=[query], k=[1], filters=[[value.decode()]])
+                assert filtered["num_matches"][0] == count
+
+
+def test_facets_of_a_negation_count_what_has_the_wanted_word(ask: Ask) -> None:
+    plain, negated = (ask("facets", query=[query], k=[1]) for query in ("glass", "glass without box"))
+
+    assert plain["num_matches"][0] == negated["num_matches"][0]
+
+
+def test_facets_of_a_code_are_those_of_its_item(ask: Ask) -> None:
+    assert ask("facets", query=["ITEM 03"], k=[1])["num_matches"][0] == 1
 
 
 def test_facets_without_a_text_count_all_that_is_open(ask: Ask) -> None:
