@@ -319,6 +319,21 @@ def test_request_of_the_wrong_form_is_told_what_must_hold(
     assert answer.json() == {"error": sentence}
 
 
+@pytest.mark.parametrize("factor", ["1.2.3", "1..2", "0", "0.", ".", "-1"])
+def test_boost_whose_factor_is_not_above_zero_is_refused(gateway: TestClient, factor: str) -> None:
+    answer = gateway.post("/api/search", json={"query": "a", "boost": [f"room=hall:{factor}"]})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("boost.0 must match ")
+
+
+@pytest.mark.parametrize("factor", ["2", "0.5", ".5", "10.25", "007"])
+def test_boost_with_any_factor_above_zero_is_taken(gateway: TestClient, factor: str) -> None:
+    answer = gateway.post("/api/search", json={"query": "a", "boost": [f"room=hall:{factor}"]})
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "body",
     [
