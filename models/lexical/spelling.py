@@ -12,7 +12,9 @@ from models.lexical.words import MAX_QUERY_WORDS, split_pieces
 
 _MIN_LETTERS = 4
 _MAX_LETTERS = 32
-_MIN_ITEMS = 2
+# Of a catalogue with more words than this, a word that one item has is as likely a mistake itself, and half of
+# all words are such ones.
+_MAX_WORDS = 50_000
 
 
 class Spelling(tf.Module):
@@ -47,10 +49,11 @@ class Spelling(tf.Module):
             False,
         )
         texts = [word.decode() for word in words]
+        fewest = 1 if len(words) <= _MAX_WORDS else 2
         good = [
             row
             for row, text in enumerate(texts)
-            if _MIN_LETTERS <= len(text) <= _MAX_LETTERS and text.isalpha() and frequency[row] >= _MIN_ITEMS
+            if _MIN_LETTERS <= len(text) <= _MAX_LETTERS and text.isalpha() and frequency[row] >= fewest
         ]
         # By frequency, so that the lowest row is the commonest word.
         ordered = [texts[row] for row in sorted(good, key=lambda row: (-frequency[row], texts[row]))]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.lexical import spelling as spelling_module
 from models.lexical.index import LexicalIndex
 from models.lexical.spelling import Spelling
 from models.lexical.word_forms import WordForms
@@ -150,7 +151,15 @@ def test_of_several_words_the_commonest_is_meant() -> None:
     words = [b"lamp", b"lame", b"land"]
     spelling = Spelling(words, np.array([2, 7, 1]), WordForms(words, "english"))
 
-    assert spelling(tf.constant(["lamq lamz", "lanq"])).numpy().tolist() == [b"lame lame", b"lanq"]
+    assert spelling(tf.constant(["lamq lamz", "lanq"])).numpy().tolist() == [b"lame lame", b"land"]
+
+
+def test_word_of_one_item_of_a_large_catalogue_may_be_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spelling_module, "_MAX_WORDS", 2)
+    words = [b"lamp", b"lame", b"land"]
+    spelling = Spelling(words, np.array([2, 7, 1]), WordForms(words, "english"))
+
+    assert spelling(tf.constant(["lanq"])).numpy().tolist() == [b"lanq"]
 
 
 def test_matches_name_each_word_with_the_first_column_that_has_it() -> None:
