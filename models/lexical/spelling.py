@@ -12,8 +12,8 @@ from models.lexical.words import MAX_QUERY_WORDS, split_pieces
 
 _MIN_LETTERS = 4
 _MAX_LETTERS = 32
-# Of a catalogue with more words than this, a word that one item has is as likely a mistake itself, and half of
-# all words are such ones.
+# In a catalogue with more words than this, a word that one item has is as likely a mistake itself, and half
+# of all words are such ones.
 _MAX_WORDS = 50_000
 
 
