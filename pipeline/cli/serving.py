@@ -113,7 +113,8 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
         "--filter",
         action="append",
         metavar="COLUMN=VALUE",
-        help="only items with this value; may be repeated, and then one value of each column must hold",
+        help="only items with this value; COLUMN!=VALUE leaves them out, and COLUMN<=NUMBER (or <, >=, >) is "
+        "a range; may be repeated, and then one value of each column and all other filters must hold",
     )
     _add_server_options(parser)
 

@@ -14,7 +14,13 @@ from dataset.labels import as_label
 # every row of a batch is as wide as the widest.
 MAX_CANDIDATES = 1000
 
+FILTER_FORMS = '"column=value", "column!=value" or a range such as "price<=20"'
+
 _BOOST = re.compile(rb"[^=]+=.*:(?=[^:eE]*[1-9])(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.DOTALL)
+# What a number is compared with is a number, unless a categorical column is called so: "is<18=yes".
+_FILTER = re.compile(
+    r"(?!!=)[^=<>]+(=.*|[<>]=?-?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[<>]=?[^=].*=.*)", re.DOTALL | re.ASCII
+)
 
 Rows = Sequence[Sequence[str]]
 Tensors = dict[str, np.ndarray[Any, Any]]
@@ -103,9 +109,14 @@ def result_tensors(batch: int, k: int, exclude: Rows | None, filters: Rows | Non
         "filters": list_tensor("filters", filters, batch),
     }
     for text in tensors["filters"].flat:
-        if text and b"=" not in text:
-            raise ValueError(f'A filter must be "column=value". Got {text.decode()!r}.')
+        if text and not is_filter(text.decode()):
+            raise ValueError(f"A filter must be {FILTER_FORMS}. Got {text.decode()!r}.")
     return tensors
+
+
+def is_filter(text: str) -> bool:
+    """Whether a text has one of the forms of a filter; which columns there are only the servable knows."""
+    return _FILTER.fullmatch(text) is not None
 
 
 def wish_tensors(batch: int, diversity: float, boost: Rows | None, pin: Rows | None) -> Tensors:

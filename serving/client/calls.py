@@ -149,8 +149,9 @@ def search(
         k: The most results a row may have.
         exclude: One list of item ids per row that must not be in the answer.
         exclude_seen: Whether the items of the row's history are left out.
-        filters: One list of ``"column=value"`` per row. An item must match one of the values given for each
-            column.
+        filters: One list of filters per row. ``"column=value"``: an item must match one of the values given
+            for each column. ``"column!=value"``: items with that value are left out. ``"price<=20"``, and so
+            with ``<``, ``>`` and ``>=``: the item must have a number in that range.
         history_times: When each item of the histories was chosen: one list per row, aligned with it, of epoch
             seconds or datetimes. Where a time is 0, the place in the history stands in.
         now: The moment that is asked for, epoch seconds or a datetime; 0 is the newest event that the model

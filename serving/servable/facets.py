@@ -37,7 +37,7 @@ class Facets(tf.Module):
     The bins of a numeric column hold about as many items of the whole catalogue each.
 
     Args:
-        rules: Of the catalogue, for its categorical columns.
+        rules: Of the catalogue, with the same numbers.
         numbers: The values of each numeric column, float ``[num_items]``, NaN where there is none.
     """
 
@@ -50,11 +50,8 @@ class Facets(tf.Module):
             np.where(np.isnan(column), _NUM_BINS, np.clip(np.searchsorted(edge, column, "right") - 1, 0, 9))
             for column, edge in zip(values, edges, strict=True)
         ]
-        # Variables, as all that grows with the catalogue; none may be empty.
+        # A variable, as all that grows with the catalogue; it may not be empty.
         size = (rules.num_items, max(len(values), 1))
-        self._numbers = tf.Variable(
-            np.reshape(values or np.full(size, np.nan), size[::-1]).astype(np.float32)
-        )
         self._bins = tf.Variable(np.reshape(bins or np.zeros(size), size[::-1]).astype(np.int32))
         self._edges = np.reshape(edges, (len(values), _NUM_BINS + 1)).astype(np.float32)
 
@@ -94,7 +91,7 @@ class Facets(tf.Module):
         keys = tf.fill([tf.shape(sort)[0], self._rules.num_items], np.float32(np.nan))
         for number, name in enumerate(self._columns):
             for text, sign in ((name, -1.0), (f"-{name}", 1.0)):
-                keys = tf.where((sort == text)[:, None], sign * self._numbers[number][None], keys)
+                keys = tf.where((sort == text)[:, None], sign * self._rules.numbers[number][None], keys)
         return keys
 
 

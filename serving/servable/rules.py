@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +12,11 @@ from models.item_table import ItemTable
 
 # What `tf.strings.to_number` reads without an error; anything else in a factor's place is not a number.
 _NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+_BOUND = rf"-?{_NUMBER}"
+# A pattern that no text matches.
+_NOTHING = r"[^\x00-\x{10FFFF}]"
+_COMPARISONS = (">=", ">", "<=", "<")
+_LARGEST = np.finfo(np.float32).max
 # Scores stay finite whatever the factors are.
 _MAX_LOG_FACTOR = 20.0
 
@@ -16,18 +24,27 @@ _MAX_LOG_FACTOR = 20.0
 class Rules(tf.Module):
     """Availability, filters and boosts.
 
-    A filter is ``column=value`` with a categorical column of the items. Several values of one column are
-    alternatives; several columns must all hold. A value no item has, or a column there is not, leaves
+    A filter begins with a column of the items. ``column=value`` and ``column!=value`` are of a categorical
+    one: several values with ``=`` are alternatives, and all with ``!=`` are left out. ``column>=number``,
+    ``>``, ``<=`` and ``<`` are of a numeric one, and no item without a number passes them. Whatever is asked
+    must all hold. A value no item has with ``=``, a bound that is no number, or a column there is not, leaves
     nothing.
+
+    Names and values may hold operators themselves: the first operator behind the name of a column counts, and
+    all that follows it is the value.
 
     A boost is a filter with a factor that forbids nothing: ``column=value:factor``. Several boosts of an item
     multiply. One whose factor is not a positive number, or whose value no item has, counts as 1.
 
     Args:
         items: The catalogue.
+        numbers: The values of each numeric column, float ``[num_items]``, NaN where there is none.
+
+    Attributes:
+        numbers: The same, float32 ``[num_numeric, num_items]`` and one row more, so that it is never empty.
     """
 
-    def __init__(self, items: ItemTable) -> None:
+    def __init__(self, items: ItemTable, numbers: Mapping[str, np.ndarray] | None = None) -> None:
         super().__init__(name="rules")
         self.num_items = len(items)
         self._available = tf.Variable(items.available, trainable=False)
@@ -44,8 +61,25 @@ class Rules(tf.Module):
         self._pairs = _table(vocabulary.astype(object).tolist())
         # One more, so that it is never empty.
         self._texts = tf.Variable([*vocabulary.astype(object).tolist(), b""], trainable=False)
-        self._columns = _table(names)
         self._num_columns, self._num_pairs = len(names), len(vocabulary)
+        numbers = numbers or {}
+        # Finite, so that an infinite bound is none.
+        values = [np.clip(column, -_LARGEST, _LARGEST) for column in numbers.values()]
+        self.numbers = tf.Variable(
+            np.array([*values, np.full(len(items), np.nan)], np.float32), trainable=False
+        )
+        self._num_numbers = len(numbers)
+        # Two of each categorical column, then four of each numeric one.
+        starts = [name + operator for name in items.category_names for operator in ("=", "!=")]
+        starts += [name + operator for name in numbers for operator in _COMPARISONS]
+        self._starts = _table([start.encode() for start in starts])
+        # The first alternative counts, and a longer name or operator may begin with a shorter one.
+        of_names = {
+            *((name, "!?=") for name in items.category_names),
+            *((name, "[<>]=?") for name in numbers),
+        }
+        by_length = sorted(of_names, key=lambda pair: (len(pair[0]), pair))
+        self._start = "|".join(re.escape(name) + operator for name, operator in by_length) or _NOTHING
 
     def allowed(self, filters: tf.Tensor) -> tf.Tensor:
         """What may be returned.
@@ -86,11 +120,8 @@ class Rules(tf.Module):
         # As wide as there are pairs, like filters; the last column takes what no item has.
         pair = self._pairs.lookup(tf.strings.regex_replace(boosts, "(?s):[^:]*$", ""))
         pair = tf.where(is_factor & (pair >= 0), pair, self._num_pairs)
-        row = tf.range(tf.shape(boosts)[0])[:, None] + tf.zeros_like(pair)
         shape = tf.stack([tf.shape(boosts)[0], self._num_pairs + 1])
-        logarithms = tf.scatter_nd(
-            tf.stack([row, pair], axis=-1), tf.math.log(tf.where(is_factor, factor, 1.0)), shape
-        )
+        logarithms = tf.scatter_nd(_cells(pair), tf.math.log(tf.where(is_factor, factor, 1.0)), shape)
         of_columns = tf.gather(logarithms, tf.gather(self._codes, rows), batch_dims=1)
         return tf.clip_by_value(tf.reduce_sum(of_columns, axis=2), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
 
@@ -117,19 +148,59 @@ class Rules(tf.Module):
 
     def _pass_filters(self, filters: tf.Tensor) -> tf.Tensor:
         given = tf.strings.length(filters) > 0
-        column = self._columns.lookup(tf.strings.regex_replace(filters, "(?s)=.*", "", replace_global=False))
-        # Which pairs a row allows; the last column takes what no item has. As wide as there are pairs, and
-        # not as filters times items: the number of filters is the caller's.
-        pair = tf.where(given, self._pairs.lookup(filters), -1)
-        pair = tf.where(pair >= 0, pair, self._num_pairs)
-        row = tf.range(tf.shape(filters)[0])[:, None] + tf.zeros_like(pair)
-        shape = tf.stack([tf.shape(filters)[0], self._num_pairs + 1])
-        is_wanted = tf.scatter_nd(tf.stack([row, pair], axis=-1), tf.ones_like(pair), shape) > 0
-        passes = tf.reduce_all(~given | (column >= 0), axis=1)[:, None] & tf.ones_like(self._available)[None]
+        text = tf.strings.regex_replace(filters, f"(?s)^({self._start}).*$", r"\1")
+        value = tf.strings.regex_replace(filters, f"^(?:{self._start})", "", replace_global=False)
+        start, first_range = self._starts.lookup(text), 2 * self._num_columns
+        is_range = start >= first_range
+        is_number = tf.strings.regex_full_match(value, _BOUND)
+        is_known = (start >= 0) & (is_number | ~is_range)
+        passes = tf.reduce_all(~given | is_known, axis=1)[:, None] & self._pass_values(start, text, value)
+        number = tf.strings.to_number(tf.where(is_number, value, "0"))
+        return tf.cond(
+            tf.reduce_any(is_range),
+            lambda: passes & self._pass_ranges(tf.where(is_range, start - first_range, -1), number),
+            lambda: tf.identity(passes),
+        )
+
+    def _pass_values(self, start: tf.Tensor, text: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        is_not = start % 2 == 1
+        # What a row says of each pair; the last column takes what no item has. As wide as there are pairs,
+        # and not as filters times items: the number of filters is the caller's.
+        pair = self._pairs.lookup(tf.strings.regex_replace(text, "!=$", "=") + value)
+        is_pair = (start >= 0) & (start < 2 * self._num_columns) & (pair >= 0)
+        cells = _cells(tf.where(is_pair, pair, self._num_pairs))
+        shape = tf.stack([tf.shape(start)[0], self._num_pairs + 1])
+        marks = tf.scatter_nd(cells, tf.where(is_not, np.float32(-np.inf), 1.0), shape)
+        passes = tf.ones([1, 1], tf.bool)
         for c in range(self._num_columns):
-            is_asked = tf.reduce_any(given & (column == c), axis=1)[:, None]
-            passes &= tf.gather(is_wanted, self._codes[:, c], axis=1) | ~is_asked
+            is_asked = tf.reduce_any(start == 2 * c, axis=1, keepdims=True)
+            passes &= tf.gather(marks >= tf.cast(is_asked, tf.float32), self._codes[:, c], axis=1)
         return passes
+
+    def _pass_ranges(self, comparison: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        num_comparisons = len(_COMPARISONS)
+        width = self._num_numbers * num_comparisons
+        # Upper bounds count as lower bounds of the negative number, so that the highest is the one to pass.
+        is_upper = comparison % num_comparisons >= 2
+        bound = tf.clip_by_value(tf.where(is_upper, -number, number), -_LARGEST, _LARGEST)
+        cells = _cells(tf.where(comparison >= 0, comparison, width))
+        none = tf.fill([tf.shape(number)[0], width + 1], np.float32(-np.inf))
+        bounds = tf.tensor_scatter_nd_max(none, cells, bound)
+        passes = tf.ones([1, 1], tf.bool)
+        # NaN passes no comparison, and where nothing is asked of a column it need not.
+        for c in range(self._num_numbers):
+            of_column = bounds[:, c * num_comparisons : (c + 1) * num_comparisons]
+            least, above, most, below = tf.split(of_column, num_comparisons, axis=1)
+            values = self.numbers[c][None]
+            holds = (values >= least) & (values > above) & (-values >= most) & (-values > below)
+            passes &= holds | tf.reduce_all(tf.math.is_inf(of_column), axis=1, keepdims=True)
+        return passes
+
+
+def _cells(columns: tf.Tensor) -> tf.Tensor:
+    """The row and the column of each entry, int32 ``[batch, n, 2]``."""
+    rows = tf.range(tf.shape(columns)[0])[:, None] + tf.zeros_like(columns)
+    return tf.stack([rows, columns], axis=-1)
 
 
 def _table(keys: list[bytes]) -> tf.lookup.StaticHashTable:

@@ -97,7 +97,7 @@ class Servable(tf.Module):
             model, users, self._item_rows, num_items=self._num_items, max_history=max_history
         )
         self._recommending = recommending
-        self._rules = Rules(items)
+        self._rules = Rules(items, numbers)
         self._facets = Facets(self._rules, numbers or {})
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
         self._num_candidates = num_candidates

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from serving.client.arguments import FILTER_FORMS
 from serving.client.errors import ServingError
 from serving.web.request_log import record_of
 
@@ -46,6 +47,7 @@ _RULES = {
     "list_type": "must be a list",
     "too_short": "must have at least {min_length} entries",
     "too_long": "must have at most {max_length} entries",
+    "not_a_filter": f"must be {FILTER_FORMS}",
     "not_aligned": "must have one time for each of the {num_items} items of history",
 }
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
+
+from serving.client.arguments import is_filter
 
 MAX_RESULTS = 100
 MAX_HISTORY = 1000
@@ -16,10 +26,17 @@ ItemId = Annotated[str, StringConstraints(min_length=1)]
 # A factor above 0: before its point, or behind it, is a digit that is not 0.
 _FACTOR = r"(0*[1-9][0-9]*\.?[0-9]*|[0-9]*\.[0-9]*[1-9][0-9]*)"
 Boost = Annotated[str, StringConstraints(pattern=rf"^[^=]+=(.|\n)*:{_FACTOR}$", max_length=400)]
-Filter = Annotated[str, StringConstraints(pattern=r"^[^=]+=")]
 # Milliseconds of our days lie beyond the year 9999, so they are found out.
 EpochSeconds = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
+
+def _checked_filter(text: str) -> str:
+    if not is_filter(text):
+        raise PydanticCustomError("not_a_filter", "must be a filter")
+    return text
+
+
+Filter = Annotated[str, AfterValidator(_checked_filter)]
 PartName = Literal["text", "behaviour"]
 
 
@@ -66,7 +83,9 @@ class _Listed(_Request):
     filters: list[Filter] = Field(
         [],
         max_length=100,
-        description='"column=value"; an item must match one of the values given for each column.',
+        description='"column=value", and an item must match one of the values given for each column; '
+        '"column!=value", and items with that value are left out; "price<=20", or with <, >= or >, and the '
+        "item must have a number there.",
     )
 
 

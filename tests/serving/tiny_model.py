@@ -19,6 +19,8 @@ from serving.servable.answers import page, shortened
 ITEM_IDS = ["apron", "basket", "candle", "dish", "easel", "fork"]
 TITLES = [f"{item_id.title()} é" for item_id in ITEM_IDS]
 FILTERS = ["room=kitchen", "room=hall", "room=hall", "room=kitchen", "room=studio", "room=kitchen"]
+# What each item does not pass: the easel costs more.
+BARRIERS = [[pair.replace("=", "!="), "price<=20" if "studio" in pair else "-"] for pair in FILTERS]
 DIM = 4
 VECTORS = np.random.default_rng(7).normal(size=(len(ITEM_IDS), DIM)).astype(np.float32)
 LOWEST = float(np.finfo(np.float32).min)
@@ -99,7 +101,9 @@ class TinyModel(tf.Module):
             scores += tf.cast(_is_any_of([f"{pair}:2" for pair in FILTERS], boost), tf.float32)
             scores += 100.0 * tf.cast(_is_any_of(ITEM_IDS, pin), tf.float32)
         allowed = ~_is_any_of(ITEM_IDS, exclude)
-        free = tf.reduce_all(tf.equal(filters, ""), axis=1, keepdims=True)
+        for barrier in zip(*BARRIERS, strict=True):
+            allowed &= ~_is_any_of(barrier, filters)
+        free = ~tf.reduce_any(tf.strings.regex_full_match(filters, "[^!<]+=.*"), axis=1, keepdims=True)
         allowed &= free | _is_any_of(FILTERS, filters)
         width = tf.reduce_max(k)
         values, rows = tf.math.top_k(tf.where(allowed, scores, LOWEST), tf.minimum(width, len(ITEM_IDS)))

@@ -40,6 +40,15 @@ def test_search_sends_every_option(address: str, capsys: pytest.CaptureFixture[s
     assert {result["item_id"] for result in results} == {"basket", "candle"}
 
 
+def test_search_sends_exclusions_and_ranges(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    filters = ["--filter", "room!=kitchen", "--filter", "price<=20"]
+
+    _run("search", "hello", *filters, "--server", address, "--json")
+
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {result["item_id"] for result in results} == {"basket", "candle"}
+
+
 def test_recommend_prints_because_of_what(server_address: str, capsys: pytest.CaptureFixture[str]) -> None:
     _run("recommend", "--history", "fork,dish", "--include-seen", "--server", server_address)
 
@@ -192,7 +201,11 @@ def test_interrupted_question_ends_without_a_word() -> None:
             "No server answers at localhost:1; start one with `tandem serve`.",
         ),
         (["search", "x", "-k", "0"], "k must be a whole number of at least 1. Got 0."),
-        (["search", "x", "--filter", "kitchen"], "A filter must be \"column=value\". Got 'kitchen'."),
+        (
+            ["search", "x", "--filter", "price<=cheap"],
+            'A filter must be "column=value", "column!=value" or a range such as "price<=20". '
+            "Got 'price<=cheap'.",
+        ),
         (
             ["similar", "x", "--server", "here"],
             "address must be HOST:PORT, for example localhost:8500. Got 'here'.",

@@ -20,6 +20,52 @@ def _listed(call: Call[Any], name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "room=hall",
+            "room=",
+            "room=a=b",
+            "room=<5>",
+            "room!=hall",
+            "room!=",
+            "room==x",
+            "ro!om=x",
+            "a b=c\nd=e",
+        ),
+        *("price<=20", "price>=5", "price<20", "price>5", "price>-.5", "price<1e-3", "price<2.E+05"),
+        *("is<18=yes", "is<18!=yes", "is<=18=yes", ""),
+    ],
+)
+def test_forms_of_a_filter_are_sent_as_they_are(text: str) -> None:
+    (row,) = _listed(calls.similar(_MODEL, ["a"], filters=[[text]]), "filters")
+
+    assert b"".join(row) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("room", "=hall", "!=hall", "<=20", ">5", "room!hall", "!", "="),
+        *(
+            "price<=",
+            "price<=cheap",
+            "price<",
+            "price<=+1",
+            "price< 1",
+            "price<1e9999",
+            "price<nan",
+            "price<==1",
+        ),
+        "price<\u0661",
+    ],
+)
+def test_what_is_no_filter_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="A filter must be"):
+        calls.similar(_MODEL, ["a"], filters=[[text]])
+
+
+@pytest.mark.parametrize(
     "build",
     [
         lambda model: calls.search(model, ["a"]),

@@ -310,7 +310,8 @@ def test_wait_until_ready_gives_up_in_time() -> None:
         ),
         (
             lambda c: c.similar(["a"], filters=[["kitchen"]]),
-            "A filter must be \"column=value\". Got 'kitchen'.",
+            'A filter must be "column=value", "column!=value" or a range such as "price<=20". '
+            "Got 'kitchen'.",
         ),
         (lambda c: c.recommend(), "recommend must have user_ids or histories. Got neither."),
         (

@@ -73,6 +73,7 @@ def test_negative_k_answers_nothing(ask: Ask, signature: str, given: dict[str, A
         (["room="], lambda room, colour: room == ""),
         (["room=hall", "room=no such room"], lambda room, colour: room == "hall"),
         (["room=no such room"], lambda room, colour: False),
+        (["room!=hall", "colour!=blue"], lambda room, colour: room != "hall" and colour != "blue"),
         (["no such column=hall"], lambda room, colour: False),
         (["room=hall", "no such column=hall"], lambda room, colour: False),
         (["room"], lambda room, colour: False),
@@ -93,6 +94,13 @@ def test_only_what_passes_the_filters_is_returned(
     }
     assert set(shown(answer)) == expected
     assert len(shown(answer)) == len(expected)
+
+
+@pytest.mark.parametrize(("signature", "given"), LISTS)
+def test_only_what_lies_in_the_ranges_is_returned(ask: Ask, signature: str, given: dict[str, Any]) -> None:
+    answer = ask(signature, **given, filters=[["price>2", "price<=4.5", "room!=garden"]])
+
+    assert set(shown(answer)) == {name(row) for row in (0, 5, 7)} - {given.get("item_id", [""])[0]}
 
 
 @pytest.mark.parametrize(("signature", "given"), LISTS)

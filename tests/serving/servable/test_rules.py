@@ -10,6 +10,9 @@ from models.item_table import ItemTable
 from serving.servable.rules import Rules
 from tests import tiny
 
+NAN = float("nan")
+AGES = [0.0, -1.5, NAN, 30.0, 20.0, 0.1, 10.0, 1e30, -40.0, 1e300, NAN, 5.0]
+
 
 @pytest.fixture(scope="module")
 def items() -> ItemTable:
@@ -18,7 +21,7 @@ def items() -> ItemTable:
 
 @pytest.fixture(scope="module")
 def rules(items: ItemTable) -> Rules:
-    return Rules(items)
+    return Rules(items, {"price": np.array(tiny.PRICES), "age": np.array(AGES)})
 
 
 def allowed(rules: Rules, *, filters: list[list[str]]) -> np.ndarray:
@@ -84,3 +87,140 @@ def test_catalogue_without_categories_passes_no_filter(items: ItemTable) -> None
 
     np.testing.assert_array_equal(allowed(bare, filters=[["room=hall"], [""]])[0], False)
     np.testing.assert_array_equal(allowed(bare, filters=[["room=hall"], [""]])[1], items.available)
+
+
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        # Rooms: hall 3 5 6 9, garden 4 8, none 7, kitchen the rest.
+        (["room!=hall"], [0, 1, 2, 4, 7, 8, 10]),
+        (["room!=hall", "room!=kitchen"], [4, 7, 8]),
+        (["room!="], [0, 1, 2, 3, 4, 5, 6, 8, 9, 10]),
+        (["room!=attic"], list(range(11))),
+        (["room!=hall", "room!=attic", ""], [0, 1, 2, 4, 7, 8, 10]),
+        (["room=hall", "room!=hall"], []),
+        (["room=hall", "room=garden", "room!=garden"], [3, 5, 6, 9]),
+        (["room!=garden", "room=garden", "room=garden", "room=hall"], [3, 5, 6, 9]),
+        (["room!=hall", "colour=red"], [0, 7, 10]),
+        (["room!=hall", "colour!=red"], [1, 2, 4, 8]),
+        (["place!=hall"], []),
+        (["room!hall"], []),
+        (["!=hall"], []),
+    ],
+)
+def test_excluded_values_are_left_out(rules: Rules, filters: list[str], passes: list[int]) -> None:
+    assert np.flatnonzero(allowed(rules, filters=[filters])[0]).tolist() == passes
+
+
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        # Prices: 3, 2, 9.5, 1, none, 4, 8, 4.5, 2.5, 1, 2.
+        (["price<=2"], [1, 3, 9, 10]),
+        (["price<2"], [3, 9]),
+        (["price>=8"], [2, 6]),
+        (["price>8"], [2]),
+        (["price>=-1e3"], [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]),
+        (["price>2", "price<=4"], [0, 5, 8]),
+        (["price>2", "price>3", "price>=3", "price<8", "price<=9"], [5, 7]),
+        (["price>=3", "price>3"], [2, 5, 6, 7]),
+        (["price>4", "price<4"], []),
+        (["price>=4", "price<=4"], [5]),
+        (["price<=2", ""], [1, 3, 9, 10]),
+        (["price<=2e0"], [1, 3, 9, 10]),
+        (["price>.25e1"], [0, 2, 5, 6, 7]),
+        (["price<1e999"], [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]),
+        (["price<=1e999"], [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]),
+        (["price>-1e999"], [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]),
+        (["price>=1e999"], []),
+        # Ages: 0, -1.5, none, 30, 20, 0.1, 10, 1e30, -40, 1e300, none.
+        (["age>0"], [3, 4, 5, 6, 7, 9]),
+        (["age>=0"], [0, 3, 4, 5, 6, 7, 9]),
+        (["age>=-0"], [0, 3, 4, 5, 6, 7, 9]),
+        (["age<0"], [1, 8]),
+        (["age<=0.1", "age>-40"], [0, 1, 5]),
+        (["age>1e20", "age<1e31"], [7]),
+        (["age>1e31"], [9]),
+        (["age>0", "price<4.5"], [3, 5, 9]),
+        (["age>0", "price<4.5", "room=hall", "colour!=green"], [3, 5]),
+        # A bound that is no number, and columns there are not.
+        (["price<=cheap"], []),
+        (["price<="], []),
+        (["price<=2x"], []),
+        (["price<= 2"], []),
+        (["price<=+2"], []),
+        (["price<=--2"], []),
+        (["price<=nan"], []),
+        (["price>=-inf"], []),
+        (["price<==2"], []),
+        (["price>=1", "price<=cheap"], []),
+        (["cost<=2"], []),
+        (["price<=2", "cost<=2"], []),
+        (["<=2"], []),
+        (["price"], []),
+        # Equality is of the categorical columns, and ranges are of the numeric ones.
+        (["price=2"], []),
+        (["price!=2"], []),
+        (["room<=2"], []),
+    ],
+)
+def test_ranges_of_numbers_must_all_hold(rules: Rules, filters: list[str], passes: list[int]) -> None:
+    assert np.flatnonzero(allowed(rules, filters=[filters])[0]).tolist() == passes
+
+
+def test_each_row_of_a_batch_has_its_own_filters(rules: Rules, items: ItemTable) -> None:
+    found = allowed(
+        rules,
+        filters=[["price<=2"], [], ["room!=hall", "price<=2"], ["cost<1"], ["room=hall", "room=garden"]],
+    )
+
+    assert [np.flatnonzero(row).tolist() for row in found] == [
+        [1, 3, 9, 10],
+        list(range(11)),
+        [1, 10],
+        [],
+        [3, 4, 5, 6, 8, 9],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        # The first operator behind the name of a column counts; what follows is the value.
+        (["room=<5"], [1]),
+        (["room=!=x"], [2]),
+        (["room!=<5", "room!=!=x"], [3, 4]),
+        (["room==5"], [3]),
+        (["room!==5", "room!=<5"], [2, 4]),
+        # Names of columns may hold operators, and begin with other names.
+        (["size (cm)<=7.5"], [1, 2]),
+        (["size (cm)<=7.5", "size<1"], [1]),
+        (["is<18=yes"], [1, 3]),
+        (["is<18!=yes"], [2, 4]),
+        (["is=yes"], []),
+    ],
+)
+def test_names_and_values_may_hold_operators(items: ItemTable, filters: list[str], passes: list[int]) -> None:
+    values = np.full((len(items), 2), b"", object)
+    values[1:5] = [[b"<5", b"yes"], [b"!=x", b"no"], [b"=5", b"yes"], [b"x", b"no"]]
+    numbers = {"size": np.arange(12) - 0.5, "size (cm)": 5.0 + np.arange(12)}
+    odd = Rules(
+        dataclasses.replace(
+            items,
+            category_names=("room", "is<18"),
+            category_values=values,
+            available=(np.arange(12) > 0) & (np.arange(12) < 5),
+        ),
+        numbers,
+    )
+
+    assert np.flatnonzero(allowed(odd, filters=[filters])[0]).tolist() == passes
+
+
+def test_catalogue_of_numbers_alone_has_ranges(items: ItemTable) -> None:
+    bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
+    found = allowed(
+        Rules(bare, {"price": np.array(tiny.PRICES)}), filters=[["price<2"], ["room!=hall"], ["\0"]]
+    )
+
+    assert [np.flatnonzero(row).tolist() for row in found] == [[3, 9], [], []]

@@ -214,6 +214,14 @@ def test_facets_without_a_text_count_all_that_is_open(ask: Ask) -> None:
     assert answer["histogram_counts"][0, 0].sum() == np.isfinite(prices).sum()
 
 
+def test_facets_count_what_lies_in_the_ranges(ask: Ask) -> None:
+    answer = ask(
+        "facets", query=["", "teapots"], filters=[["price<=2", "room!=hall"], ["price>2"]], k=[10, 10]
+    )
+
+    assert answer["num_matches"].tolist() == [2, 1]
+
+
 def test_suggestions_are_past_queries_then_words_then_titles(ask: Ask) -> None:
     answer = ask("suggest", text=["Red ", "garden l", "", "red cup"], k=[10, 10, 10, 10])
     said = [
