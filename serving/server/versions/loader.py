@@ -118,8 +118,9 @@ def _session_config(config: ServerConfig) -> tf.compat.v1.ConfigProto:
         session_config.graph_options.rewrite_options.disable_meta_optimizer = True
     within = config.tensorflow_intra_op_parallelism or config.tensorflow_session_parallelism
     between = config.tensorflow_inter_op_parallelism or config.tensorflow_session_parallelism
-    # Unless told otherwise, a request runs in its own thread. Threads that share one small product wait for
-    # each other more than they work.
+    # Threads that share one small product wait for each other more than they work. (With none between ops
+    # either, which is -1, TensorFlow could not end a request whose time is over.)
     session_config.intra_op_parallelism_threads = within or session_config.intra_op_parallelism_threads or 1
-    session_config.inter_op_parallelism_threads = between or session_config.inter_op_parallelism_threads or -1
+    if between:
+        session_config.inter_op_parallelism_threads = between
     return session_config

@@ -162,7 +162,7 @@ def test_truncated_variables_fail_the_load(load: Load, own_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "threads"),
     [
-        ({}, (1, -1)),
+        ({}, (1, 0)),
         ({"tensorflow_session_parallelism": 3}, (3, 3)),
         ({"tensorflow_intra_op_parallelism": 2, "tensorflow_inter_op_parallelism": 1}, (2, 1)),
         ({"tensorflow_session_parallelism": 3, "tensorflow_inter_op_parallelism": 1}, (3, 1)),
