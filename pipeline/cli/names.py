@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,7 @@ from dataset.section import nearest
 from serving.client import Client
 from serving.client.arguments import MAX_CANDIDATES
 
+_OPERATOR = re.compile("!=|<=|>=|<|>|=")
 # The servable counts no more values than this.
 _MAX_VALUES = 1000
 
@@ -69,22 +71,33 @@ def require_item(client: Client, item_id: str) -> None:
         )
 
 
-def require_columns(client: Client, filters: Sequence[str]) -> None:
-    """Holds that the model has the columns of filters.
+def require_columns(client: Client, filters: Sequence[str], sort: str = "") -> None:
+    """Holds that the model has the columns of filters, and the one to sort by.
 
     Raises:
-        DataError: If it surely does not: the columns are told by their values, of which it counts the
-            commonest.
+        DataError: If it surely does not: the categorical columns are told by their values, of which it counts
+            the commonest.
     """
-    counts = client.facets([""], k=_MAX_VALUES)[0].counts
-    columns = {value.partition("=")[0] for value in counts}
-    for filter_ in filters:
-        column = filter_.partition("=")[0]
-        if column not in columns and len(counts) < _MAX_VALUES:
-            way_out = nearest(column, columns) if columns else "it has no categorical columns."
-            raise DataError(
-                f'A filter must name a categorical column of the model. Got "{column}"; {way_out}'
-            )
+    facets = client.facets([""], k=_MAX_VALUES)[0]
+    categorical = {value.partition("=")[0] for value in facets.counts}
+    numeric = set(facets.histograms)
+    for text in filters:
+        # A name may have an operator in it.
+        if text.partition("=")[0].removesuffix("!") in categorical:
+            continue
+        column, operator = _OPERATOR.split(text)[0], _OPERATOR.findall(text)[0]
+        if operator[0] in "<>":
+            _require("A range must be of a numeric column of the model.", column, numeric)
+        elif len(facets.counts) < _MAX_VALUES:
+            _require("A filter must name a categorical column of the model.", column, categorical)
+    if sort:
+        _require("What results are sorted by must be a numeric column.", sort.removeprefix("-"), numeric)
+
+
+def _require(rule: str, column: str, columns: set[str]) -> None:
+    if column not in columns:
+        way_out = nearest(column, columns) if columns else "there is no such column."
+        raise DataError(f'{rule} Got "{column}"; {way_out}')
 
 
 def _quoted(texts: Iterable[str]) -> str:

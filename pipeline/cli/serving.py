@@ -47,6 +47,10 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_context(search)
     search.add_argument("--exclude-seen", action="store_true", help="leave out the items of the history")
     search.add_argument("--as-typed", action="store_true", help="do not correct the spelling")
+    search.add_argument("--offset", type=int, default=0, metavar="N", help="leave out the first N results")
+    search.add_argument(
+        "--sort", default="", metavar="COLUMN", help="list what matches by a number; -COLUMN: highest first"
+    )
     _add_list_options(search)
     _add_wishes(search)
 
@@ -196,6 +200,8 @@ def _search(args: argparse.Namespace) -> int:
             filters=_row(args.filter),
             **_wishes(args),
             spell=not args.as_typed,
+            offset=args.offset,
+            sort=args.sort,
         )
         if results[0].corrected_query and not args.json:
             print(
@@ -293,7 +299,7 @@ def _tls(args: argparse.Namespace) -> TlsConfig | None:
 
 def _show(client: Client, results: Results, args: argparse.Namespace) -> int:
     if not results:
-        names.require_columns(client, getattr(args, "filter", None) or [])
+        names.require_columns(client, getattr(args, "filter", None) or [], getattr(args, "sort", ""))
     names.note_unknown_ids(client, [i for name in _OPTIONS_OF_IDS for i in getattr(args, name, None) or []])
     print(as_json(results) if args.json else as_table(results))
     return 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,3 +155,36 @@ def test_times_of_a_history_may_be_repeated_like_its_ids(
     )
 
     assert _found(capsys, "recommend", *history, "--server", address) == set(ITEM_IDS) - {"A,C", "fork"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ["--filter", "prise<=20", "--filter", "room=nowhere"],
+            'A range must be of a numeric column of the model. Got "prise"; did you mean "price"?',
+        ),
+        (
+            ["--filter", "rom!=hall", "--filter", "room=nowhere"],
+            'A filter must name a categorical column of the model. Got "rom"; did you mean "room"?',
+        ),
+        (
+            ["--sort=-prise", "--filter", "room=nowhere"],
+            'What results are sorted by must be a numeric column. Got "prise"; did you mean "price"?',
+        ),
+    ],
+)
+def test_unknown_column_is_named_where_nothing_is_found(
+    address: str, options: list[str], sentence: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        _run("search", "fork", "--server", address, *options)
+
+
+def test_known_columns_leave_an_empty_answer_as_it_is(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--filter", "room=nowhere", "--filter", "price<=20", "--sort=price", "--offset=1"]
+
+    assert _run("search", "fork", "--server", address, *options) == 0
+    assert "no results" in capsys.readouterr().out
