@@ -162,6 +162,6 @@ def run_nodes(pipeline: tfx.dsl.Pipeline, monitor: NodeMonitor) -> None:
         try:
             _WatchedRunner(monitor).run(pipeline)
         except BaseException:
-            # Ends the progress line, so that the error begins on its own.
+            # Ends the progress line, so that the error, or an interrupt, begins on its own.
             print(flush=True)
             raise

@@ -102,6 +102,7 @@ class ServerProcess:
         try:
             self._wait_until_ready()
         except BaseException:
+            # An interrupt must not leave the server running either.
             self._stop()
             raise
         return self

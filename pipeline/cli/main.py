@@ -208,11 +208,14 @@ def _refresh(arguments: argparse.Namespace) -> int:
 
 def _forget(arguments: argparse.Namespace) -> int:
     from dataset.manifest import load_manifest
-    from pipeline.forgotten import forget, what_holds_them
+    from pipeline.forgotten import forget, unknown_users, what_holds_them
 
     manifest = load_manifest(arguments.dataset)
     workdir = arguments.workdir or RUNS / manifest.name
     count = forget(workdir, arguments.users)
+    # No error: who is erased from the tables already may still be in what is served.
+    for user in unknown_users(manifest, arguments.users):
+        print(f'The tables have nothing of a user "{user}".', file=sys.stderr)
     print(f"{count} user{'s are' if count > 1 else ' is'} left out from the next of these on:")
     print(f"  tandem refresh {arguments.dataset} --workdir {workdir}")
     print("What still holds them:")

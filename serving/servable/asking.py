@@ -1,4 +1,4 @@
-"""Who asks: a user and a history as the model takes them, and their vector."""
+"""The asker of a request: a user and a history as the model takes them, and their vector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into each signature of the servable, and the check that it does."""
+"""The inputs of each signature of the servable, and the check of their shapes."""
 
 from __future__ import annotations
 

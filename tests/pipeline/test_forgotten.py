@@ -7,7 +7,7 @@ import pytest
 
 from dataset.errors import DataError
 from dataset.manifest import load_manifest
-from pipeline.forgotten import FORGOTTEN_FILE, forget, read_forgotten, what_holds_them
+from pipeline.forgotten import FORGOTTEN_FILE, forget, read_forgotten, unknown_users, what_holds_them
 from pipeline.local import locations_in
 from tests.tiny_dataset import write_dataset
 
@@ -47,8 +47,24 @@ def test_what_still_holds_a_person_is_named(tmp_path: Path) -> None:
     assert any("The model" in line for line in said)
 
 
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', "[", "null"])
+def test_a_damaged_list_is_one_sentence_and_stays(tmp_path: Path, content: str) -> None:
+    (tmp_path / FORGOTTEN_FILE).write_text(content)
+
+    with pytest.raises(DataError, match="It is damaged"):
+        forget(tmp_path, ["ann"])
+
+    assert (tmp_path / FORGOTTEN_FILE).read_text() == content
+
+
+def test_users_whom_no_table_has_are_told(tmp_path: Path) -> None:
+    manifest = load_manifest(write_dataset(tmp_path))
+
+    assert unknown_users(manifest, ["u1", "u9", "u2", "U1"]) == ["u9", "U1"]
+
+
 @pytest.mark.parametrize(
-    ("folder", "users", "words"), [("none", ["ann"], "tandem run"), (".", [""], "must not be empty")]
+    ("folder", "users", "words"), [("none", ["ann"], "tandem run"), (".", [" "], "must not be empty")]
 )
 def test_a_mistake_is_one_sentence_and_changes_nothing(
     tmp_path: Path, folder: str, users: list[str], words: str

@@ -6,7 +6,6 @@ run another server with the arguments they are given: what is shown is the launc
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -24,11 +23,11 @@ import pytest
 import trustme
 
 from dataset.errors import DataError
-from pipeline.cli.serving import add_commands
 from serving.client import Client
 from serving.client.tls import TlsConfig
 from serving.launcher import BATCHING_PARAMETERS
 from serving.server.batching.parameters import BatchingParameters, read_batching_parameters
+from tests.pipeline.cli.commands import run_command
 
 Launch = Callable[..., "subprocess.Popen[str]"]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +162,7 @@ def test_embedded_server_with_mutual_tls_is_ready_and_drained(
     assert line == f"Serving {workdir}/serving/tandem with the embedded server on localhost:{port}\n"
     tls = ["--tls-ca", "ca.pem", "--tls-certificate", "own.pem", "--tls-key", "own.pem"]
     options = [option if option.startswith("--") else str(tmp_path / option) for option in tls]
-    assert _run("search", "hello", "-k", "2", "--server", f"localhost:{port}", *options) == 0
+    assert run_command("search", "hello", "-k", "2", "--server", f"localhost:{port}", *options) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     own = TlsConfig(ca=tmp_path / "ca.pem", certificate=tmp_path / "own.pem", key=tmp_path / "own.pem")
     answers: list[object] = []
@@ -288,14 +287,6 @@ def test_server_that_dies_later_ends_the_command_as_a_shell_would(
     assert errors.splitlines()[-1] == "tandem: The server ended by itself. It said: starting"
 
 
-def _run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser(prog="tandem")
-    add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(arguments)
-    code: int = args.func(args)
-    return code
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -321,7 +312,7 @@ def test_mistake_is_one_sentence_for_the_person(
     arguments: Sequence[str], sentence: str, workdir: Path
 ) -> None:
     with pytest.raises(DataError) as error:
-        _run("serve", "--workdir", str(workdir), *arguments)
+        run_command("serve", "--workdir", str(workdir), *arguments)
 
     assert str(error.value) == sentence
 
@@ -331,9 +322,9 @@ def test_port_that_is_taken_is_named(workdir: Path) -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(DataError, match=rf"^Port {port} must be free\. Got: Address already in use;"):
-            _run("serve", "--workdir", str(workdir), "--port", str(port))
+            run_command("serve", "--workdir", str(workdir), "--port", str(port))
 
 
 def test_serve_needs_a_pushed_model(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There must be a pushed model"):
-        _run("serve", "--workdir", str(tmp_path))
+        run_command("serve", "--workdir", str(tmp_path))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ import pytest
 
 from dataset.errors import DataError
 from pipeline.cli.names import read_ids
-from pipeline.cli.serving import add_commands
 from serving.client import Client
 from serving.server.config import ServerConfig
 from serving.server.model_server import ModelServer
+from tests.pipeline.cli.commands import run_command
 from tests.serving import tiny_model
 
 ITEM_IDS = ["B,2", "A,C", "A", "C", "1000", "fork"]
@@ -38,16 +37,8 @@ def client(address: str) -> Iterator[Client]:
         yield client
 
 
-def _run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser(prog="tandem")
-    add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(arguments)
-    code: int = args.func(args)
-    return code
-
-
 def _found(capsys: pytest.CaptureFixture[str], *arguments: str) -> set[str]:
-    assert _run(*arguments, "--json") == 0
+    assert run_command(*arguments, "--json") == 0
     output = capsys.readouterr()
     assert output.err == ""
     return {result["item_id"] for result in json.loads(output.out)["results"]}
@@ -118,10 +109,10 @@ def test_unknown_item_unknown_column_and_no_result_are_three_sentences(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DataError) as item:
-        _run("similar", "unknown", "--server", address)
+        run_command("similar", "unknown", "--server", address)
     with pytest.raises(DataError) as column:
-        _run("similar", "fork", "--filter", "rom=hall", "--server", address)
-    assert _run("similar", "fork", "--filter", "room=attic", "--server", address) == 0
+        run_command("similar", "fork", "--filter", "rom=hall", "--server", address)
+    assert run_command("similar", "fork", "--filter", "room=attic", "--server", address) == 0
 
     assert str(item.value) == 'The item must be one of the model\'s. Got "unknown", which it does not have.'
     assert str(column.value) == (
@@ -133,7 +124,9 @@ def test_unknown_item_unknown_column_and_no_result_are_three_sentences(
 def test_unknown_item_of_a_question_is_named_beside_the_answer(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run("search", "hello", "--history", "gone", "--exclude", "B,3", "--exclude", "A", "--server", address)
+    run_command(
+        "search", "hello", "--history", "gone", "--exclude", "B,3", "--exclude", "A", "--server", address
+    )
 
     output = capsys.readouterr()
     assert output.err == 'The model has no item "B,3", "gone".\n'
@@ -178,7 +171,7 @@ def test_unknown_column_is_named_where_nothing_is_found(
     address: str, options: list[str], sentence: str
 ) -> None:
     with pytest.raises(DataError, match=re.escape(sentence)):
-        _run("search", "fork", "--server", address, *options)
+        run_command("search", "fork", "--server", address, *options)
 
 
 def test_known_columns_leave_an_empty_answer_as_it_is(
@@ -186,5 +179,5 @@ def test_known_columns_leave_an_empty_answer_as_it_is(
 ) -> None:
     options = ["--filter", "room=nowhere", "--filter", "price<=20", "--sort=price", "--offset=1"]
 
-    assert _run("search", "fork", "--server", address, *options) == 0
+    assert run_command("search", "fork", "--server", address, *options) == 0
     assert "no results" in capsys.readouterr().out

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import socket
@@ -10,19 +9,11 @@ import sys
 import pytest
 
 from dataset.errors import DataError
-from pipeline.cli.serving import add_commands
-
-
-def _run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser(prog="tandem")
-    add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(arguments)
-    code: int = args.func(args)
-    return code
+from tests.pipeline.cli.commands import run_command
 
 
 def test_search_prints_a_table(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = _run("search", "hello", "-k", "2", "--server", address)
+    code = run_command("search", "hello", "-k", "2", "--server", address)
 
     lines = capsys.readouterr().out.splitlines()
     assert code == 0
@@ -34,7 +25,7 @@ def test_search_sends_every_option(address: str, capsys: pytest.CaptureFixture[s
     options = ["--user", "7", "--history", "fork, dish", "--exclude-seen", "--exclude", "apron,easel"]
     filters = ["--filter", "room=kitchen", "--filter", "room=hall"]
 
-    _run("search", "hello", *options, *filters, "--server", address, "--json")
+    run_command("search", "hello", *options, *filters, "--server", address, "--json")
 
     results = json.loads(capsys.readouterr().out)["results"]
     assert {result["item_id"] for result in results} == {"basket", "candle"}
@@ -43,14 +34,14 @@ def test_search_sends_every_option(address: str, capsys: pytest.CaptureFixture[s
 def test_search_sends_exclusions_and_ranges(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     filters = ["--filter", "room!=kitchen", "--filter", "price<=20"]
 
-    _run("search", "hello", *filters, "--server", address, "--json")
+    run_command("search", "hello", *filters, "--server", address, "--json")
 
     results = json.loads(capsys.readouterr().out)["results"]
     assert {result["item_id"] for result in results} == {"basket", "candle"}
 
 
 def test_recommend_prints_because_of_what(server_address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _run("recommend", "--history", "fork,dish", "--include-seen", "--server", server_address)
+    run_command("recommend", "--history", "fork,dish", "--include-seen", "--server", server_address)
 
     heading, *lines = capsys.readouterr().out.splitlines()
     start = heading.index("because")
@@ -62,7 +53,7 @@ def test_recommend_prints_because_of_what(server_address: str, capsys: pytest.Ca
 def test_reason_has_a_title_though_the_answer_leaves_its_item_out(
     server_address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run("recommend", "--history", "fork", "--server", server_address)
+    run_command("recommend", "--history", "fork", "--server", server_address)
 
     heading, *lines = capsys.readouterr().out.splitlines()
     start = heading.index("because")
@@ -72,7 +63,7 @@ def test_reason_has_a_title_though_the_answer_leaves_its_item_out(
 def test_reason_that_the_catalogue_does_not_have_is_called_by_its_id(
     server_address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run("recommend", "--history", "elsewhere", "--server", server_address)
+    run_command("recommend", "--history", "elsewhere", "--server", server_address)
 
     assert all(line.endswith("because of elsewhere") for line in capsys.readouterr().out.splitlines()[1:])
 
@@ -90,7 +81,7 @@ def test_reason_that_the_catalogue_does_not_have_is_called_by_its_id(
 def test_recommend_sends_when_each_item_was_chosen(
     server_address: str, capsys: pytest.CaptureFixture[str], options: list[str], reason: tuple[str, str]
 ) -> None:
-    _run("recommend", "--history", "fork,dish", *options, "--server", server_address, "--json")
+    run_command("recommend", "--history", "fork,dish", *options, "--server", server_address, "--json")
 
     results = json.loads(capsys.readouterr().out)["results"]
     assert {(result["reason"], result["reason_item_id"]) for result in results} == {reason}
@@ -104,7 +95,7 @@ def test_recommend_sends_when_each_item_was_chosen(
 def test_recommend_sends_the_moment_that_is_asked_for(
     server_address: str, capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
-    _run("recommend", "--user", "nobody", *options, "--server", server_address)
+    run_command("recommend", "--user", "nobody", *options, "--server", server_address)
 
     assert {line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()[1:]} == {words}
 
@@ -116,7 +107,7 @@ def test_time_of_another_spelling_is_refused(
     capsys: pytest.CaptureFixture[str], option: str, got: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        _run("search", "x", "--history", "a,b", option, got)
+        run_command("search", "x", "--history", "a,b", option, got)
 
     assert stop.value.code == 2
     wrong = got.split(",")[-1]
@@ -127,20 +118,20 @@ def test_time_of_another_spelling_is_refused(
 def test_recommend_leaves_out_the_history_unless_told(
     address: str, capsys: pytest.CaptureFixture[str], option: list[str], count: int
 ) -> None:
-    _run("recommend", "--history", "fork", *option, "--server", address, "--json")
+    run_command("recommend", "--history", "fork", *option, "--server", address, "--json")
 
     assert len(json.loads(capsys.readouterr().out)["results"]) == count
 
 
 def test_similar_leaves_out_the_item(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _run("similar", "fork", "--server", address, "--json")
+    run_command("similar", "fork", "--server", address, "--json")
 
     results = json.loads(capsys.readouterr().out)["results"]
     assert "fork" not in {result["item_id"] for result in results}
 
 
 def test_complement_leaves_out_the_cart(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _run("complement", "fork,apron", "--server", address, "--json")
+    run_command("complement", "fork,apron", "--server", address, "--json")
 
     results = json.loads(capsys.readouterr().out)["results"]
     assert {"fork", "apron"}.isdisjoint({result["item_id"] for result in results})
@@ -149,7 +140,7 @@ def test_complement_leaves_out_the_cart(address: str, capsys: pytest.CaptureFixt
 
 def test_wishes_change_the_answer(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     def ids(*options: str) -> list[str]:
-        _run("search", "hello", *options, "--server", address, "--json")
+        run_command("search", "hello", *options, "--server", address, "--json")
         return [result["item_id"] for result in json.loads(capsys.readouterr().out)["results"]]
 
     plain = ids()
@@ -161,7 +152,7 @@ def test_wishes_change_the_answer(address: str, capsys: pytest.CaptureFixture[st
 
 def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     candidates = ["--candidates", "fork", "--candidates", "new", "--candidates", "apron"]
-    _run("rank", "--query", "hello", *candidates, "--server", address)
+    run_command("rank", "--query", "hello", *candidates, "--server", address)
 
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[2] for line in lines[1:3]} == {"fork", "apron"}
@@ -169,11 +160,11 @@ def test_rank_orders_the_candidates(address: str, capsys: pytest.CaptureFixture[
 
 
 def test_version_and_label_are_those_asked_for(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("search", "hello", "--version", "1", "--timeout", "20", "--server", address) == 0
+    assert run_command("search", "hello", "--version", "1", "--timeout", "20", "--server", address) == 0
     with pytest.raises(DataError, match=r"Specific\(tandem, 9\)"):
-        _run("search", "hello", "--version", "9", "--server", address)
+        run_command("search", "hello", "--version", "9", "--server", address)
     with pytest.raises(DataError, match="Unrecognized servable version label: new"):
-        _run("search", "hello", "--label", "new", "--server", address)
+        run_command("search", "hello", "--label", "new", "--server", address)
 
 
 def test_interrupted_question_ends_without_a_word() -> None:
@@ -232,7 +223,7 @@ def test_interrupted_question_ends_without_a_word() -> None:
 )
 def test_mistake_is_one_sentence_for_the_person(arguments: list[str], sentence: str) -> None:
     with pytest.raises(DataError) as error:
-        _run(*arguments)
+        run_command(*arguments)
 
     assert str(error.value) == sentence
 
@@ -240,7 +231,7 @@ def test_mistake_is_one_sentence_for_the_person(arguments: list[str], sentence: 
 @pytest.mark.parametrize("command", ["serve", "search", "recommend", "similar", "rank", "demo"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:
-        _run(command, "--help")
+        run_command(command, "--help")
 
     assert error.value.code == 0
     assert f"usage: tandem {command}" in capsys.readouterr().out
