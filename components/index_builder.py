@@ -7,12 +7,11 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy import sparse
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
@@ -32,12 +31,14 @@ from models.recommender import Recommender
 from models.trained import TrainedModel, config_of
 from models.vocabularies import Vocabularies, rows_of
 from serving.servable.catalogue import Value, write_catalogue
+from serving.servable.dense_text import choose_titles
 from serving.servable.extra_assets import ExtraAssets
 from serving.servable.fusion import learn_weights
 from serving.servable.histories import UserTable
-from serving.servable.query_encoder import JudgedQueries, choose_query_table, query_vectors
+from serving.servable.query_encoder import choose_query_table, query_vectors
 from serving.servable.recommending import Recommending
 from serving.servable.saving import save_servable
+from serving.servable.search_quality import JudgedQueries
 from serving.servable.searching import Searching
 from serving.servable.servable import Servable
 from serving.servable.suggesting import Suggesting
@@ -123,27 +124,32 @@ def IndexBuilder(
     searching = Searching(lexical, text_matrix(trained.two_tower, items), suggesting)
     # Those of the test are for the evaluator.
     splits = [source.load(split) for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION)]
-    judged = judged_queries(splits, rows_of(trained_on, items.ids), len(items))
-    table_of_queries = choose_query_table(
-        query_encoder,
-        trained,
-        searching,
-        columns[table.text[0]],
-        judged,
-        max_query_tokens=config.max_query_tokens,
-        max_loss=max_quality_loss,
+    judged = JudgedQueries.on_catalogue(splits, rows_of(trained_on, items.ids), len(items))
+    titles, lengths = columns[table.text[0]], {"max_query_tokens": config.max_query_tokens}
+    of_titles, about_text = None, ""
+    if len(table.text) > 1:
+        vectors = query_vectors(judged.queries, trained, None, **lengths)
+        of_titles, about_text = choose_titles(
+            searching, trained, titles, judged, vectors, max_text_tokens=config.max_text_tokens
+        )
+    if of_titles is not None:
+        searching = searching.by_meaning_of(of_titles)
+    query_table, about_table = choose_query_table(
+        query_encoder, trained, searching, titles, judged, **lengths, max_loss=max_quality_loss
     )
-    vectors = query_vectors(judged.queries, trained, table_of_queries, config.max_query_tokens)
-    weights = learn_weights(searching, judged, vectors)
+    vectors = query_vectors(judged.queries, trained, query_table, **lengths)
+    weights, about_weights = learn_weights(searching, judged, vectors)
     if weights is not None:
         searching.weigh(weights)
+    choices = [about for about in (about_text, about_table, about_weights) if about]
+    print("\n".join(choices))
     module = Servable(
         trained,
         items,
         _user_table(users, source, config, _dislikes(dataset, newer_events or events, items, users.user_ids)),
         searching,
         _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids, digests),
-        query_table=table_of_queries,
+        query_table=query_table,
         numbers=_numbers(table, os.path.join(raw, "*")),
         codes=[np.array([code.encode() for code in columns[name]], object) for name in table.codes],
         max_history=config.max_history,
@@ -160,9 +166,12 @@ def IndexBuilder(
     examples = _examples(items, users, source)
     extra.write_examples(examples)
     write_warmup_requests(extra.warmup_path, examples)
+    extra.write_choices(choices)
     extra.write_span(events.get_int_custom_property("span") if events else 0)
     # The evaluator must not measure on what was learnt from.
-    servable.set_int_custom_property("learns_from_judgments", int(weights is not None))
+    servable.set_int_custom_property(
+        "learns_from_judgments", int(weights is not None or of_titles is not None)
+    )
     servable.set_int_custom_property("num_items", len(items))
     servable.set_int_custom_property("num_new_items", int((rows_of(items.ids, trained_on) < 0).sum()))
 
@@ -184,26 +193,6 @@ def _past_queries(dataset: Manifest, events: Any, forgotten: Collection[str]) ->
     texts = asked[features.QUERY].str.decode("utf-8").str.lower().str.split().str.join(" ")
     counts = texts[texts != ""].value_counts()
     return {text: int(count) for text, count in counts.items()}
-
-
-def judged_queries(splits: Sequence[Contexts], rows: np.ndarray, num_items: int) -> JudgedQueries:
-    """Judged queries in the rows of another catalogue; items it does not have are passed over.
-
-    Args:
-        splits: Queries with the items judged for them.
-        rows: int64 ``[num_items_before]``, where each of their items is in the catalogue, -1 if it is gone.
-        num_items: Of the catalogue.
-    """
-    targets = [np.zeros(0, np.int64), *(row for split in splits for row in split.targets)]
-    gains = [np.zeros(0), *(row for split in splits for row in split.weights)]
-    of_query = np.repeat(np.arange(-1, len(targets) - 1), [len(row) for row in targets])
-    items = rows[np.concatenate(targets)]
-    stays = items >= 0
-    matrix = sparse.csr_matrix(
-        (np.concatenate(gains)[stays], (of_query[stays], items[stays])), shape=(len(targets) - 1, num_items)
-    )
-    queries = [query.decode() for split in splits for query in split.queries]
-    return JudgedQueries(queries=queries, gains=matrix)
 
 
 def _recommending(

@@ -52,6 +52,12 @@ class TrainedModel:
     recommender: Recommender | None = None
     selected: TwoTower | None = None
 
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """Of the retrieval model, and of the ranker if there is one."""
+        ranker = self.recommender.ranker.weights if self.recommender else []
+        return [*self.two_tower.weights, *ranker]
+
     def save(self, folder: str, model: ModelConfig, train: TrainConfig) -> None:
         """Writes weights, vocabulary, architecture and settings."""
         tf.io.gfile.makedirs(folder)

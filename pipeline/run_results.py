@@ -12,6 +12,7 @@ from typing import Any
 import ml_metadata as mlmd
 import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
+from tfx.utils import path_utils
 
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
 from components.serving_validator import REASON_FILE
@@ -28,6 +29,7 @@ from pipeline.report.report import (
     NodeCost,
     ReportData,
 )
+from serving.servable.extra_assets import ExtraAssets
 
 _VERSIONS = (
     "tfx",
@@ -60,6 +62,7 @@ def build_report(
     gate = Verdict.from_json((artifacts.newest("ModelBlessing", node="ModelGate") / VERDICT_FILE).read_text())
     findings = Summary.load(str(artifacts.newest("components.InteractionSummary"))).findings
     curves = json.loads((artifacts.newest("ModelRun") / CURVES_FILE).read_text())
+    servable = path_utils.serving_model_path(str(artifacts.newest("Model", node="IndexBuilder")))
     infra = json.loads((artifacts.newest("InfraBlessing") / REASON_FILE).read_text())
     return ReportData(
         dataset=manifest.name,
@@ -84,6 +87,7 @@ def build_report(
         )
         if manifest.events
         else (),
+        choices=tuple(ExtraAssets(servable).read_choices()),
         examples=evaluation.examples,
         configuration=json.loads(config.to_json()) | {"best_epochs": curves["best_epochs"]},
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},

@@ -36,6 +36,9 @@ Array = np.ndarray[Any, Any]
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf")
 # A scope that is entered again gets a number: "encode_1".
 _IN_SCOPE = re.compile(rf"(?:^|/)({'|'.join(SCOPES)})(?:_\d+)?/")
+# As `serving.launcher` and ``deploy/server/session.config`` have it.
+_AS_SERVED = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=1)
+_AS_SERVED.graph_options.rewrite_options.disable_meta_optimizer = True
 _NUM_WARM_UP = 5
 _NUM_TRACED = 20
 _MAX_QUERY_TOKENS = 32
@@ -109,7 +112,7 @@ class Session:
     """
 
     def __init__(self, version_dir: Path) -> None:
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_AS_SERVED)
         with self._session.graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(version_dir))
         self._signatures = loaded.signature_def
@@ -127,6 +130,13 @@ class Session:
             self.run(operation, inputs_of(operation, ask), options=traced, run_metadata=metadata)
             total.update(shares(_spans(metadata)))
         return {name: value / total.total() for name, value in total.items()}
+
+    def num_ops(self, operation: str, inputs: dict[str, Array]) -> int:
+        """How many ops run for one request; those that call other ops count too."""
+        traced = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+        metadata = tf.compat.v1.RunMetadata()
+        self.run(operation, inputs, options=traced, run_metadata=metadata)
+        return sum(len(device.node_stats) for device in metadata.step_stats.dev_stats)
 
     def run(self, signature_name: str, inputs: dict[str, Array], **settings: Any) -> dict[str, Array]:
         """The outputs of a signature."""
@@ -187,15 +197,26 @@ def measure_called(version_dir: Path, asks: Sequence[Ask], seconds: float) -> di
 
 
 def measure_session(version_dir: Path, asks: Sequence[Ask], seconds: float) -> dict[str, Any]:
-    """The ``latencies_ms`` of each operation in a session, and its ``parts``: shares of the time by scope."""
+    """Each operation in a session.
+
+    Returns:
+        By operation its ``latencies_ms``, the ``cpu_ms`` of a request, ``num_ops``, and ``parts``: shares of
+        the time by scope.
+    """
     session = Session(version_dir)
-    return {
-        name: {
-            "latencies_ms": latencies_ms(session.caller(name), asks, seconds),
+    measured = {}
+    for name in OPERATIONS:
+        latencies_ms(session.caller(name), asks, 0.0)
+        cpu_before = time.process_time()
+        latencies = latencies_ms(session.caller(name), asks, seconds)
+        cpu_s = time.process_time() - cpu_before
+        measured[name] = {
+            "latencies_ms": latencies,
+            "cpu_ms": 1e3 * cpu_s / (len(latencies) + _NUM_WARM_UP),
+            "num_ops": session.num_ops(name, inputs_of(name, asks[0])),
             "parts": session.parts(name, asks[:_NUM_TRACED]),
         }
-        for name in OPERATIONS
-    }
+    return measured
 
 
 # Each measure runs in a process of its own, so that a catalogue of a million items is not in memory twice.

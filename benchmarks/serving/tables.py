@@ -27,7 +27,7 @@ class CatalogueResult:
         name: The size of the catalogue in words.
         served: The measurements over gRPC, by operation and number of clients, then by system.
         called: The latencies in ms inside one process, of both encoders alone and of each operation.
-        session: The ``latencies_ms`` of each operation in a session, and the shares of its ``parts``.
+        session: What `benchmarks.serving.inside.measure_session` found of each operation.
     """
 
     name: str
@@ -75,6 +75,8 @@ def _parts_ms(result: CatalogueResult, operation: str) -> dict[str, float]:
     graph = float(np.median(session["latencies_ms"]))
     parts = {part: graph * session["parts"].get(part, 0.0) for part in (*SCOPES, OTHER, IDLE)}
     parts["**graph, in a session**"] = graph
+    parts["of which CPU"] = session["cpu_ms"]
+    parts["ops that run, number"] = session["num_ops"]
     one = min(clients for _, clients in result.served)
     measured = result.served[operation, one]["tandem"]
     served = measured.percentile(50)

@@ -103,6 +103,7 @@ class ReportData:
         findings: The faults of the data.
         drift: The drift of each column that was compared with the last span.
         skew: The skew of each column of the newest window that was compared with the training data.
+        choices: What the data decided when the servable was built, a sentence each.
         examples: Examples of searches and recommendations.
         configuration: The settings, nested.
         versions: The version of each library.
@@ -121,6 +122,7 @@ class ReportData:
     findings: Findings = dataclasses.field(default_factory=Findings)
     drift: tuple[Drift, ...] = ()
     skew: tuple[Drift, ...] = ()
+    choices: tuple[str, ...] = ()
     examples: tuple[Example, ...] = ()
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)

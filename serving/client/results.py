@@ -192,7 +192,8 @@ def read_results(response: Any) -> list[Results]:
             reason=kind,
             reason_item_id=speaker,
             reason_title=speaker_title,
-            matches=tuple(_match(line) for line in matches.split("\n") if line),
+            # A word that the query has twice is said once.
+            matches=tuple(_match(line) for line in dict.fromkeys(matches.split("\n")) if line),
         )
 
     rows = zip(*(array.tolist() for array in _outputs(response, *_LISTED)), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,30 @@ class Listed(NamedTuple):
         )
         return Listed(rows, scores, is_valid, sources, self.num_pinned)
 
+    def changed(self, change: Callable[[Listed], Listed], reach: int | None) -> Listed:
+        """The list after a change of its first ``reach`` items, ``None`` for all; no other passes them."""
+        if reach is None:
+            return change(self)
+        first, others = self._part(slice(None, reach)), self._part(slice(reach, None))
+        first = change(first)
+        lowest = tf.reduce_min(tf.where(first.is_valid, first.scores, np.inf), axis=1, keepdims=True)
+        return Listed(
+            rows=tf.concat([first.rows, others.rows], axis=1),
+            scores=tf.concat([first.scores, tf.minimum(others.scores, lowest)], axis=1),
+            is_valid=tf.concat([first.is_valid, others.is_valid], axis=1),
+            sources=tf.concat([first.sources, others.sources], axis=1),
+            num_pinned=self.num_pinned,
+        )
+
+    def _part(self, places: slice) -> Listed:
+        return Listed(
+            self.rows[:, places],
+            self.scores[:, places],
+            self.is_valid[:, places],
+            self.sources[:, places],
+            self.num_pinned,
+        )
+
     def inserted(self, other: Listed, places: tf.Tensor) -> Listed:
         """Both lists in one.
 
@@ -94,7 +119,9 @@ class Arranger(tf.Module):
         super().__init__(name="arranger")
         self._rules, self._retriever, self._item_rows = rules, retriever, item_rows
 
-    def __call__(self, listed: Listed, wishes: Wishes, excluded: tf.Tensor, *, is_logit: bool) -> Listed:
+    def __call__(
+        self, listed: Listed, wishes: Wishes, excluded: tf.Tensor, *, is_logit: bool, reach: int | None = None
+    ) -> Listed:
         """Rearranges a list.
 
         Args:
@@ -103,9 +130,11 @@ class Arranger(tf.Module):
             excluded: int32 ``[batch, m]``, rows that must not be returned; -1 for none.
             is_logit: Whether scores are logits, to which a boost adds the logarithm of its factor. Others it
                 multiplies.
+            reach: How many of the first are boosted and diversified; the others follow them, so that a page
+                does not depend on how many pages were asked for. ``None`` is all.
         """
 
-        def boost() -> Listed:
+        def boost(listed: Listed) -> Listed:
             logarithms = self._rules.boosts(wishes.boost, listed.rows)
             return boosted(listed, logarithms, is_logit=is_logit)
 
@@ -115,9 +144,9 @@ class Arranger(tf.Module):
 
         with tf.name_scope("arrange"):
             is_boosted = tf.reduce_any(tf.strings.length(wishes.boost) > 0)
-            listed = tf.cond(is_boosted, boost, lambda: listed)
+            listed = tf.cond(is_boosted, lambda: listed.changed(boost, reach), lambda: listed)
             is_diverse = tf.reduce_any(wishes.diversity > 0)
-            listed = tf.cond(is_diverse, lambda: diversify(listed), lambda: listed)
+            listed = tf.cond(is_diverse, lambda: listed.changed(diversify, reach), lambda: listed)
             is_pinned = tf.reduce_any(tf.strings.length(wishes.pin) > 0)
             return tf.cond(is_pinned, lambda: self._pinned(listed, wishes.pin, excluded), lambda: listed)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -23,6 +23,7 @@ class ExtraAssets:
         examples_path: What can be asked: ``queries``, ``users`` and ``items`` of the dataset, as JSON.
         catalogue_path: The columns of the items, for `Catalogue`.
         warmup_path: The requests that a server replays before a version is available.
+        choices_path: What the data decided when the servable was built, a sentence each, as a JSON list.
         span_path: The span of the events that the model was trained on.
 
     Example:
@@ -37,6 +38,7 @@ class ExtraAssets:
         self.examples_path = os.path.join(self.folder, "examples.json")
         self.catalogue_path = os.path.join(self.folder, "items.sqlite")
         self.warmup_path = os.path.join(self.folder, "tf_serving_warmup_requests")
+        self.choices_path = os.path.join(self.folder, "choices.json")
         self.span_path = os.path.join(self.folder, "span.txt")
         self._open_file = open_file
 
@@ -46,6 +48,13 @@ class ExtraAssets:
 
     def write_examples(self, examples: Mapping[str, Any]) -> None:
         self._write(self.examples_path, json.dumps(examples))
+
+    def read_choices(self) -> list[str]:
+        choices: list[str] = json.loads(self._read(self.choices_path))
+        return choices
+
+    def write_choices(self, choices: Sequence[str]) -> None:
+        self._write(self.choices_path, json.dumps(choices))
 
     def read_span(self) -> int:
         return int(self._read(self.span_path))

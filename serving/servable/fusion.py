@@ -9,10 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from models.metrics import ndcg_at_k, paired_difference_interval, rank_relevant
-from serving.servable.query_encoder import CHUNK, MIN_JUDGED, JudgedQueries
+from serving.servable.search_quality import CHUNK, MIN_JUDGED, JudgedQueries, K
 from serving.servable.searching import PARTS, Searching
 
-_K = 10
 _FOLDS = 5
 _MAX_QUERIES = 2000
 # Judged items of a query that are looked at; the pairs of them are compared.
@@ -43,7 +42,7 @@ class JudgedParts(NamedTuple):
 
 def learn_weights(
     searching: Searching, judged: JudgedQueries, vectors: np.ndarray, *, seed: int = 0
-) -> np.ndarray | None:
+) -> tuple[np.ndarray | None, str]:
     """Weights of the parts of a search, where cross-validation finds that they help.
 
     They are fitted to all queries, if those fitted to four fifths of them order the catalogue better for the
@@ -57,10 +56,11 @@ def learn_weights(
         seed: Of the folds.
 
     Returns:
-        float32 ``[len(PARTS)]``, none below 0; ``None`` where the plain sum stays.
+        float32 ``[len(PARTS)]``, none below 0, or ``None`` where the plain sum stays; and a sentence about
+        it, "" if nothing was tried.
     """
     if len(judged.queries) < MIN_JUDGED:
-        return None
+        return None, ""
     rows = np.random.default_rng(seed).permutation(len(judged.queries))[:_MAX_QUERIES]
     judged = JudgedQueries(queries=[judged.queries[row] for row in rows], gains=judged.gains[rows])
     vectors = vectors[rows]
@@ -70,12 +70,12 @@ def learn_weights(
     plain, learnt = _quality(searching, judged, vectors, of_fold[fold])
     low, high = paired_difference_interval(learnt, plain)
     is_better = low > 0
-    print(
+    sentence = (
         f"Weights learnt from {len(rows)} judged queries are {'' if is_better else 'not '}taken: in "
         f"cross-validation nDCG@10 is {np.mean(learnt):.3f} with them and {np.mean(plain):.3f} without, "
         f"difference {np.mean(learnt - plain):+.3f} [{low:+.3f}, {high:+.3f}]."
     )
-    return fit_weights(known) if is_better else None
+    return (fit_weights(known) if is_better else None), sentence
 
 
 def fit_weights(known: JudgedParts) -> np.ndarray:
@@ -147,7 +147,7 @@ def _quality(
         said = _parts(searching, judged, vectors, start)
         gains = judged.gains[start : start + CHUNK]
         of_chunk = weights[start : start + CHUNK].T[..., None]
-        plain.append(ndcg_at_k(rank_relevant(said.sum(axis=0), gains), _K))
-        weighted.append(ndcg_at_k(rank_relevant((said * of_chunk).sum(axis=0), gains), _K))
+        plain.append(ndcg_at_k(rank_relevant(said.sum(axis=0), gains), K))
+        weighted.append(ndcg_at_k(rank_relevant((said * of_chunk).sum(axis=0), gains), K))
     counts = np.isfinite(np.concatenate(plain))
     return np.concatenate(plain)[counts], np.concatenate(weighted)[counts]

@@ -141,10 +141,7 @@ class Listing(tf.Module):
         listed = self.best(scores, is_open, tf.maximum(self.num_candidates, k))
         parts = self.parts(found.parts, listed.rows)
         probabilities = tf.gather(found.scores, listed.rows, batch_dims=1)
-        # A row that asks for few is not arranged among more because another row of the batch asks for many.
-        is_near = tf.range(tf.shape(listed.rows)[1])[None] < tf.maximum(self.num_candidates, k)[:, None]
-        listed = listed._replace(is_valid=listed.is_valid & is_near)
-        listed = self.arranger(listed, wishes, excluded, is_logit=False)
+        listed = self.arranger(listed, wishes, excluded, is_logit=False, reach=self.num_candidates)
         if asked is None:
             return self.answers.listed(listed, parts, k, probabilities=probabilities)
         with tf.name_scope("why"):

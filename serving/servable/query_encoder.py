@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,24 +9,12 @@ import tensorflow as tf
 from scipy import sparse
 
 from models.encoding import encode_tokens
-from models.metrics import ndcg_at_k, rank_relevant
 from models.query_table import QueryTable, fit_query_table, pseudo_queries
 from models.trained import TrainedModel
+from serving.servable.search_quality import MIN_JUDGED, JudgedQueries, search_quality
 from serving.servable.searching import Searching
 
-# Fewer judged queries say less than queries made of titles.
-MIN_JUDGED = 20
 _NUM_PSEUDO = 500
-_K = 10
-CHUNK = 64
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class JudgedQueries:
-    """Texts, and the gain of each judged item: CSR ``[num_queries, num_items]``."""
-
-    queries: Sequence[str]
-    gains: sparse.csr_matrix
 
 
 def choose_query_table(
@@ -39,8 +26,10 @@ def choose_query_table(
     *,
     max_query_tokens: int,
     max_loss: float,
-) -> QueryTable | None:
+) -> tuple[QueryTable | None, str]:
     """The token table, if it is to encode queries; ``None`` leaves them to the encoder.
+
+    Beside it comes a sentence about the choice, "" if nothing was compared.
 
     Args:
         choice: One of `serving.config.QUERY_ENCODERS`; ``auto`` takes the table if it loses little.
@@ -52,23 +41,26 @@ def choose_query_table(
         max_loss: How much of nDCG@10 the table may lose.
     """
     if choice == "encoder":
-        return None
+        return None, ""
     table = fit_query_table(model.two_tower.encoder, model.tokenizer, titles)
     if table is None or choice == "table":
-        return table
+        return table, ""
     if len(judged.queries) < MIN_JUDGED:
         judged = _of_titles(titles)
     before, after = (
-        _quality(searching, judged, query_vectors(judged.queries, model, encoded_by, max_query_tokens))
+        np.nanmean(
+            search_quality(
+                searching, judged, query_vectors(judged.queries, model, encoded_by, max_query_tokens)
+            )
+        )
         for encoded_by in (None, table)
     )
     is_taken = before - after <= max_loss
     verdict = "encodes" if is_taken else "does not encode"
-    print(
+    return (table if is_taken else None), (
         f"The token table {verdict} queries: nDCG@10 is {after:.3f} with it and {before:.3f} with the "
         f"encoder on {len(judged.queries)} queries."
     )
-    return table if is_taken else None
 
 
 def query_vectors(
@@ -101,13 +93,3 @@ def _of_titles(titles: Sequence[str]) -> JudgedQueries:
             shape=(len(made), len(titles)),
         ),
     )
-
-
-def _quality(searching: Searching, judged: JudgedQueries, vectors: np.ndarray) -> float:
-    """The mean nDCG@10 of a search with the queries' vectors."""
-    parts = []
-    for start in range(0, len(judged.queries), CHUNK):
-        stop = start + CHUNK
-        found = searching(tf.constant(list(judged.queries[start:stop])), tf.constant(vectors[start:stop]))
-        parts.append(ndcg_at_k(rank_relevant(found.scores.numpy(), judged.gains[start:stop]), _K))
-    return float(np.nanmean(np.concatenate(parts)))

@@ -61,6 +61,10 @@ class Searching(tf.Module):
         """Multiplies each part of all later scores by its weight, float32 ``[len(PARTS)]``."""
         self._weights = weights
 
+    def by_meaning_of(self, text_vectors: np.ndarray) -> Searching:
+        """The same search by other vectors of the items, float32 ``[num_items, text_dim]`` of unit length."""
+        return Searching(self._lexical, text_vectors, self.suggesting)
+
     def __call__(self, queries: tf.Tensor, vectors: tf.Tensor) -> Found:
         """What is said of each item.
 

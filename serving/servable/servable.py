@@ -18,6 +18,7 @@ from serving.servable.arrangement import MAX_RESULTS, Wishes
 from serving.servable.asking import MAX_REQUEST_HISTORY, Asker, Asking
 from serving.servable.codes import Codes
 from serving.servable.complement import Complement
+from serving.servable.constant_weights import ConstantWeights
 from serving.servable.encoding import Encoding
 from serving.servable.histories import UserTable
 from serving.servable.likeness import Likeness
@@ -127,10 +128,13 @@ class Servable(tf.Module):
             "embed_query": self._embed_query,
             "embed_item": self._embed_item,
         }
-        made = {
-            name: tf.function(shaped(functions[name], inputs), autograph=False).get_concrete_function(*inputs)
-            for name, inputs in INPUTS.items()
-        }
+        with ConstantWeights(self._model.weights):
+            made = {
+                name: tf.function(shaped(functions[name], inputs), autograph=False).get_concrete_function(
+                    *inputs
+                )
+                for name, inputs in INPUTS.items()
+            }
         if self._recommendations is not None:
             self.channel_scores = tf.function(self._channel_scores, input_signature=ASKER, autograph=False)
         # Only what the signatures read: training's tables of ids, say, are as long as the catalogue.

@@ -27,7 +27,9 @@ class Suggesting(tf.Module):
         self._queries = _completions(queries)
         self._words = _completions({word: count for word, count in words.items() if count > 1})
         # The shorter of two titles is the more general one.
-        self._titles = _completions({title.strip(): -len(title) for title in titles if title.strip()})
+        self._titles = _completions(
+            {title: -len(title) for text in titles if (title := " ".join(text.split()))}
+        )
 
     def __call__(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Completions of string ``[batch]`` texts, best first, and what each is.

@@ -44,7 +44,7 @@ def test_tables_say_who_is_ahead_and_where_time_goes() -> None:
         (operation, 1): {"tandem": _measured([10.0] * 200), "peer": _measured([20.0] * 100)}
         for operation in ("search", "recommend", "rank")
     }
-    session = {"latencies_ms": [8.0], "parts": {"encode": 0.75, IDLE: 0.25}}
+    session = {"latencies_ms": [8.0], "cpu_ms": 7.0, "num_ops": 900, "parts": {"encode": 0.75, IDLE: 0.25}}
     result = CatalogueResult(
         name="sample",
         served=served,
@@ -57,6 +57,8 @@ def test_tables_say_who_is_ahead_and_where_time_goes() -> None:
     )
     parts = where_time_goes_table(result)
     assert "| encode | 6.00 | 6.00 | 6.00 |" in parts
+    assert "| of which CPU | 7.00 | 7.00 | 7.00 |" in parts
+    assert "| ops that run, number | 900 | 900 | 900 |" in parts
     assert "| protocol | 2.00 | 2.00 | 2.00 |" in parts
     assert "| served ÷ encoder alone | 2.00 | 2.00 | 2.00 |" in parts
 

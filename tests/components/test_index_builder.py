@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.index_builder import judged_queries, on_catalogue, save_catalogue
+from components.index_builder import on_catalogue, save_catalogue
 from dataset.manifest import load_manifest
 from serving.servable.catalogue import Catalogue
+from serving.servable.search_quality import JudgedQueries
 from tests.components.in_memory import write_tables
 from tests.models.contexts import make_contexts
 
@@ -70,8 +71,8 @@ def test_judgments_move_to_the_rows_of_a_later_catalogue_and_lose_what_is_gone()
     first = make_contexts(targets=[[0, 2], []], weights=[[1.0, 0.5], []])
     second = make_contexts(targets=[[1]], weights=[[0.25]])
 
-    judged = judged_queries([first, second], np.array([-1, 0, 3]), 4)
+    judged = JudgedQueries.on_catalogue([first, second], np.array([-1, 0, 3]), 4)
 
     assert judged.queries == ["", "", ""]
     assert judged.gains.toarray().tolist() == [[0, 0, 0, 0.5], [0, 0, 0, 0], [0.25, 0, 0, 0]]
-    assert judged_queries([], np.array([0]), 4).gains.shape == (0, 4)
+    assert JudgedQueries.on_catalogue([], np.array([0]), 4).gains.shape == (0, 4)

@@ -141,6 +141,7 @@ def small_report() -> ReportData:
             Drift(table="interactions", column="query", is_categorical=True, distance=0.004, limit=0.1),
             Drift(table="interactions", column="value", is_categorical=False, distance=0.31, limit=0.1),
         ),
+        choices=("The token table encodes queries: nDCG@10 is 0.612 with it & 0.615 with the encoder.",),
         examples=(
             Example(
                 query="cake stand",

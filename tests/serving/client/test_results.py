@@ -21,7 +21,7 @@ _OUTPUTS: dict[str, Any] = {
     "reasons": np.array([[b"history", b"again"], [b"popular", b""]], object),
     "reason_item_ids": np.array([[b"jar", b"cup"], [b"", b""]], object),
     "reason_titles": np.array([[b"Jar", b""], [b"", b""]], object),
-    "matches": np.array([[b"red=title\nmug=a=b", b""], [b"", b""]], object),
+    "matches": np.array([[b"red=title\nmug=a=b\nred=title", b""], [b"", b""]], object),
 }
 
 

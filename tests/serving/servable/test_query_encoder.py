@@ -11,8 +11,10 @@ from scipy import sparse
 
 from models.encoding import encode_tokens
 from models.item_table import ItemTable
+from models.query_table import QueryTable
 from models.trained import TrainedModel
-from serving.servable.query_encoder import JudgedQueries, choose_query_table
+from serving.servable.query_encoder import choose_query_table
+from serving.servable.search_quality import JudgedQueries
 from serving.servable.servable import Servable
 from tests import tiny
 
@@ -22,7 +24,7 @@ LENGTH = tiny.CONFIG.model.max_query_tokens
 
 def choose(
     choice: str, items: ItemTable, trained: TrainedModel, judged: JudgedQueries = NONE, max_loss: float = 0.0
-) -> object:
+) -> tuple[QueryTable | None, str]:
     return choose_query_table(
         choice,
         trained,
@@ -41,21 +43,19 @@ def choose(
 def test_table_is_taken_where_it_loses_no_more_than_it_may(
     items: ItemTable, trained: TrainedModel, choice: str, max_loss: float, is_table: bool
 ) -> None:
-    chosen = choose(choice, items, trained, max_loss=max_loss)
+    chosen, about = choose(choice, items, trained, max_loss=max_loss)
 
     assert (chosen is not None) == is_table
+    assert about.startswith("The token table ") == (choice == "auto")
 
 
-def test_judged_queries_decide_where_there_are_enough(
-    items: ItemTable, trained: TrainedModel, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_judged_queries_decide_where_there_are_enough(items: ItemTable, trained: TrainedModel) -> None:
     gains = sparse.csr_matrix(np.eye(len(tiny.IDS))[np.arange(24) % len(tiny.IDS)])
     judged = JudgedQueries(queries=tiny.TITLES * 2, gains=gains)
 
-    choose("auto", items, trained, judged)
-    choose("auto", items, trained)
+    _, first = choose("auto", items, trained, judged)
+    _, second = choose("auto", items, trained)
 
-    first, second = capsys.readouterr().out.splitlines()
     assert first.endswith(" on 24 queries.")
     assert second.endswith(f" on {4 * len(tiny.IDS)} queries.")
 
@@ -63,7 +63,7 @@ def test_judged_queries_decide_where_there_are_enough(
 def test_search_looks_up_what_the_table_knows_and_encodes_the_rest(
     items: ItemTable, trained: TrainedModel
 ) -> None:
-    table = choose_query_table(
+    table, _ = choose_query_table(
         "table",
         trained,
         tiny.make_searching(items, trained),

@@ -8,6 +8,14 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.config_pb2 import ConfigProto
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from benchmarks.serving.inside import Session
+from serving.servable.warmup_requests import example_inputs
+from tests import tiny
+
+# Each costs a microsecond or two, whatever it computes. There is room for some more.
+MOST_OPS = dict.fromkeys(("search", "suggest", "facets", "recommend", "similar"), 1)
+MOST_OPS |= dict.fromkeys(("complement", "rank", "embed_query", "embed_item"), 1)
+
 
 def nodes_of(saved: Path) -> list[NodeDef]:
     graph = SavedModel.FromString((saved / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
@@ -27,3 +35,16 @@ def test_functions_fuse_their_ops_and_no_more(saved: Path) -> None:
 
     assert len(calls) > 10
     assert all(list(options.rewrite_options.optimizers) == ["remap"] for options in optimised)
+
+
+def test_requests_run_no_more_ops_than_they_may(saved: Path) -> None:
+    items = [{"item_id": item_id.decode()} for item_id in tiny.IDS[:5]]
+    examples = {"queries": ["red teapot"], "users": [{"user_id": "ann", "history": items}], "items": items}
+    session = Session(saved)
+
+    run = {
+        name: session.num_ops(name, {given: value.numpy() for given, value in inputs.items()})
+        for name, inputs in example_inputs(examples, 1).items()
+    }
+
+    assert {name for name, num_ops in run.items() if num_ops > MOST_OPS[name]} == set(), run

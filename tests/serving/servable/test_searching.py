@@ -125,6 +125,17 @@ def test_pages_follow_each_other_without_repeats(ask: Ask) -> None:
     np.testing.assert_array_equal(second["channel_scores"][0], whole["channel_scores"][0, 4:8])
 
 
+@pytest.mark.parametrize("wish", [{"boost": [["room=hall:9"]]}, {"diversity": [0.7]}])
+def test_pages_beyond_what_is_arranged_follow_each_other(ask: Ask, wish: dict[str, list[Any]]) -> None:
+    assert tiny.CONFIG.serve.num_candidates < ALL
+    given = {"query": ["glass box"], **wish}
+    whole = ask("search", **given, k=[ALL])
+    pages = [ask("search", **given, k=[3], offset=[start]) for start in range(0, ALL, 3)]
+
+    assert [item for page in pages for item in shown(page)] == shown(whole)
+    np.testing.assert_array_less(np.diff(whole["scores"][0, : len(shown(whole))]), 1e-6)
+
+
 def test_recommendation_without_a_text_has_pages_too(ask: Ask) -> None:
     given = {"query": [""], "user_id": ["ann"]}
     whole, second = ask("search", **given, k=[6]), ask("search", **given, k=[3], offset=[3])
