@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
@@ -19,8 +20,9 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 from components.artifacts import TextEmbeddings
 from dataset import features
 from dataset.contract import ItemsTable
-from dataset.frames import BYTES, FLOAT, read_frame
+from dataset.frames import BYTES, FLOAT, INT, read_frame
 from dataset.manifest import Manifest
+from dataset.times import FIRST, LAST
 from models.config import ModelConfig
 from models.event_log import read_dislikes, read_event_log
 from models.interactions import Contexts, InteractionSource
@@ -151,6 +153,7 @@ def IndexBuilder(
         _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids, digests),
         query_table=query_table,
         numbers=_numbers(table, os.path.join(raw, "*")),
+        times=available_times(table, os.path.join(raw, "*")),
         codes=[np.array([code.encode() for code in columns[name]], object) for name in table.codes],
         max_history=config.max_history,
         max_query_tokens=config.max_query_tokens,
@@ -274,9 +277,35 @@ def _user_table(
 
 def _numbers(table: ItemsTable, pattern: str) -> dict[str, np.ndarray]:
     """The numeric columns as they came, in the order of `ItemTable`, NaN where there is no value."""
-    frame = read_frame(pattern, {features.ITEM_ID: BYTES} | dict.fromkeys(table.numeric, FLOAT))
-    frame = frame.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
+    frame = _by_row(pattern, dict.fromkeys(table.numeric, FLOAT))
     return {name: frame[name].to_numpy(np.float32, na_value=np.nan) for name in table.numeric}
+
+
+def available_times(table: ItemsTable, pattern: str) -> np.ndarray | None:
+    """From when and until when each item is available, int64 ``[2, num_items]``, in the order of `ItemTable`.
+
+    ``None`` if the manifest names neither column.
+    """
+    ends = {
+        features.AVAILABLE_FROM: (table.available_from, FIRST),
+        features.AVAILABLE_UNTIL: (table.available_until, LAST),
+    }
+    named = [name for name, (column, _) in ends.items() if column is not None]
+    if not named:
+        return None
+    frame = _by_row(pattern, dict.fromkeys(named, INT))
+    return np.stack(
+        [
+            frame[name].to_numpy(np.int64) if name in named else np.full(len(frame), missing)
+            for name, (_, missing) in ends.items()
+        ]
+    )
+
+
+def _by_row(pattern: str, columns: dict[str, Any]) -> pd.DataFrame:
+    """Columns of raw items, in the order of `ItemTable`."""
+    frame = read_frame(pattern, {features.ITEM_ID: BYTES} | columns)
+    return frame.drop_duplicates(features.ITEM_ID).sort_values(features.ITEM_ID)
 
 
 def save_catalogue(table: ItemsTable, split: str, path: str) -> None:

@@ -94,6 +94,9 @@ def _compare(loaded: tf.Module, client: Client, examples: dict[str, Any]) -> lis
     reasons = []
     for num_rows in (1, 3):
         for signature, inputs in example_inputs(examples, num_rows).items():
+            if "now" in inputs:
+                # By the clock, an item might come or go between the two answers.
+                inputs |= {"now": tf.fill([num_rows], np.int64(time.time()))}
             expected = {k: v.numpy() for k, v in loaded.signatures[signature](**inputs).items()}
             answered = client.predict(signature, {name: value.numpy() for name, value in inputs.items()})
             for name, value in expected.items():

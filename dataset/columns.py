@@ -43,7 +43,8 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
 
     They have `item_id` string, the text, categorical and code columns under their own names (string, "" for
     null, texts without their HTML if the manifest says so), the numeric ones (float32, null where unknown or
-    wrong), and, if the manifest names such a column, `available` (int64, 1 or 0).
+    wrong), and, if the manifest names such columns, `available` (int64, 1 or 0), `available_from` and
+    `available_until` (int64 epoch seconds, of the year 1 or 9999 where there is no bound).
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -69,6 +70,7 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
         columns[name] = rows.numbers(name, range_)
     if table.availability is not None:
         columns["available"] = rows.flags(table.availability)
+    columns |= rows.times_of_availability(table)
     return rows.normalised(columns)
 
 

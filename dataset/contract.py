@@ -103,7 +103,8 @@ class Grade:
 class ItemsTable:
     """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended.
 
-    A search for a value of the `codes` columns (SKU, EAN, part number) finds its item. `language` is that of
+    An item is listed from its time of `available_from` on until just before that of `available_until`. A
+    search for a value of the `codes` columns (SKU, EAN, part number) finds its item. `language` is that of
     the texts, which lose their HTML if `strip_markup`. An id that is one of `missing_ids` is none,
     here and in the other tables.
     """
@@ -116,6 +117,8 @@ class ItemsTable:
     categorical: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
     availability: str | None = None
+    available_from: str | None = None
+    available_until: str | None = None
     language: str = "english"
     strip_markup: bool = False
     missing_ids: tuple[str, ...] = MISSING_IDS
@@ -123,9 +126,8 @@ class ItemsTable:
     @property
     def columns(self) -> list[str]:
         """Names of the columns to read, each once."""
-        return _distinct(
-            [self.id, *self.text, *self.numeric, *self.categorical, *self.codes, self.availability]
-        )
+        when = (self.availability, self.available_from, self.available_until)
+        return _distinct([self.id, *self.text, *self.numeric, *self.categorical, *self.codes, *when])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,6 +244,7 @@ class Limits:
     empty_text: float = 0.05
     bad_times: float = 0.0
     unlikely_times: float = 0.0
+    reversed_times: float = 0.0
     bad_numbers: float = 0.0
     out_of_range: float = 0.0
     unknown_kinds: float = 0.0

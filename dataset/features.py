@@ -20,6 +20,8 @@ SESSION: Final = "session"
 QUERY_ID: Final = "query_id"
 GRADE: Final = "grade"
 AVAILABLE: Final = "available"
+AVAILABLE_FROM: Final = "available_from"
+AVAILABLE_UNTIL: Final = "available_until"
 
 # Of an interaction: who asked what, with which past, and the items that answered it.
 HISTORY_ROWS: Final = "history_rows"

@@ -40,7 +40,7 @@ FILE_NAME = "dataset.toml"
 # Curated schemas, NAME.pbtxt, beside the manifest.
 SCHEMAS_FOLDER = "schema"
 TABLES = ("items", "users", "events", "judgments")
-_ITEM_COLUMNS = (features.ITEM_ID, features.AVAILABLE)
+_ITEM_COLUMNS = (features.ITEM_ID, features.AVAILABLE, features.AVAILABLE_FROM, features.AVAILABLE_UNTIL)
 _USER_COLUMNS = (features.USER_ID,)
 # What Transform makes of an item beside its columns.
 _TRANSFORMED = (features.TITLE, features.TOKENS)
@@ -234,6 +234,8 @@ def _items(section: Section) -> ItemsTable:
         categorical=categorical,
         codes=codes,
         availability=section.optional_text("availability"),
+        available_from=section.optional_text("available_from"),
+        available_until=section.optional_text("available_until"),
         language=language,
         strip_markup=section.flag("strip_markup", ItemsTable.strip_markup),
         missing_ids=_missing_ids(section),

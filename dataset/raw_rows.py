@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataset.contract import EventsTable, JudgmentsTable, Range
+from dataset import features, times
+from dataset.contract import MISSING_IDS, EventsTable, ItemsTable, JudgmentsTable, Range
 from dataset.delimited import has_decimal_commas
 from dataset.errors import DataError
 from dataset.files import shown
@@ -20,6 +21,7 @@ from dataset.values import as_labels, as_numbers, as_text, is_list, with_decimal
 Mask = np.ndarray[Any, Any]
 
 _NULL_ID = pa.scalar(None, pa.string())
+_NO_TIME = pa.array(["", *MISSING_IDS])
 _YES = pa.array(["true", "yes", "y", "t", "1", "in stock", "in_stock", "available"])
 _NO = pa.array(["false", "no", "n", "f", "0", "out of stock", "out_of_stock", "unavailable"])
 
@@ -166,6 +168,25 @@ class RawRows:
         unknown = ~yes & ~no & ~as_mask(pc.equal(labels, ""))
         self.find("unknown_values", column, "be true or false", unknown)
         return pa.array(np.where(no, 0, 1).astype(np.int64))
+
+    def times_of_availability(self, table: ItemsTable) -> dict[str, pa.Int64Array]:
+        """int64 epoch seconds of each end that the manifest names, the first or last there is if missing."""
+        found, start, end = {}, table.available_from, table.available_until
+        if start is not None:
+            found[features.AVAILABLE_FROM] = self._bounds(start, times.FIRST)
+        if end is not None:
+            found[features.AVAILABLE_UNTIL] = self._bounds(end, times.LAST)
+        if start is not None and end is not None:
+            is_reversed = pc.less_equal(found[features.AVAILABLE_UNTIL], found[features.AVAILABLE_FROM])
+            self.find("reversed_times", end, f"be after {start}", as_mask(is_reversed))
+        return found
+
+    def _bounds(self, column: str, missing: int) -> pa.Int64Array:
+        given = ~as_mask(pc.is_in(self.label_texts(column), _NO_TIME))
+        parsed = times.parse_times(self._batch.column(column))
+        self.find("bad_times", column, f"{times.EXPECTED}, or empty", given & ~parsed.is_time)
+        self.find("unlikely_times", column, times.LIKELY, given & parsed.is_unlikely)
+        return pa.array(np.where(given & parsed.is_time, parsed.seconds, missing))
 
     def kinds(self, table: EventsTable) -> tuple[pa.StringArray, pa.FloatArray]:
         """The label and the weight of each event's kind."""

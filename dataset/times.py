@@ -24,7 +24,7 @@ _ISO = (
 )
 _UTC = r" ?(?:UTC|GMT)$"
 # Years 1 to 9999.
-_FIRST, _LAST = -62135596800, 253402300799
+FIRST, LAST = -62135596800, 253402300799
 # Of a number: 1973 and 2100, in seconds, and what a second is divided into.
 _FIRST_LIKELY, _LAST_LIKELY = 1e8, 4102444800.0
 _PER_SECOND = (1e3, 1e6, 1e9)
@@ -101,7 +101,7 @@ def _numbers(column: pa.Array) -> Times:
         is_scaled = (values >= low) & (values < _LAST_LIKELY * per_second)
         if is_scaled.any():
             scaled = np.where(is_scaled, values / per_second, scaled)
-    valid = (scaled >= _FIRST) & (scaled < _LAST + 1)
+    valid = (scaled >= FIRST) & (scaled < LAST + 1)
     seconds = np.floor(np.where(valid, scaled, 0)).astype(np.int64)
     is_unlikely = valid & ((scaled < _FIRST_LIKELY) | (scaled >= _LAST_LIKELY))
     for clock in _COMPACT_CLOCKS:

@@ -111,7 +111,7 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
             ),
             beam=_last_beam(workdir),
         ),
-        trained_on=index.parameters["manifest"],
+        trained_on=_with_times_of(manifest.items, trained_on).to_json(),
         replaces=replaces,
         locations=locations_in(workdir, manifest),
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
@@ -143,6 +143,17 @@ def _require_same_columns(now: ItemsTable, trained: ItemsTable) -> None:
             )
 
 
+def _with_times_of(now: ItemsTable, trained_on: Manifest) -> Manifest:
+    """The manifest of training with the columns of times of availability as they are now.
+
+    No model sees them.
+    """
+    items = dataclasses.replace(
+        trained_on.items, available_from=now.available_from, available_until=now.available_until
+    )
+    return dataclasses.replace(trained_on, items=items)
+
+
 def _listed(columns: Any) -> str:
     return json.dumps(list(columns) if columns is not None and not isinstance(columns, str) else columns)
 
@@ -161,7 +172,8 @@ def create_refresh_pipeline(
     Args:
         manifest: The dataset.
         config: The model as it was trained, how it is served, and where Beam's stages run.
-        trained_on: The manifest that the model was trained with, as JSON.
+        trained_on: The manifest that the model was trained with, with the columns of times of availability
+            as they are now, as JSON.
         replaces: The version that is served now.
         locations: Where to put what.
         metadata_connection_config: Of ML Metadata.

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dataset import features
+from dataset.times import FIRST, LAST
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.event_log import DAY_S, EventLog
@@ -85,6 +86,10 @@ COLOURS = ["red", "blue", "blue", "red", "green", "blue", "blue", "red", "green"
 PRICES = [3.0, 2.0, 9.5, 1.0, float("nan"), 4.0, 8.0, 4.5, 2.5, 1.0, 2.0, 7.0]
 CODES = [b"4006381-333931", b"", b"SKU 7", b"TEAPO", *[b""] * 8]
 UNAVAILABLE = 11
+# Times of availability, long before the log and long after our days, so that only what asks for such a moment
+# sees them: one item comes, one goes, and one does both.
+LATE, EARLY, SHORT = 9, 5, 3
+OPENING, CLOSING = 1_000_000_000, 10_000_000_000
 
 CONFIG = Config(
     model=ModelConfig(
@@ -262,6 +267,13 @@ def make_users() -> UserTable:
     )
 
 
+def make_times() -> np.ndarray:
+    """From when and until when each item is available, int64 ``[2, num_items]``."""
+    times = np.repeat([[FIRST], [LAST]], len(IDS), axis=1)
+    times[0, [LATE, SHORT]], times[1, [EARLY, SHORT]] = OPENING, CLOSING
+    return times
+
+
 def make_searching(items: ItemTable, trained: TrainedModel) -> Searching:
     columns = {"title": TITLES, "room": ROOMS, "colour": COLOURS}
     suggesting = Suggesting({"lamp": 3, "light": 2, "box": 2}, TITLES, {"red cup": 7, "red teapot": 2})
@@ -281,6 +293,7 @@ def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
         num_candidates=CONFIG.serve.num_candidates,
         codes=[np.array(CODES, object)],
         numbers={"price": np.array(PRICES)},
+        times=make_times(),
     )
 
 

@@ -11,6 +11,7 @@ import tensorflow_text  # noqa: F401 (registers the ops of the servable)
 
 from components.retrieval_evaluator.baselines.base import Queries
 from components.retrieval_evaluator.evaluation_data import Items
+from dataset.times import FIRST, LAST
 
 Array = np.ndarray[Any, Any]
 
@@ -47,6 +48,9 @@ class Answers:
 class ServedModel:
     """A SavedModel and the catalogue its ids are of.
 
+    Every item counts as available at any time that is asked for: what people chose in the past is looked for,
+    and it may have gone since, or come after the moment they are asked for.
+
     Args:
         folder: The SavedModel.
         items: The catalogue.
@@ -55,6 +59,9 @@ class ServedModel:
     def __init__(self, folder: str, items: Items) -> None:
         self._loaded = tf.saved_model.load(folder)
         self._signatures = self._loaded.signatures
+        # A model without times of availability has no such variable.
+        if (times := getattr(self._loaded, "times", None)) is not None:
+            times.assign(np.repeat([[FIRST], [LAST]], times.shape[1], axis=1))
         self._items = items
         self._ids = np.array([item.encode() for item in items.ids], object)
 

@@ -11,6 +11,7 @@ from dataset.labels import as_label
 from dataset.section import nearest
 from serving.client import Client
 from serving.client.arguments import MAX_CANDIDATES
+from serving.client.context import Time
 
 _OPERATOR = re.compile("!=|<=|>=|<|>|=")
 # The servable counts no more values than this.
@@ -71,14 +72,14 @@ def require_item(client: Client, item_id: str) -> None:
         )
 
 
-def require_columns(client: Client, filters: Sequence[str], sort: str = "") -> None:
+def require_columns(client: Client, filters: Sequence[str], sort: str = "", now: Time = 0) -> None:
     """Holds that the model has the columns of filters, and the one to sort by.
 
     Raises:
         DataError: If it surely does not: the categorical columns are told by their values, of which it counts
-            the commonest.
+            the commonest of what is available at the moment that is asked for.
     """
-    facets = client.facets([""], k=_MAX_VALUES)[0]
+    facets = client.facets([""], k=_MAX_VALUES, now=now)[0]
     categorical = {value.partition("=")[0] for value in facets.counts}
     numeric = set(facets.histograms)
     for text in filters:
@@ -88,7 +89,7 @@ def require_columns(client: Client, filters: Sequence[str], sort: str = "") -> N
         column, operator = _OPERATOR.split(text)[0], _OPERATOR.findall(text)[0]
         if operator[0] in "<>":
             _require("A range must be of a numeric column of the model.", column, numeric)
-        elif len(facets.counts) < _MAX_VALUES:
+        elif facets.num_matches and len(facets.counts) < _MAX_VALUES:
             _require("A filter must name a categorical column of the model.", column, categorical)
     if sort:
         _require("What results are sorted by must be a numeric column.", sort.removeprefix("-"), numeric)

@@ -62,10 +62,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     similar = add_command(subparsers, "similar", _similar, "find items that resemble one")
     similar.add_argument("item", help="an item id")
+    _add_now(similar)
     _add_list_options(similar)
 
     complement = add_command(subparsers, "complement", _complement, "find items that go with a cart")
     complement.add_argument("cart", nargs="+", metavar="ID", help=f"item ids; {_SHORTHAND}")
+    _add_now(complement)
     _add_list_options(complement)
 
     rank = add_command(subparsers, "rank", _rank, "order your own candidates")
@@ -101,12 +103,17 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
         metavar="T1,T2",
         help="when each was chosen: ISO 8601 (UTC without a zone) or epoch seconds; nothing if unknown",
     )
+    _add_now(parser)
+
+
+def _add_now(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--now",
         type=_time,
         default=0,
         metavar="T",
-        help="the moment that is asked for (default: the newest event that the model knows)",
+        help="the moment that is asked for, which items must be available at (default: the time on the "
+        "server, and to recommend by, the newest event that the model knows)",
     )
 
 
@@ -228,14 +235,16 @@ def _recommend(args: argparse.Namespace) -> int:
 def _similar(args: argparse.Namespace) -> int:
     with _asking(args) as client:
         names.require_item(client, args.item)
-        results = client.similar([args.item], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter))
+        results = client.similar(
+            [args.item], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter), now=args.now
+        )
         return _show(client, results[0], args)
 
 
 def _complement(args: argparse.Namespace) -> int:
     with _asking(args) as client:
         results = client.complement(
-            [args.cart], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter)
+            [args.cart], k=args.k, exclude=_row(args.exclude), filters=_row(args.filter), now=args.now
         )
         return _show(client, results[0], args)
 
@@ -299,7 +308,8 @@ def _tls(args: argparse.Namespace) -> TlsConfig | None:
 
 def _show(client: Client, results: Results, args: argparse.Namespace) -> int:
     if not results:
-        names.require_columns(client, getattr(args, "filter", None) or [], getattr(args, "sort", ""))
+        filters, sort = getattr(args, "filter", None) or [], getattr(args, "sort", "")
+        names.require_columns(client, filters, sort, args.now)
     names.note_unknown_ids(client, [i for name in _OPTIONS_OF_IDS for i in getattr(args, name, None) or []])
     print(as_json(results) if args.json else as_table(results))
     return 0

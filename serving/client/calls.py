@@ -27,7 +27,7 @@ from serving.client.arguments import (
     text_tensor,
     wish_tensors,
 )
-from serving.client.context import Time, context_tensors
+from serving.client.context import Time, context_tensors, now_tensors
 from serving.client.results import Facets, ModelMetadata, Results, Suggestion, VersionStatus
 
 Answer = TypeVar("Answer")
@@ -154,8 +154,9 @@ def search(
             with ``<``, ``>`` and ``>=``: the item must have a number in that range.
         history_times: When each item of the histories was chosen: one list per row, aligned with it, of epoch
             seconds or datetimes. Where a time is 0, the place in the history stands in.
-        now: The moment that is asked for, epoch seconds or a datetime; 0 is the newest event that the model
-            knows. A datetime without a zone is UTC.
+        now: The moment that is asked for, epoch seconds or a datetime. Items that are not available then are
+            left out. 0 is the time on the server, and to recommend by, the newest event that the model knows.
+            A datetime without a zone is UTC.
         diversity: From 0, the best items, to 1, items as unlike each other as possible.
         boost: One list of ``"column=value:factor"`` per row. An item with that value counts more by the
             factor, or less if it is below 1. The factors of several boosts multiply.
@@ -217,6 +218,7 @@ def facets(
     exclude: Rows | None = None,
     filters: Rows | None = None,
     *,
+    now: Time = 0,
     spell: bool = True,
     timeout_s: float | None = None,
 ) -> Call[list[Facets]]:
@@ -228,11 +230,12 @@ def facets(
         k: The most values to count, over all columns; the commonest come first.
         exclude: As for ``search``.
         filters: As for ``search``.
+        now: As for ``search``.
         spell: As for ``search``.
         timeout_s: Seconds to wait for the answer; by default the client's own timeout.
     """
     batch = batch_size(queries=queries, exclude=exclude, filters=filters)
-    inputs = {"query": text_tensor("queries", queries, batch)}
+    inputs = {"query": text_tensor("queries", queries, batch)} | now_tensors(batch, now)
     inputs |= result_tensors(batch, k, exclude, filters) | {"spell": np.full(batch, spell, np.bool_)}
     return _reading(model, "facets", batch, inputs, results.read_facets, timeout_s)
 
@@ -274,11 +277,12 @@ def similar(
     exclude: Rows | None = None,
     filters: Rows | None = None,
     *,
+    now: Time = 0,
     timeout_s: float | None = None,
 ) -> Call[list[Results]]:
     """Finds items that resemble each item. The other arguments are those of ``search``."""
     batch = batch_size(item_ids=item_ids, exclude=exclude, filters=filters)
-    inputs = {"item_id": id_tensor("item_ids", item_ids, batch)}
+    inputs = {"item_id": id_tensor("item_ids", item_ids, batch)} | now_tensors(batch, now)
     inputs |= result_tensors(batch, k, exclude, filters)
     return _listing(model, "similar", batch, inputs, timeout_s)
 
@@ -290,6 +294,7 @@ def complement(
     exclude: Rows | None = None,
     filters: Rows | None = None,
     *,
+    now: Time = 0,
     timeout_s: float | None = None,
 ) -> Call[list[Results]]:
     """Finds items that go with each cart, a list of item ids. The other arguments are those of ``search``.
@@ -299,7 +304,8 @@ def complement(
         them, then what is like them, then what is popular.
     """
     batch = batch_size(carts=carts, exclude=exclude, filters=filters)
-    inputs = {"item_ids": ids_tensor("carts", carts, batch)} | result_tensors(batch, k, exclude, filters)
+    inputs = {"item_ids": ids_tensor("carts", carts, batch)} | now_tensors(batch, now)
+    inputs |= result_tensors(batch, k, exclude, filters)
     return _listing(model, "complement", batch, inputs, timeout_s)
 
 

@@ -40,8 +40,17 @@ def context_tensors(
         "user_id": id_tensor("user_ids", user_ids, batch),
         "history": history,
         "history_times": _times_tensor(history_times, histories, history.shape),
-        "now": np.full(batch, epoch_seconds("now", now), np.int64),
+        **now_tensors(batch, now),
     }
+
+
+def now_tensors(batch: int, now: Time) -> Tensors:
+    """The moment that is asked for, as the input of that name: int64 ``[batch]``, epoch seconds.
+
+    Raises:
+        ValueError: If it is no time.
+    """
+    return {"now": np.full(batch, epoch_seconds("now", now), np.int64)}
 
 
 def epoch_seconds(name: str, value: Time) -> int:

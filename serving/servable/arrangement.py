@@ -120,7 +120,14 @@ class Arranger(tf.Module):
         self._rules, self._retriever, self._item_rows = rules, retriever, item_rows
 
     def __call__(
-        self, listed: Listed, wishes: Wishes, excluded: tf.Tensor, *, is_logit: bool, reach: int | None = None
+        self,
+        listed: Listed,
+        wishes: Wishes,
+        excluded: tf.Tensor,
+        moment: tf.Tensor,
+        *,
+        is_logit: bool,
+        reach: int | None = None,
     ) -> Listed:
         """Rearranges a list.
 
@@ -128,6 +135,7 @@ class Arranger(tf.Module):
             listed: Ranked candidates.
             wishes: Of the caller.
             excluded: int32 ``[batch, m]``, rows that must not be returned; -1 for none.
+            moment: As in `Limits`.
             is_logit: Whether scores are logits, to which a boost adds the logarithm of its factor. Others it
                 multiplies.
             reach: How many of the first are boosted and diversified; the others follow them, so that a page
@@ -148,12 +156,14 @@ class Arranger(tf.Module):
             is_diverse = tf.reduce_any(wishes.diversity > 0)
             listed = tf.cond(is_diverse, lambda: listed.changed(diversify, reach), lambda: listed)
             is_pinned = tf.reduce_any(tf.strings.length(wishes.pin) > 0)
-            return tf.cond(is_pinned, lambda: self._pinned(listed, wishes.pin, excluded), lambda: listed)
+            return tf.cond(
+                is_pinned, lambda: self._pinned(listed, wishes.pin, excluded, moment), lambda: listed
+            )
 
-    def _pinned(self, listed: Listed, pin: tf.Tensor, excluded: tf.Tensor) -> Listed:
+    def _pinned(self, listed: Listed, pin: tf.Tensor, excluded: tf.Tensor, moment: tf.Tensor) -> Listed:
         # The client puts an empty text first, and a search the item that the query names last.
         pins = self._item_rows.lookup(pin[:, : 2 + MAX_RESULTS])
-        is_barred = marked(excluded, self._rules.num_items) | ~self._rules.available
+        is_barred = marked(excluded, self._rules.num_items) | ~self._rules.available(moment)
         is_barred = tf.gather(is_barred, tf.maximum(pins, 0), batch_dims=1)
         return pinned(listed, tf.where(is_barred, -1, pins), self._rules.num_items)
 

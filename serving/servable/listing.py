@@ -13,7 +13,7 @@ from models.retriever import Retriever
 from serving.servable.answers import Answers
 from serving.servable.arrangement import MAX_RESULTS, Arranger, Listed, Wishes
 from serving.servable.facets import Facets
-from serving.servable.rules import Rules
+from serving.servable.rules import Limits, Rules
 from serving.servable.searching import BECAUSE_WORDS, WORDS, Found, Searching
 
 
@@ -27,6 +27,7 @@ class Listing(tf.Module):
         searching: What says which words of a query an item has.
         channel_names: Of the last axis of ``channel_scores``, in order.
         numbers: The numeric columns by name, float ``[num_items]``, NaN where there is no value.
+        times: From when and until when each item is available, as `Rules` takes it.
         num_candidates: Items that are arranged; those behind them keep their order.
     """
 
@@ -39,21 +40,23 @@ class Listing(tf.Module):
         *,
         channel_names: Sequence[str],
         numbers: Mapping[str, np.ndarray],
+        times: np.ndarray | None = None,
         num_candidates: int,
     ) -> None:
         super().__init__(name="listing")
         self.num_items, self.num_candidates = len(items), num_candidates
         self.channel_names = tuple(channel_names)
         self.answers = Answers(items)
-        rules = Rules(items, numbers)
+        rules = Rules(items, numbers, times)
+        self.times = rules.times
         self.facets = Facets(rules, numbers)
         self.arranger = Arranger(rules, retriever, item_rows)
         self._rules, self._searching = rules, searching
 
-    def open(self, filters: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
+    def open(self, limits: Limits, excluded: tf.Tensor) -> tf.Tensor:
         """What may be returned: bool ``[batch, num_items]``."""
         with tf.name_scope("rules"):
-            return self._rules.allowed(filters) & ~marked(excluded, self.num_items)
+            return self._rules.allowed(limits) & ~marked(excluded, self.num_items)
 
     def matching(self, found: Found, is_open: tf.Tensor) -> tf.Tensor:
         """The open items that match a query: bool ``[batch, num_items]``.
@@ -102,7 +105,7 @@ class Listing(tf.Module):
     def of_found(
         self,
         found: Found,
-        filters: tf.Tensor,
+        limits: Limits,
         excluded: tf.Tensor,
         k: tf.Tensor,
         wishes: Wishes,
@@ -115,7 +118,7 @@ class Listing(tf.Module):
 
         Args:
             found: What is said of each item.
-            filters: string ``[batch, n]``.
+            limits: Of the caller.
             excluded: int32 ``[batch, n]``.
             k: int32 ``[batch]``.
             wishes: Of the caller. Where a row is sorted, only its pins count.
@@ -123,7 +126,7 @@ class Listing(tf.Module):
             sort: As `Facets.keys` takes it, "" for the best first.
             had: int32 ``[batch, h]``, the asker's history, which speaks for its own items; -1 is padding.
         """
-        k, is_open, scores = tf.minimum(k, MAX_RESULTS), self.open(filters, excluded), found.scores
+        k, is_open, scores = tf.minimum(k, MAX_RESULTS), self.open(limits, excluded), found.scores
         if sort is not None:
             is_sorted = tf.strings.length(sort) > 0
 
@@ -141,7 +144,9 @@ class Listing(tf.Module):
         listed = self.best(scores, is_open, tf.maximum(self.num_candidates, k))
         parts = self.parts(found.parts, listed.rows)
         probabilities = tf.gather(found.scores, listed.rows, batch_dims=1)
-        listed = self.arranger(listed, wishes, excluded, is_logit=False, reach=self.num_candidates)
+        listed = self.arranger(
+            listed, wishes, excluded, limits.moment, is_logit=False, reach=self.num_candidates
+        )
         if asked is None:
             return self.answers.listed(listed, parts, k, probabilities=probabilities)
         with tf.name_scope("why"):

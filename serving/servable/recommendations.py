@@ -12,6 +12,7 @@ from serving.servable.arrangement import MAX_RESULTS, Listed, Wishes, slots_of, 
 from serving.servable.asking import MAX_REQUEST_HISTORY, Asker
 from serving.servable.listing import Listing
 from serving.servable.recommending import Ranked, Recommending
+from serving.servable.rules import Limits
 from serving.servable.searching import PARTS
 
 
@@ -55,7 +56,7 @@ class Recommendations(tf.Module):
         self,
         asker: Asker,
         sent: Sent,
-        filters: tf.Tensor,
+        limits: Limits,
         excluded: tf.Tensor,
         exclude_seen: tf.Tensor,
         k: tf.Tensor,
@@ -66,7 +67,7 @@ class Recommendations(tf.Module):
         Args:
             asker: Who asks.
             sent: The history of the request.
-            filters: string ``[batch, n]``.
+            limits: Of the caller.
             excluded: int32 ``[batch, n]``, rows that must not be returned; -1 for none.
             exclude_seen: bool ``[batch]``, whether the history must not be returned either.
             k: int32 ``[batch]``.
@@ -76,12 +77,12 @@ class Recommendations(tf.Module):
         known = self._history(asker, sent)
         # The log may have gone on since the users were looked up in it.
         excluded = tf.concat([excluded, tf.where(exclude_seen[:, None], known.rows, -1)], axis=1)
-        is_allowed = self._listing.open(filters, excluded)
+        is_allowed = self._listing.open(limits, excluded)
         ranked = self._recommending.candidates(
             known, asker.position, is_allowed, tf.maximum(self._listing.num_candidates, k)
         )
         listed = Listed.of(ranked.rows, ranked.scores, ranked.is_valid)
-        listed = self._listing.arranger(listed, wishes, excluded, is_logit=True)
+        listed = self._listing.arranger(listed, wishes, excluded, limits.moment, is_logit=True)
         listed = self._explored(listed, known, ranked, is_allowed, k)
         most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 1)
         with tf.name_scope("why"):

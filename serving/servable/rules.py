@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,8 +22,31 @@ _LARGEST = np.finfo(np.float32).max
 _MAX_LOG_FACTOR = 20.0
 
 
+class Limits(NamedTuple):
+    """What the answer of each row is limited to.
+
+    Attributes:
+        filters: string ``[batch, n]``, "" for none.
+        moment: int64 ``[batch]``, epoch seconds: items must be available then.
+    """
+
+    filters: tf.Tensor
+    moment: tf.Tensor
+
+    @classmethod
+    def of(cls, filters: tf.Tensor, now: tf.Tensor) -> Limits:
+        """The limits of a request, with the server's clock where ``now`` is 0.
+
+        The clock is read once a request, so that no item opens or closes between two masks of it.
+        """
+        clock = tf.cast(tf.timestamp(), tf.int64)
+        return cls(filters, tf.where(now > 0, now, clock))
+
+
 class Rules(tf.Module):
     """Availability, filters and boosts.
+
+    An item is available from its first moment on until just before its last one, if it is available at all.
 
     A filter begins with a column of the items. ``column=value`` and ``column!=value`` are of a categorical
     one: several values with ``=`` are alternatives, and all with ``!=`` are left out. ``column>=number``,
@@ -39,15 +63,24 @@ class Rules(tf.Module):
     Args:
         items: The catalogue.
         numbers: The values of each numeric column, float ``[num_items]``, NaN where there is none.
+        times: From when and until when each item is available, int64 ``[2, num_items]``, epoch seconds;
+            ``None`` if that does not change.
 
     Attributes:
         numbers: The same, float32 ``[num_numeric, num_items]`` and one row more, so that it is never empty.
+        times: The same.
     """
 
-    def __init__(self, items: ItemTable, numbers: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        items: ItemTable,
+        numbers: Mapping[str, np.ndarray] | None = None,
+        times: np.ndarray | None = None,
+    ) -> None:
         super().__init__(name="rules")
         self.num_items = len(items)
         self._available = tf.Variable(items.available, trainable=False)
+        self.times = None if times is None else tf.Variable(times, trainable=False, dtype=tf.int64)
         names = [name.encode() for name in items.category_names]
         pairs = [
             np.char.add(name + b"=", column.astype("S"))
@@ -81,27 +114,33 @@ class Rules(tf.Module):
         by_length = sorted(of_names, key=lambda pair: (len(pair[0]), pair))
         self._start = "|".join(re.escape(name) + operator for name, operator in by_length) or _NOTHING
 
-    def allowed(self, filters: tf.Tensor) -> tf.Tensor:
-        """What may be returned.
+    def allowed(self, limits: Limits) -> tf.Tensor:
+        """What may be returned: bool ``[batch, num_items]``.
 
-        Args:
-            filters: string ``[batch, f]``, "" for none.
-
-        Returns:
-            bool ``[batch, num_items]``, or ``[1, num_items]`` where no row of the batch has a filter.
+        It is ``[1, num_items]`` where no row has a filter and availability does not change.
         """
-        available = self._available[None]
-        # Most requests have none, and a mask for each of them is as large as the catalogue.
+        available = self.available(limits.moment)
+        # Most requests have no filters, and a mask for each of them is as large as the catalogue.
         return tf.cond(
-            tf.reduce_any(tf.strings.length(filters) > 0),
-            lambda: available & self._pass_filters(filters),
+            tf.reduce_any(tf.strings.length(limits.filters) > 0),
+            lambda: available & self._pass_filters(limits.filters),
             lambda: tf.identity(available),
         )
 
-    @property
-    def available(self) -> tf.Tensor:
-        """What may be returned at all: bool ``[num_items]``."""
-        return tf.convert_to_tensor(self._available)
+    def available(self, moment: tf.Tensor) -> tf.Tensor:
+        """What may be returned at all.
+
+        Args:
+            moment: As in `Limits`.
+
+        Returns:
+            bool ``[batch, num_items]``, or ``[1, num_items]`` if that does not change.
+        """
+        available = self._available[None]
+        if self.times is None:
+            return available
+        moment = moment[:, None]
+        return available & (self.times[0] <= moment) & (moment < self.times[1])
 
     def boosts(self, boosts: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """The logarithms of the factors of items, at most `_MAX_LOG_FACTOR` in size.

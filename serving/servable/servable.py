@@ -25,6 +25,7 @@ from serving.servable.likeness import Likeness
 from serving.servable.listing import Listing
 from serving.servable.recommendations import Recommendations, Sent
 from serving.servable.recommending import Recommending
+from serving.servable.rules import Limits
 from serving.servable.searching import PARTS, Found, Searching, is_blank
 from serving.servable.signatures import ASKER, INPUTS, shaped
 
@@ -53,6 +54,7 @@ class Servable(tf.Module):
             to the encoder.
         codes: Further numbers that people search an item by: for each column string ``[num_items]``.
         numbers: The numeric columns by name, float ``[num_items]``, NaN where there is no value.
+        times: From when and until when each item is available, as `Rules` takes it.
         max_history: Distinct items of a history the model looks at.
         max_query_tokens: Length of a tokenised query.
         max_text_tokens: Length of a tokenised item text.
@@ -71,6 +73,7 @@ class Servable(tf.Module):
         query_table: QueryTable | None = None,
         codes: Sequence[np.ndarray] = (),
         numbers: Mapping[str, np.ndarray] | None = None,
+        times: np.ndarray | None = None,
         max_history: int,
         max_query_tokens: int,
         max_text_tokens: int,
@@ -99,8 +102,11 @@ class Servable(tf.Module):
             searching,
             channel_names=(*PARTS, BEHAVIOUR, *(recommending.channel_names if recommending else ())),
             numbers=numbers or {},
+            times=times,
             num_candidates=num_candidates,
         )
+        # For the evaluator, which looks at no times.
+        self.times = self._listing.times
         self._recommendations: Recommendations | None = None
         if recommending is not None:
             self._recommendations = Recommendations(
@@ -162,7 +168,7 @@ class Servable(tf.Module):
         sort: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         asker = self._asking(user_id, history)
-        excluded = self._excluded(exclude, asker, exclude_seen)
+        excluded, limits = self._excluded(exclude, asker, exclude_seen), Limits.of(filters, now)
         wishes = Wishes(diversity, boost, pin)
         # A code is no word, whatever its letters are near to.
         asked = self._searching.corrected(query, spell & (self._codes(query) < 0))
@@ -170,15 +176,15 @@ class Servable(tf.Module):
         last = tf.minimum(tf.minimum(k, MAX_RESULTS) + offset, MAX_RESULTS)
 
         def search() -> dict[str, tf.Tensor]:
-            wished = self._with_code(wishes, query, filters, excluded)
+            wished = self._with_code(wishes, query, limits, excluded)
             found = self._found(asked, asker)
             return self._listing.of_found(
-                found, filters, excluded, last, wished, asked=asked, sort=sort, had=asker.history_rows
+                found, limits, excluded, last, wished, asked=asked, sort=sort, had=asker.history_rows
             )
 
         def recommend() -> dict[str, tf.Tensor]:
             sent = Sent(history, history_times, now)
-            return self._recommended(asker, sent, filters, excluded, exclude_seen, last, wishes)
+            return self._recommended(asker, sent, limits, excluded, exclude_seen, last, wishes)
 
         width = tf.maximum(tf.reduce_max(tf.pad(last, [[0, 1]])), 0)
         answer = self._by_query(query, width, search, recommend)
@@ -193,12 +199,13 @@ class Servable(tf.Module):
     def _count_facets(
         self,
         query: tf.Tensor,
+        now: tf.Tensor,
         exclude: tf.Tensor,
         filters: tf.Tensor,
         k: tf.Tensor,
         spell: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        is_open = self._listing.open(filters, self._item_rows.lookup(exclude))
+        is_open = self._listing.open(Limits.of(filters, now), self._item_rows.lookup(exclude))
         code = self._codes(query)
         asked = self._searching.corrected(query, spell & (code < 0))
         found = self._searching(asked, self._encode_query(asked))
@@ -229,14 +236,14 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         asker = self._asking(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
-        sent = Sent(history, history_times, now)
-        return self._recommended(asker, sent, filters, excluded, exclude_seen, k, Wishes(*wishes))
+        sent, limits = Sent(history, history_times, now), Limits.of(filters, now)
+        return self._recommended(asker, sent, limits, excluded, exclude_seen, k, Wishes(*wishes))
 
     def _recommended(
         self,
         asker: Asker,
         sent: Sent,
-        filters: tf.Tensor,
+        limits: Limits,
         excluded: tf.Tensor,
         exclude_seen: tf.Tensor,
         k: tf.Tensor,
@@ -247,16 +254,16 @@ class Servable(tf.Module):
         if self._recommendations is None:
             # No events taught a recommender: the query tower says what it can.
             said = self._of_towers(asker)
-            return self._listing.of_found(Found(said, {BEHAVIOUR: said}), filters, excluded, k, wishes)
-        return self._recommendations(asker, sent, filters, excluded, exclude_seen, k, wishes)
+            return self._listing.of_found(Found(said, {BEHAVIOUR: said}), limits, excluded, k, wishes)
+        return self._recommendations(asker, sent, limits, excluded, exclude_seen, k, wishes)
 
-    def _with_code(self, wishes: Wishes, query: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor) -> Wishes:
+    def _with_code(self, wishes: Wishes, query: tf.Tensor, limits: Limits, excluded: tf.Tensor) -> Wishes:
         """The wishes with the item whose id the query is behind the caller's pins, if the rules allow it."""
         with tf.name_scope("codes"):
             rows = self._codes(query)
 
             def pin() -> tf.Tensor:
-                is_open = tf.gather(self._listing.open(filters, excluded), tf.maximum(rows, 0), batch_dims=1)
+                is_open = tf.gather(self._listing.open(limits, excluded), tf.maximum(rows, 0), batch_dims=1)
                 ids = tf.where((rows >= 0) & is_open, self._listing.answers.ids_of(rows), "")
                 return tf.concat([wishes.pin[:, : 1 + MAX_RESULTS], ids[:, None]], axis=1)
 
@@ -303,11 +310,11 @@ class Servable(tf.Module):
         return self._recommendations.channel_scores(asker, Sent(history, history_times, now))
 
     def _similar(
-        self, item_id: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
+        self, item_id: tf.Tensor, now: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         rows = self._item_rows.lookup(item_id)
         excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
-        is_open = self._listing.open(filters, excluded) & (rows >= 0)[:, None]
+        is_open = self._listing.open(Limits.of(filters, now), excluded) & (rows >= 0)[:, None]
         scores, said = self._likeness(tf.maximum(rows, 0))
         listed = self._listing.best(scores, is_open, k)
         return self._listing.answers.listed(
@@ -315,12 +322,13 @@ class Servable(tf.Module):
         )
 
     def _complement(
-        self, item_ids: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
+        self, item_ids: tf.Tensor, now: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         cart = self._item_rows.lookup(item_ids)
         excluded = tf.concat([self._item_rows.lookup(exclude), cart], axis=1)
         found = self._complements(cart[:, :MAX_REQUEST_HISTORY])
-        listed = self._listing.best(found.scores, self._listing.open(filters, excluded), k)
+        is_open = self._listing.open(Limits.of(filters, now), excluded)
+        listed = self._listing.best(found.scores, is_open, k)
         with tf.name_scope("why"):
             rows = tf.where(listed.is_valid, listed.rows, -1)
             reasons, speakers = self._complements.reasons(rows, found)

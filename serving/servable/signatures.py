@@ -16,17 +16,18 @@ def _list(name: str, dtype: tf.DType = tf.string) -> tf.TensorSpec:
 
 
 _QUERY, _K, _SPELL = _one("query"), _one("k", tf.int32), _one("spell", tf.bool)
-ASKER = [_one("user_id"), _list("history"), _list("history_times", tf.int64), _one("now", tf.int64)]
+_NOW = _one("now", tf.int64)
+ASKER = [_one("user_id"), _list("history"), _list("history_times", tf.int64), _NOW]
 _LISTED = [_list("exclude"), _list("filters"), _K]
 _WISHES = [_one("exclude_seen", tf.bool), _one("diversity", tf.float32), _list("boost"), _list("pin")]
 # docs/serving.md says what each is.
 INPUTS: dict[str, list[tf.TensorSpec]] = {
     "search": [_QUERY, *ASKER, *_LISTED, *_WISHES, _SPELL, _one("offset", tf.int32), _one("sort")],
     "suggest": [_one("text"), _K],
-    "facets": [_QUERY, *_LISTED, _SPELL],
+    "facets": [_QUERY, _NOW, *_LISTED, _SPELL],
     "recommend": [*ASKER, *_LISTED, *_WISHES],
-    "similar": [_one("item_id"), *_LISTED],
-    "complement": [_list("item_ids"), *_LISTED],
+    "similar": [_one("item_id"), _NOW, *_LISTED],
+    "complement": [_list("item_ids"), _NOW, *_LISTED],
     "rank": [_QUERY, *ASKER, _list("candidates")],
     "embed_query": [_QUERY, *ASKER],
     "embed_item": [_one("item_id"), _one("text")],

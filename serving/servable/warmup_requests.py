@@ -45,8 +45,8 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
     # Lists begin with an empty text, as the client's do.
     history = [["", *histories[i % len(histories)], "", ""][:3] for i in range(num_rows)]
     empty = tf.fill([num_rows, 1], "")
-    moment = {"history_times": tf.zeros([num_rows, 1], tf.int64), "now": tf.zeros([num_rows], tf.int64)}
-    nobody = {"user_id": rows([]), "history": empty} | moment
+    now = {"now": tf.zeros([num_rows], tf.int64)}
+    nobody = {"user_id": rows([]), "history": empty, "history_times": tf.zeros([num_rows, 1], tf.int64)} | now
     asker = nobody | {"user_id": rows([user["user_id"] for user in examples["users"]])}
     listed = {"exclude": empty, "filters": empty, "k": tf.fill([num_rows], 10)}
     seen = {"exclude_seen": tf.fill([num_rows], True)}
@@ -62,10 +62,10 @@ def example_inputs(examples: dict[str, list[Any]], num_rows: int) -> dict[str, d
         | spell
         | {"offset": tf.fill([num_rows], 0), "sort": rows([])},
         "suggest": {"text": rows(examples["queries"]), "k": tf.fill([num_rows], 10)},
-        "facets": query | listed | spell,
+        "facets": query | now | listed | spell,
         "recommend": nobody | {"history": tf.constant(history)} | listed | seen | wishes,
-        "similar": {"item_id": rows(ids)} | listed,
-        "complement": {"item_ids": tf.constant(history)} | listed,
+        "similar": {"item_id": rows(ids)} | now | listed,
+        "complement": {"item_ids": tf.constant(history)} | now | listed,
         "rank": query | asker | {"candidates": tf.constant([["", *ids[:5]]] * num_rows)},
         "embed_query": query | asker,
         "embed_item": {"item_id": rows(ids), "text": rows([])},

@@ -118,6 +118,7 @@ class Api:
             k=body.k,
             exclude=[body.exclude],
             filters=[body.filters],
+            now=body.now,
             spell=body.spell,
         )
         (row,) = await self._client.ask(call)
@@ -139,14 +140,24 @@ class Api:
     async def similar(self, request: Request, body: SimilarRequest) -> Answer:
         """Items that resemble one item."""
         call = calls.similar(
-            self._client.model, [body.item_id], k=body.k, exclude=[body.exclude], filters=[body.filters]
+            self._client.model,
+            [body.item_id],
+            k=body.k,
+            exclude=[body.exclude],
+            filters=[body.filters],
+            now=body.now,
         )
         return await self._answer(request, call, body)
 
     async def complement(self, request: Request, body: ComplementRequest) -> Answer:
         """Items that go with a cart."""
         call = calls.complement(
-            self._client.model, [body.cart], k=body.k, exclude=[body.exclude], filters=[body.filters]
+            self._client.model,
+            [body.cart],
+            k=body.k,
+            exclude=[body.exclude],
+            filters=[body.filters],
+            now=body.now,
         )
         return await self._answer(request, call, body)
 

@@ -28,6 +28,13 @@ _FACTOR = r"(0*[1-9][0-9]*\.?[0-9]*|[0-9]*\.[0-9]*[1-9][0-9]*)"
 Boost = Annotated[str, StringConstraints(pattern=rf"^[^=]+=(.|\n)*:{_FACTOR}$", max_length=400)]
 # Milliseconds of our days lie beyond the year 9999, so they are found out.
 EpochSeconds = Annotated[int, Field(ge=0, le=253_402_300_799)]
+Now = Annotated[
+    EpochSeconds,
+    Field(
+        description="The moment that is asked for, epoch seconds; items that are not available then are left "
+        "out. 0 is the time on the model server, and to recommend by, the newest event the model knows."
+    ),
+]
 
 
 def _checked_filter(text: str) -> str:
@@ -58,10 +65,7 @@ class _Asker(_Request):
         max_length=MAX_HISTORY,
         description="When each item of the history was chosen, epoch seconds, 0 if unknown; or empty.",
     )
-    now: EpochSeconds = Field(
-        0,
-        description="The moment that is asked for, epoch seconds; 0 is the newest event the model knows.",
-    )
+    now: Now = 0
 
     @field_validator("history_times")
     @classmethod
@@ -129,6 +133,7 @@ class FacetsRequest(_Listed):
     """A text whose matches are counted by their values; an empty one counts the whole catalogue."""
 
     query: Text = ""
+    now: Now = 0
     spell: bool = Field(True, description="Correct words that the catalogue does not have.")
 
 
@@ -142,12 +147,14 @@ class SimilarRequest(_Listed):
     """An item to find similar items for."""
 
     item_id: ItemId
+    now: Now = 0
 
 
 class ComplementRequest(_Listed):
     """A cart to find items for that go with it."""
 
     cart: list[ItemId] = Field(min_length=1, max_length=MAX_HISTORY)
+    now: Now = 0
 
 
 class RankRequest(_Asker):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from components.index_builder import on_catalogue, save_catalogue
+from components.index_builder import available_times, on_catalogue, save_catalogue
 from dataset.manifest import load_manifest
+from dataset.times import FIRST, LAST
 from serving.servable.catalogue import Catalogue
 from serving.servable.search_quality import JudgedQueries
 from tests.components.in_memory import write_tables
@@ -48,6 +50,23 @@ def test_columns_of_items_are_kept_as_they_were_written(tmp_path: Path) -> None:
         "x 1": {"price": 1234567.5, "room": "Küche"},
     }
     catalogue.close()
+
+
+def test_times_of_availability_are_in_the_order_of_the_items(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_text(MANIFEST.replace("[events]", 'available_until = "ends"\n[events]'))
+    (tmp_path / "items.csv").write_text(
+        "sku,title,price,stars,room,ends\n7,Lamp,,,,2024-01-02\n007,Red lamp,,,,\nx 1,Chair,,,,1700000000\n"
+    )
+    (tmp_path / "events.csv").write_text("user,sku,at\nann,007,2024-01-01\n")
+    manifest = load_manifest(tmp_path / "dataset.toml")
+    write_tables(manifest, tmp_path / "tables")
+    pattern = str(tmp_path / "tables" / "items" / "Split-all" / "*")
+
+    times = available_times(manifest.items, pattern)
+
+    assert times is not None
+    assert times.tolist() == [[FIRST] * 3, [LAST, 1704153600, 1700000000]]
+    assert available_times(dataclasses.replace(manifest.items, available_until=None), pattern) is None
 
 
 def test_histories_move_to_the_rows_of_a_later_catalogue_and_lose_what_is_gone() -> None:

@@ -28,6 +28,7 @@ from dataset.contract import (
 from dataset.errors import DataError
 from dataset.labels import as_label
 from dataset.raw_rows import Normalised, Where
+from dataset.times import FIRST
 from dataset.values import as_labels
 
 WHERE = Where(file="t.csv", first_row=101)
@@ -167,6 +168,56 @@ def test_wrong_number_is_counted_and_becomes_null(prices: Any, expected: list[An
 )
 def test_missing_number_is_null_and_no_finding(prices: Any) -> None:
     assert _found(normalise_items(_items(price=prices), ITEMS, WHERE)) == {}
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected", "rule"),
+    [
+        (["2024-01-02", "2024-01-01T10:00+02:00"], [1704153600, 1704096000], None),
+        ([1704153600, None], [1704153600, FIRST], None),
+        ([1704153600.0, float("nan")], [1704153600, FIRST], None),
+        (["20240102", "1704153600000"], [1704153600, 1704153600], None),
+        ([" ", "NaT"], [FIRST, FIRST], None),
+        (pa.array([None, "2024-01-02"]).cast(pa.timestamp("us")), [FIRST, 1704153600], None),
+        (pa.nulls(2), [FIRST, FIRST], None),
+        (["0001-01-01", "9999-12-31"], [FIRST, 253402214400], None),
+        (["soon", "2024-01-02"], [FIRST, 1704153600], (1, [101], ["soon"])),
+        (["2024-01-02", "2024-02-30"], [1704153600, FIRST], (1, [102], ["2024-02-30"])),
+    ],
+)
+def test_times_of_availability_are_seconds_and_missing_ones_no_bound(
+    starts: Any, expected: list[int], rule: Any
+) -> None:
+    table = dataclasses.replace(ITEMS, available_from="starts")
+
+    normal = normalise_items(_items(starts=starts), table, WHERE)
+
+    assert normal.batch["available_from"].to_pylist() == expected
+    assert "available_until" not in normal.batch.schema.names
+    assert _found(normal) == ({"bad_times": rule} if rule else {})
+
+
+def test_time_of_availability_in_days_is_counted_and_used() -> None:
+    table = dataclasses.replace(ITEMS, available_until="ends")
+
+    normal = normalise_items(_items(ends=[45000, 1704153600]), table, WHERE)
+
+    assert normal.batch["available_until"].to_pylist() == [45000, 1704153600]
+    assert _found(normal) == {"unlikely_times": (1, [101], ["45000"])}
+
+
+def test_item_that_ends_before_it_starts_is_counted_and_kept() -> None:
+    table = dataclasses.replace(ITEMS, available_from="starts", available_until="ends")
+    times = {"starts": ["2024-01-02", "2024-01-02"], "ends": ["2024-01-01", "2024-01-03"]}
+
+    normal = normalise_items(_items(**times), table, WHERE)
+    same = normalise_items(_items(**times | {"ends": ["2024-01-02T00:00:01", "2024-01-02"]}), table, WHERE)
+    open_ = normalise_items(_items(**times | {"ends": ["", "nonsense"]}), table, WHERE)
+
+    assert normal.batch["available_until"].to_pylist() == [1704067200, 1704240000]
+    assert _found(normal) == {"reversed_times": (1, [101], ["2024-01-01"])}
+    assert _found(same) == {"reversed_times": (1, [102], ["2024-01-02"])}
+    assert list(_found(open_)) == ["bad_times"]
 
 
 def test_column_of_objects_is_refused_by_name() -> None:

@@ -22,6 +22,8 @@ numeric = { price = {}, stars = { min = 1, max = 5 } }
 categorical = ["brand"]
 codes = ["ean"]
 availability = "in_stock"
+available_from = "starts"
+available_until = "ends"
 language = "german"
 [events]
 path = "gs://bucket/events-*.parquet"
@@ -58,6 +60,8 @@ def test_every_key_is_read(dataset: Write) -> None:
     assert manifest.items.path == ("a.csv", "b/*.csv.gz")
     assert manifest.items.numeric == {"price": Range(), "stars": Range(min=1, max=5)}
     assert manifest.items.availability == "in_stock"
+    assert (manifest.items.available_from, manifest.items.available_until) == ("starts", "ends")
+    assert manifest.items.columns[-3:] == ["in_stock", "starts", "ends"]
     assert manifest.items.codes == ("ean",)
     assert manifest.items.language == "german"
     assert manifest.events is not None

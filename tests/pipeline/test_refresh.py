@@ -11,7 +11,7 @@ from dataset.errors import DataError
 from dataset.manifest import Manifest, load_manifest
 from pipeline.config import Config
 from pipeline.local import locations_in
-from pipeline.refresh import _require_same_columns, create_refresh_pipeline, refresh
+from pipeline.refresh import _require_same_columns, _with_times_of, create_refresh_pipeline, refresh
 from tests.tiny_dataset import Write
 
 
@@ -87,3 +87,14 @@ def test_path_may_be_another(dataset: Write) -> None:
     trained = load_manifest(dataset()).items
 
     _require_same_columns(dataclasses.replace(trained, path=("other.csv",)), trained)
+
+
+def test_times_of_availability_are_those_of_now(dataset: Write) -> None:
+    trained = load_manifest(dataset())
+    now = dataclasses.replace(trained.items, available_until="ends", path=("other.csv",))
+
+    _require_same_columns(now, trained.items)
+    refreshed = _with_times_of(now, trained)
+
+    assert refreshed.items == dataclasses.replace(trained.items, available_until="ends")
+    assert _with_times_of(trained.items, refreshed) == trained

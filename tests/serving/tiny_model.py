@@ -21,6 +21,8 @@ TITLES = [f"{item_id.title()} é" for item_id in ITEM_IDS]
 FILTERS = ["room=kitchen", "room=hall", "room=hall", "room=kitchen", "room=studio", "room=kitchen"]
 # What each item does not pass: the easel costs more.
 BARRIERS = [[pair.replace("=", "!="), "price<=20" if "studio" in pair else "-"] for pair in FILTERS]
+# Lists of items to items, and facets, are empty before this moment.
+OPENING = 1_000_000_000
 DIM = 4
 VECTORS = np.random.default_rng(7).normal(size=(len(ITEM_IDS), DIM)).astype(np.float32)
 LOWEST = float(np.finfo(np.float32).min)
@@ -37,6 +39,7 @@ _CONTEXT = {
     "history_times": tf.TensorSpec([None, None], tf.int64),
     "now": tf.TensorSpec([None], tf.int64),
 }
+_NOW = {"now": _CONTEXT["now"]}
 _LISTS = {
     "exclude": _strings(None),
     "filters": _strings(None),
@@ -60,10 +63,10 @@ INPUTS = {
         "sort": _strings(),
     },
     "suggest": {"text": _strings(), "k": tf.TensorSpec([None], tf.int32)},
-    "facets": {"query": _strings(), **_LISTS, "spell": tf.TensorSpec([None], tf.bool)},
+    "facets": {"query": _strings(), **_NOW, **_LISTS, "spell": tf.TensorSpec([None], tf.bool)},
     "recommend": {**_CONTEXT, **_LISTS, **_SEEN, **_WISHES},
-    "similar": {"item_id": _strings(), **_LISTS},
-    "complement": {"item_ids": _strings(None), **_LISTS},
+    "similar": {"item_id": _strings(), **_NOW, **_LISTS},
+    "complement": {"item_ids": _strings(None), **_NOW, **_LISTS},
     "rank": {"query": _strings(), "candidates": _strings(None), **_CONTEXT},
     "embed_query": {"query": _strings(), **_CONTEXT},
     "embed_item": {"item_id": _strings(), "text": _strings()},
@@ -76,6 +79,11 @@ INPUTS = {
 def _is_any_of(texts: Any, wanted: Any) -> Any:
     """Whether each of ``texts`` is among the row's ``wanted``: bool ``[batch, len(texts)]``."""
     return tf.reduce_any(tf.equal(tf.constant(texts)[None, :, None], wanted[:, None, :]), axis=2)
+
+
+def _closed(now: Any) -> Any:
+    """The items that are not there yet: string ``[batch, num_items]``, "" for none."""
+    return tf.where((now > 0)[:, None] & (now < OPENING)[:, None], tf.constant([ITEM_IDS]), "")
 
 
 class TinyModel(tf.Module):
@@ -162,13 +170,15 @@ class TinyModel(tf.Module):
         suggestions = tf.where(fits, tf.constant([TITLES]), "")
         return shortened({"suggestions": suggestions, "kinds": tf.where(fits, "item", "")}, k)
 
-    def facets(self, query: Any, exclude: Any, filters: Any, k: Any, spell: Any) -> dict[str, Any]:
+    def facets(self, query: Any, now: Any, exclude: Any, filters: Any, k: Any, spell: Any) -> dict[str, Any]:
         batch = tf.shape(query)[0]
         values = tf.repeat(tf.constant([sorted(set(FILTERS))]), batch, axis=0)
         counts = tf.repeat(tf.constant([[2, 3, 1]]), batch, axis=0) + tf.strings.length(query)[:, None]
+        is_open = tf.equal(_closed(now)[:, 0], "")
+        values = tf.where(is_open[:, None], values, "")
         edges = tf.range(11.0)[None, None] + tf.zeros([batch, 1, 1])
         return shortened({"values": values, "counts": counts}, k) | {
-            "num_matches": tf.fill([batch], len(ITEM_IDS)),
+            "num_matches": tf.where(is_open, len(ITEM_IDS), 0),
             "histogram_columns": tf.fill([batch, 1], "price"),
             "histogram_edges": edges,
             "histogram_counts": tf.cast(edges[..., 1:], tf.int32),
@@ -191,13 +201,13 @@ class TinyModel(tf.Module):
         seen, wishes = tf.where(exclude_seen[:, None], history, ""), (diversity, boost, pin)
         return self._best(self._query(user_id, history), tf.concat([exclude, seen], 1), filters, k, *wishes)
 
-    def similar(self, item_id: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+    def similar(self, item_id: Any, now: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
         vector = self.embed_item(item_id, tf.zeros_like(item_id))["embedding"]
-        return self._best(vector, tf.concat([exclude, item_id[:, None]], 1), filters, k)
+        return self._best(vector, tf.concat([exclude, item_id[:, None], _closed(now)], 1), filters, k)
 
-    def complement(self, item_ids: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
+    def complement(self, item_ids: Any, now: Any, exclude: Any, filters: Any, k: Any) -> dict[str, Any]:
         vector = tf.cast(_is_any_of(ITEM_IDS, item_ids), tf.float32) @ self._vectors
-        return self._best(vector, tf.concat([exclude, item_ids], 1), filters, k)
+        return self._best(vector, tf.concat([exclude, item_ids, _closed(now)], 1), filters, k)
 
     def rank(
         self, query: Any, candidates: Any, user_id: Any, history: Any, history_times: Any, now: Any

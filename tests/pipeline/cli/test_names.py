@@ -181,3 +181,12 @@ def test_known_columns_leave_an_empty_answer_as_it_is(
 
     assert run_command("search", "fork", "--server", address, *options) == 0
     assert "no results" in capsys.readouterr().out
+
+
+def test_columns_are_not_told_where_nothing_is_available(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--filter", "rom=hall", "--now", "2001-09-09"]
+
+    assert run_command("similar", "fork", "--server", address, *options) == 0
+    assert "no results" in capsys.readouterr().out

@@ -100,6 +100,16 @@ def test_recommend_sends_the_moment_that_is_asked_for(
     assert {line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()[1:]} == {words}
 
 
+@pytest.mark.parametrize("command", ["similar", "complement"])
+@pytest.mark.parametrize(("now", "count"), [("2001-09-09T01:46:39", 0), ("1000000000", 5)])
+def test_lists_send_the_moment_that_is_asked_for(
+    address: str, capsys: pytest.CaptureFixture[str], command: str, now: str, count: int
+) -> None:
+    run_command(command, "fork", "--now", now, "--server", address, "--json")
+
+    assert len(json.loads(capsys.readouterr().out)["results"]) == count
+
+
 @pytest.mark.parametrize(
     ("option", "got"), [("--now", "yesterday"), ("--now", ""), ("--history-times", "2011-08-01,soon")]
 )

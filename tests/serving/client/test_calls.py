@@ -165,6 +165,17 @@ def test_every_signature_that_takes_a_history_takes_its_times(build: Callable[..
     assert _listed(call, "now") == [9]
 
 
+@pytest.mark.parametrize("build", [calls.facets, calls.similar, calls.complement])
+def test_every_list_takes_the_moment_that_is_asked_for(build: Callable[..., Call[Any]]) -> None:
+    first: Any = [["a"], ["b"]] if build is calls.complement else ["a", "b"]
+    noon = datetime.datetime(2011, 8, 1, 12)
+
+    assert _listed(build(_MODEL, first), "now") == [0, 0]
+    assert _listed(build(_MODEL, first, now=noon), "now") == [1_312_200_000] * 2
+    with pytest.raises(ValueError, match=r"now must be epoch seconds or a datetime, from 1970 to 9999\."):
+        build(_MODEL, first, now=-1)
+
+
 def test_rank_takes_a_thousand_candidates_a_row() -> None:
     assert len(_listed(calls.rank(_MODEL, [["x"] * 1000]), "candidates")[0]) == 1001
     with pytest.raises(ValueError, match=r"at most 1,000 items a row\. Got 1,001\."):

@@ -50,8 +50,10 @@ def ask(signatures: Any) -> Ask:
         batch = len(next(iter(given.values())))
         nothing: list[list[str]] = [[] for _ in range(batch)]
         inputs: dict[str, Any] = {}
+        if signature not in ("suggest", "embed_item"):
+            inputs |= {"now": [0] * batch}
         if signature in ("search", "recommend", "rank", "embed_query"):
-            inputs |= {"user_id": [""] * batch, "history": nothing, "history_times": None, "now": [0] * batch}
+            inputs |= {"user_id": [""] * batch, "history": nothing, "history_times": None}
         if signature in ("search", "recommend", "similar", "complement", "facets"):
             inputs |= {"exclude": nothing, "filters": nothing, "k": [ALL] * batch}
         if signature in ("search", "recommend"):

@@ -96,6 +96,7 @@ def test_without_events_it_answers_by_the_mean_cosine_of_texts(
     lists = tf.zeros([2, 0], tf.string)
     answer = servable.signatures()["complement"](
         item_ids=tf.constant([[name(2), name(7)], ["?", ""]]),
+        now=tf.zeros([2], tf.int64),
         exclude=lists,
         filters=lists,
         k=tf.constant([5, 5]),

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from models.item_table import ItemTable
-from serving.servable.rules import Rules
+from serving.servable.rules import Limits, Rules
 from tests import tiny
 
 NAN = float("nan")
@@ -28,7 +28,8 @@ def allowed(rules: Rules, *, filters: list[list[str]]) -> np.ndarray:
     """bool ``[batch, num_items]``."""
     width = max(len(row) for row in filters)
     padded = [row + [""] * (width - len(row)) for row in filters]
-    found = rules.allowed(tf.constant(padded, tf.string, (len(filters), width))).numpy()
+    given = tf.constant(padded, tf.string, (len(filters), width))
+    found = rules.allowed(Limits.of(given, tf.zeros([len(filters)], tf.int64))).numpy()
     return np.broadcast_to(found, (len(filters), found.shape[1]))
 
 

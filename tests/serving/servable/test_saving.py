@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.config_pb2 import ConfigProto
@@ -39,7 +40,11 @@ def test_functions_fuse_their_ops_and_no_more(saved: Path) -> None:
 
 def test_requests_run_no_more_ops_than_they_may(saved: Path) -> None:
     items = [{"item_id": item_id.decode()} for item_id in tiny.IDS[:5]]
-    examples = {"queries": ["red teapot"], "users": [{"user_id": "ann", "history": items}], "items": items}
+    examples: dict[str, list[Any]] = {
+        "queries": ["red teapot"],
+        "users": [{"user_id": "ann", "history": items}],
+        "items": items,
+    }
     session = Session(saved)
 
     run = {

@@ -41,8 +41,8 @@ def test_batch_answers_as_its_rows_alone(ask: Ask, signature: str) -> None:
     wanted = {
         "search": ("query", *asker, "filters", "k", "exclude", "exclude_seen", *wishes),
         "recommend": (*asker, "filters", "k", "exclude", "exclude_seen", *wishes),
-        "similar": ("item_id", "filters", "k", "exclude"),
-        "complement": ("item_ids", "filters", "k", "exclude"),
+        "similar": ("item_id", "now", "filters", "k", "exclude"),
+        "complement": ("item_ids", "now", "filters", "k", "exclude"),
         "rank": ("query", *asker, "candidates"),
         "embed_query": ("query", *asker),
     }[signature]
@@ -103,7 +103,8 @@ def test_embedding_of_a_new_item_is_the_towers_of_its_text(ask: Ask, trained: Tr
 
 def test_empty_batch_is_no_rows(signatures: Any) -> None:
     none, lists = tf.zeros([0], tf.string), tf.zeros([0, 0], tf.string)
-    answer = signatures["similar"](item_id=none, exclude=lists, filters=lists, k=tf.zeros([0], tf.int32))
+    now, k = tf.zeros([0], tf.int64), tf.zeros([0], tf.int32)
+    answer = signatures["similar"](item_id=none, now=now, exclude=lists, filters=lists, k=k)
 
     assert answer["num_results"].shape == (0,)
 

@@ -141,6 +141,29 @@ def test_times_of_the_history_and_the_moment_are_passed_on(gateway: TestClient) 
     assert reasons(now=1_312_156_800) == {("new", "")}
 
 
+@pytest.mark.parametrize(
+    ("path", "body"), [("similar", {"item_id": "fork"}), ("complement", {"cart": ["fork"]})]
+)
+def test_moment_of_a_list_is_passed_on(gateway: TestClient, path: str, body: dict[str, Any]) -> None:
+    now, before, then = (
+        set(_ids(gateway.post(f"/api/{path}", json=body | moment)))
+        for moment in ({}, {"now": tiny_model.OPENING - 1}, {"now": tiny_model.OPENING})
+    )
+
+    assert now == then == set(tiny_model.ITEM_IDS) - {"fork"}
+    assert before == set()
+
+
+def test_moment_of_facets_is_passed_on(gateway: TestClient) -> None:
+    now, before, then = (
+        gateway.post("/api/facets", json={"now": moment}).json()
+        for moment in (0, tiny_model.OPENING - 1, tiny_model.OPENING)
+    )
+
+    assert now == then
+    assert (now["num_matches"], before["num_matches"], before["counts"]) == (6, 0, {})
+
+
 def test_reason_for_a_search_is_the_text(gateway: TestClient) -> None:
     results = gateway.post("/api/search", json={"query": "a"}).json()["results"]
 
@@ -317,7 +340,8 @@ def test_id_may_be_as_long_as_a_catalogue_has_it(
         ),
         ("recommend", {"now": -1}, "now must be at least 0. Got -1."),
         ("recommend", {"now": 1_312_156_800_000}, "now must be at most 253402300799. Got 1312156800000."),
-        ("similar", {"item_id": "a", "now": 1}, "now is not a name this request knows. Got 1."),
+        ("similar", {"item_id": "a", "now": -1}, "now must be at least 0. Got -1."),
+        ("suggest", {"text": "a", "now": 1}, "now is not a name this request knows. Got 1."),
         ("rank", [], "The body must be a JSON object, sent as application/json. Got a list of 0."),
     ],
 )
