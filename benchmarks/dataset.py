@@ -91,7 +91,7 @@ def load_dataset(folder: Path) -> Dataset:
     return Dataset(
         name=manifest.name,
         item_ids=tuple(items["item_id"].to_pylist()),
-        columns={name: items[name].to_pylist() for name in names},
+        columns={name: _texts(items[name]).to_pylist() for name in names},
         language=manifest.items.language,
         events=_events(_table(manifest, "events"), items["item_id"], manifest.split.events)
         if manifest.events is not None
@@ -107,6 +107,11 @@ def _table(manifest: Manifest, name: str) -> pa.Table:
     queries, _ = read_queries(manifest) if name == "judgments" else (None, None)
     batches = [normal.batch for _, normal in normalised_batches(manifest, name, files, queries)]
     return pa.Table.from_batches(batches).combine_chunks()
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts, several categories of an item joined."""
+    return pc.binary_join(column, " ") if pa.types.is_list(column.type) else column
 
 
 def _rows(ids: pa.ChunkedArray, item_ids: pa.ChunkedArray) -> np.ndarray[Any, Any]:

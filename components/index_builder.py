@@ -309,10 +309,13 @@ def _by_row(pattern: str, columns: dict[str, Any]) -> pd.DataFrame:
 
 
 def save_catalogue(table: ItemsTable, split: str, path: str) -> None:
-    """Writes the numeric and categorical columns of raw items, named as in the manifest."""
+    """Writes the numeric and categorical columns of raw items, named as in the manifest.
+
+    Several values of a column are one text with commas between them.
+    """
     columns = dict.fromkeys(table.numeric, float) | dict.fromkeys(table.categorical, str)
     kinds = {name: FLOAT if kind is float else BYTES for name, kind in columns.items()}
-    frame = read_frame(os.path.join(split, "*"), {features.ITEM_ID: BYTES} | kinds)
+    frame = read_frame(os.path.join(split, "*"), {features.ITEM_ID: BYTES} | kinds, separator=", ")
 
     def rows() -> Iterator[tuple[Value, ...]]:
         for item_id, *values in zip(*(frame[name] for name in (features.ITEM_ID, *columns)), strict=True):

@@ -41,10 +41,11 @@ class QueryTexts:
 def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> Normalised:
     """Makes items canonical.
 
-    They have `item_id` string, the text, categorical and code columns under their own names (string, "" for
-    null, texts without their HTML if the manifest says so), the numeric ones (float32, null where unknown or
-    wrong), and, if the manifest names such columns, `available` (int64, 1 or 0), `available_from` and
-    `available_until` (int64 epoch seconds, of the year 1 or 9999 where there is no bound).
+    They have `item_id` string, the text and code columns under their own names (string, "" for null, texts
+    without their HTML if the manifest says so), the categorical ones (lists of different strings, [""] for
+    null, also where they are text as well), the numeric ones (float32, null where unknown or wrong), and, if
+    the manifest names such columns, `available` (int64, 1 or 0), `available_from` and `available_until`
+    (int64 epoch seconds, of the year 1 or 9999 where there is no bound).
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -53,19 +54,19 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
     columns = {"item_id": rows.ids(table.id)}
     for name in table.text:
         columns[name] = rows.texts(name)
-    for name in table.categorical:
-        columns[name] = rows.categories(name)
-    for name in table.text:
         if table.strip_markup:
             columns[name] = without_markup(columns[name])
         else:
             expected = "hold no HTML, which strip_markup = true in [items] takes off"
             rows.find("markup", name, expected, has_markup(columns[name]))
+    is_empty = np.logical_and.reduce([as_mask(pc.equal(columns[name], "")) for name in table.text])
+    rows.find("empty_text", table.text[0], "have text in at least one text column", is_empty)
+    for name in table.categorical:
+        is_marked = table.strip_markup and name in table.text
+        columns[name] = rows.categories(name, table.separator.get(name), strip_markup=is_marked)
     for name in table.codes:
         if name not in columns:
             columns[name] = rows.label_texts(name)
-    is_empty = np.logical_and.reduce([as_mask(pc.equal(columns[name], "")) for name in table.text])
-    rows.find("empty_text", table.text[0], "have text in at least one text column", is_empty)
     for name, range_ in table.numeric.items():
         columns[name] = rows.numbers(name, range_)
     if table.availability is not None:
@@ -75,7 +76,10 @@ def normalise_items(batch: pa.RecordBatch, table: ItemsTable, where: Where) -> N
 
 
 def normalise_users(batch: pa.RecordBatch, table: UsersTable, where: Where) -> Normalised:
-    """Makes users canonical: `user_id` string, and the categorical and numeric columns as for items.
+    """Makes users canonical.
+
+    They have `user_id` string, the categorical columns (string, "" for null), and the numeric ones as for
+    items.
 
     Raises:
         DataError: A column has a type that cannot be what the manifest says.
@@ -83,7 +87,7 @@ def normalise_users(batch: pa.RecordBatch, table: UsersTable, where: Where) -> N
     rows = RawRows("users", batch, where, table.missing_ids)
     columns = {"user_id": rows.ids(table.id)}
     for name in table.categorical:
-        columns[name] = rows.categories(name)
+        columns[name] = rows.category(name)
     for name, range_ in table.numeric.items():
         columns[name] = rows.numbers(name, range_)
     return rows.normalised(columns)

@@ -103,10 +103,11 @@ class Grade:
 class ItemsTable:
     """The catalogue. The first column of `text` weighs most; a false `availability` is never recommended.
 
-    An item is listed from its time of `available_from` on until just before that of `available_until`. A
-    search for a value of the `codes` columns (SKU, EAN, part number) finds its item. `language` is that of
-    the texts, which lose their HTML if `strip_markup`. An id that is one of `missing_ids` is none,
-    here and in the other tables.
+    An item is listed from its time of `available_from` on until just before that of `available_until`. It may
+    have several values of a `categorical` column: a list of them, or a text with the column's `separator`
+    between them. A search for a value of the `codes` columns (SKU, EAN, part number) finds its item.
+    `language` is that of the texts, which lose their HTML if `strip_markup`. An id that is one of
+    `missing_ids` is none, here and in the other tables.
     """
 
     path: tuple[str, ...]
@@ -115,6 +116,7 @@ class ItemsTable:
     text: tuple[str, ...]
     numeric: Mapping[str, Range]
     categorical: tuple[str, ...] = ()
+    separator: Mapping[str, str] = dataclasses.field(default_factory=dict)
     codes: tuple[str, ...] = ()
     availability: str | None = None
     available_from: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataset.contract import ItemsTable
 from dataset.files import shown
@@ -145,11 +146,16 @@ class TextSample:
 
 def joined(batch: pa.RecordBatch) -> list[str]:
     """The texts of each row that are not empty, as sentences, as Transform joins them."""
-    columns = [column.to_pylist() for column in batch.columns]
+    columns = [_texts(column).to_pylist() for column in batch.columns]
     return [
         re.sub(r"[.\s]+$", "", "".join(f"{text}. " for text in texts if text.strip()))
         for texts in zip(*columns, strict=True)
     ]
+
+
+def _texts(column: pa.Array) -> pa.StringArray:
+    """A text column; of one that is a category too, the values of each row joined."""
+    return pc.binary_join(column, " ") if pa.types.is_list(column.type) else column
 
 
 def _alike(texts: list[str], rows: Sequence[tuple[int, ...]]) -> Array:

@@ -232,6 +232,7 @@ def _items(section: Section) -> ItemsTable:
         text=text,
         numeric=numeric,
         categorical=categorical,
+        separator=_separators(section, categorical),
         codes=codes,
         availability=section.optional_text("availability"),
         available_from=section.optional_text("available_from"),
@@ -240,6 +241,15 @@ def _items(section: Section) -> ItemsTable:
         strip_markup=section.flag("strip_markup", ItemsTable.strip_markup),
         missing_ids=_missing_ids(section),
     )
+
+
+def _separators(section: Section, categorical: tuple[str, ...]) -> dict[str, str]:
+    """What stands between the values of a text, by its column."""
+    table = section.section("separator")
+    for name in table:
+        if name not in categorical:
+            raise table.error(name, "must be a column of items.categorical")
+    return {name: table.text(name) for name in table}
 
 
 def _users(section: Section) -> UsersTable:

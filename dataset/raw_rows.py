@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,7 +17,15 @@ from dataset.delimited import has_decimal_commas
 from dataset.errors import DataError
 from dataset.files import shown
 from dataset.findings import NUM_EXAMPLES, Example, Finding, Findings
-from dataset.values import as_labels, as_numbers, as_text, is_list, with_decimal_points
+from dataset.values import (
+    as_labels,
+    as_numbers,
+    as_text,
+    as_values,
+    in_one_line,
+    is_list,
+    with_decimal_points,
+)
 
 Mask = np.ndarray[Any, Any]
 
@@ -132,17 +141,19 @@ class RawRows:
         """Free text, "" where missing."""
         return self._converted(as_text, column, "text in UTF-8").fill_null("")
 
-    def categories(self, column: str) -> pa.StringArray:
-        """Categories, "" where missing, each in one line, as its vocabulary has a value a line."""
+    def category(self, column: str) -> pa.StringArray:
+        """One category a row, "" where missing, in one line, as its vocabulary has a value a line."""
         self._require_single(
-            column,
-            "a category is one value",
-            "name the column in text, or keep the first of them in a column of its own",
+            column, "a user's category is one value", "keep one of them in a column of its own"
         )
-        texts = self.texts(column)
-        if pc.any(pc.match_substring_regex(texts, r"[\r\n]")).as_py():
-            texts = pc.replace_substring_regex(texts, r"\s*[\r\n]\s*", " ")
-        return texts
+        return in_one_line(self.texts(column))
+
+    def categories(
+        self, column: str, separator: str | None = None, *, strip_markup: bool = False
+    ) -> pa.ListArray:
+        """The categories of each row, as `values.as_values` has them; it has the arguments too."""
+        convert = functools.partial(as_values, separator=separator, strip_markup=strip_markup)
+        return self._converted(convert, column, "text in UTF-8")
 
     def numbers(self, column: str, range_: Range) -> pa.FloatArray:
         """float32 numbers, null where missing, not a finite number, or out of range."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataset.labels import POINT_ZERO
+from dataset.markup import without_markup
 
 _DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+$"
@@ -32,8 +33,7 @@ def as_text(column: pa.Array) -> pa.StringArray:
     column = _decoded(column)
     kind = column.type
     if is_list(kind):
-        if pa.types.is_nested(kind.value_type):
-            raise TypeError(kind)
+        _require_flat(kind)
         return _joined(column)
     if pa.types.is_nested(kind):
         raise TypeError(kind)
@@ -51,6 +51,43 @@ def as_labels(column: pa.Array) -> pa.StringArray:
     """
     text = pc.replace_substring_regex(as_text(column), POINT_ZERO, r"\1")
     return pc.if_else(pc.equal(text, ""), _NULL_TEXT, text)
+
+
+def as_values(column: pa.Array, separator: str | None = None, *, strip_markup: bool = False) -> pa.ListArray:
+    """The values of each row as a list of different texts, in one line; [""] where there is none.
+
+    Args:
+        column: Lists of values, or a value in each row.
+        separator: What stands between the values of a text.
+        strip_markup: Whether values lose their HTML.
+
+    Raises:
+        TypeError: The column holds objects, or lists of lists.
+        pyarrow.ArrowInvalid: It holds bytes that are not UTF-8.
+    """
+    column = _decoded(column)
+    num_rows, rows = len(column), np.arange(len(column))
+    if is_list(column.type):
+        _require_flat(column.type)
+        rows, column = pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column)
+    texts = as_text(column).fill_null("")
+    if separator is not None:
+        parts = pc.split_pattern(texts, separator)
+        rows = rows[pc.list_parent_indices(parts).to_numpy()]
+        texts = pc.utf8_trim_whitespace(pc.list_flatten(parts))
+    texts = in_one_line(without_markup(texts) if strip_markup else texts)
+    kept = _first_of_equal(texts, rows)
+    empty = np.setdiff1d(np.arange(num_rows), rows[kept])
+    texts = pa.concat_arrays([texts.take(pa.array(kept)), pa.array([""] * len(empty), pa.string())])
+    rows = np.concatenate([rows[kept], empty])
+    return _lists(texts.take(pa.array(np.argsort(rows, kind="stable"))), rows, num_rows)
+
+
+def in_one_line(texts: pa.StringArray) -> pa.StringArray:
+    """Texts whose line breaks, with the white space around them, are spaces."""
+    if not pc.any(pc.match_substring_regex(texts, r"[\r\n]")).as_py():
+        return texts
+    return pc.replace_substring_regex(texts, r"\s*[\r\n]\s*", " ")
 
 
 def as_numbers(column: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -84,10 +121,22 @@ def _joined(column: pa.Array) -> pa.StringArray:
     texts = as_text(pc.list_flatten(column)).fill_null("")
     is_given = pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
     rows = pc.list_parent_indices(column).to_numpy()[is_given]
-    lengths = np.bincount(rows, minlength=len(column))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    lists = pa.ListArray.from_arrays(pa.array(offsets), texts.filter(pa.array(is_given)))
+    lists = _lists(texts.filter(pa.array(is_given)), rows, len(column))
     return pc.if_else(column.is_valid(), pc.binary_join(lists, " "), _NULL_TEXT)
+
+
+def _first_of_equal(texts: pa.StringArray, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The places, in order, of texts that are not empty and that their row has not had before."""
+    given = np.flatnonzero(pc.not_equal(texts, "").to_numpy(zero_copy_only=False))
+    codes = texts.take(pa.array(given)).dictionary_encode().indices.to_numpy().astype(np.int64)
+    _, first = np.unique(rows[given] * (len(texts) + 1) + codes, return_index=True)
+    return given[np.sort(first)]
+
+
+def _lists(texts: pa.StringArray, rows: np.ndarray[Any, Any], num_rows: int) -> pa.ListArray:
+    """Texts, in order of the rows that they are of, as a list for each row."""
+    lengths = np.bincount(rows, minlength=num_rows)
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), texts)
 
 
 def with_decimal_points(column: pa.Array) -> pa.Array:
@@ -98,6 +147,11 @@ def with_decimal_points(column: pa.Array) -> pa.Array:
     is_comma = pc.match_substring_regex(text, _DECIMAL_COMMA)
     pointed = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
     return pc.if_else(is_comma, pointed, column)
+
+
+def _require_flat(kind: pa.DataType) -> None:
+    if pa.types.is_nested(kind.value_type):
+        raise TypeError(kind)
 
 
 def _decoded(column: pa.Array) -> pa.Array:

@@ -28,7 +28,8 @@ class ItemTower(keras.layers.Layer):
     Call arguments:
         rows: int32 ``[batch]``, item rows; ``None`` for items the model has not seen, which have no id.
         text_vectors: float32 ``[batch, text_dim]`` of unit length.
-        categories: int32 ``[batch, num_categorical]``.
+        categories: int32 ``[batch, num_categorical, num_values]``, -1 where an item has fewer values, one at
+            least. Of several the mean counts.
         numbers: float32 ``[batch, num_numbers]``.
 
     Returns:
@@ -114,7 +115,7 @@ class ItemTower(keras.layers.Layer):
                 of_id = of_id * ops.cast(drawn >= self.id_dropout, "float32")
             behaviour = behaviour + of_id
         for column, embedding in enumerate(self.category_embeddings):
-            behaviour = behaviour + embedding(categories[:, column])
+            behaviour = behaviour + _mean(embedding, categories[:, column])
         if numbers.shape[-1]:
             behaviour = behaviour + ops.cast(self.number_projection(numbers), "float32")
         behaviour = ops.normalize(behaviour, axis=-1)
@@ -131,3 +132,18 @@ class ItemTower(keras.layers.Layer):
             "id_dropout": self.id_dropout,
             "seed": self.seed,
         }
+
+
+def _mean(embedding: keras.layers.Embedding, values: tf.Tensor) -> tf.Tensor:
+    """The mean vector of each row's values: float32 ``[batch, dim]``.
+
+    Args:
+        embedding: Of the values.
+        values: int32 ``[batch, num_values]``, -1 for none.
+    """
+    if values.shape[1] == 1:
+        return embedding(values[:, 0])
+    where = tf.where(values >= 0)
+    # Only of what is there, as most items have fewer values than the one that has most.
+    vectors = embedding(tf.gather_nd(values, where))
+    return tf.math.unsorted_segment_mean(vectors, where[:, 0], tf.shape(values)[0])

@@ -51,11 +51,11 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Returns:
         ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``, of the
-        text columns that are no categories. For a
-        categorical column, its value as string ``[batch]`` and its index int64 ``[batch]``; for a numeric
-        one, its scaled value and missing flag, float32 ``[batch]``. ``available``: int64 ``[batch]``.
+        text columns that are no categories. For a categorical column, its values as string and their indices
+        as int64, sparse ``[batch, num_values]``; for a numeric one, its scaled value and missing flag,
+        float32 ``[batch]``. ``available``: int64 ``[batch]``.
     """
-    texts = [_dense(inputs[name], b"") for name in custom_config["text"]]
+    texts = [_text(inputs[name]) for name in custom_config["text"]]
     tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
     # What is a category too is short and repeats: the model has it as a category, and search as words.
     told = [
@@ -73,8 +73,8 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         else tf.ones(tf.shape(texts[0]), tf.int64),
     }
     for name in custom_config["categorical"]:
-        outputs[name] = _dense(inputs[name], b"")
-        outputs[features.index_of(name)] = _index(outputs[name], features.vocabulary_of(name))
+        outputs[name] = inputs[name]
+        outputs[features.index_of(name)] = _index(inputs[name], features.vocabulary_of(name))
     for name in custom_config["numeric"]:
         outputs |= _number(inputs[name], name)
     return outputs
@@ -121,7 +121,8 @@ def _joined(texts: list[tf.Tensor]) -> tf.Tensor:
     return tf.strings.regex_replace(tf.strings.join(ended), r"[.\s]+$", "")
 
 
-def _index(values: tf.Tensor, vocabulary: str) -> tf.Tensor:
+def _index(values: Any, vocabulary: str) -> Any:
+    """Vocabulary positions, the vocabulary's size for what is not in it; sparse where the values are."""
     return tft.compute_and_apply_vocabulary(values, num_oov_buckets=1, vocab_filename=vocabulary)
 
 
@@ -140,6 +141,13 @@ def _number(values: Any, name: str) -> dict[str, tf.Tensor]:
 def _present(values: Any) -> tf.Tensor:
     dense = values.values if isinstance(values, tf.SparseTensor) else tf.reshape(values, [-1])
     return tf.math.asinh(dense)
+
+
+def _text(values: Any) -> tf.Tensor:
+    """The values of each row in one text, ``[batch]``."""
+    if not isinstance(values, tf.SparseTensor):
+        return tf.reshape(values, [-1])
+    return tf.strings.reduce_join(tf.RaggedTensor.from_sparse(values), axis=1, separator=" ")
 
 
 def _dense(values: Any, default: Any) -> tf.Tensor:

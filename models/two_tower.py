@@ -12,6 +12,7 @@ from keras import ops
 
 from dataset import features
 from models import replicas
+from models.categories import CategoryPositions
 from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.item_tower import ItemTower
@@ -92,7 +93,8 @@ class TwoTower(keras.Model):
         self.num_item_numbers = items.numbers.shape[1]
         self._tokens = tf.constant(items.tokens)
         self._text_vectors = tf.constant(items.text_vectors)
-        self._categories, self._numbers = tf.constant(items.categories), tf.constant(items.numbers)
+        self._categories = CategoryPositions(items.categories, len(items))
+        self._numbers = tf.constant(items.numbers)
         if item_probabilities is None:
             item_probabilities = np.full(len(items), 1.0 / len(items), np.float32)
         self._probabilities = tf.constant(item_probabilities, tf.float32)
@@ -129,7 +131,7 @@ class TwoTower(keras.Model):
         return self.item_tower(
             rows,
             self._item_text(rows, training),
-            tf.gather(self._categories, rows),
+            self._categories(rows),
             tf.gather(self._numbers, rows),
             training=training,
         )

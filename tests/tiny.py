@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from dataset import features
 from dataset.times import FIRST, LAST
+from models.categories import CategoryColumn, Lists
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
 from models.event_log import DAY_S, EventLog
@@ -145,14 +147,6 @@ def make_encoder(*, num_layers: int = 2, dropout: float = 0.0, **settings: Any) 
 
 def make_items() -> ItemTable:
     tokens = make_tokenizer()(tf.constant(TITLES), length=CONFIG.model.max_text_tokens).numpy()
-    values = np.array(
-        [[room.encode(), colour.encode()] for room, colour in zip(ROOMS, COLOURS, strict=True)], object
-    )
-    vocabularies = [[b"hall", b"kitchen", b"garden"], [b"blue", b"red", b"green"]]
-    indices = [
-        [words.index(value) if value in words else len(words) for value in column]
-        for words, column in zip(vocabularies, values.T, strict=True)
-    ]
     numbers = np.random.default_rng(5).normal(size=(len(IDS), 2)).astype(np.float32)
     numbers[:, 1] = 0.0
     numbers[4] = 0.0, 1.0
@@ -161,13 +155,37 @@ def make_items() -> ItemTable:
         titles=np.array([title.encode() for title in TITLES], object),
         tokens=tokens,
         text_vectors=encode_tokens(make_encoder(), tokens),
-        categories=np.array(indices, np.int32).T,
-        category_sizes=(4, 4),
-        category_values=values,
-        category_names=("room", "colour"),
+        categories=(
+            make_categories("room", [[room] for room in ROOMS], ["hall", "kitchen", "garden"]),
+            make_categories("colour", [[colour] for colour in COLOURS], ["blue", "red", "green"]),
+        ),
         numbers=numbers,
         available=np.arange(len(IDS)) != UNAVAILABLE,
     )
+
+
+def make_categories(
+    name: str, values: Sequence[Sequence[str]], vocabulary: Sequence[str] = ()
+) -> CategoryColumn:
+    """A column of certain values of each item; those that the vocabulary lacks are out of it."""
+    flat = [value for row in values for value in row]
+    known = {value: position for position, value in enumerate(vocabulary)}
+    return CategoryColumn.of(
+        name,
+        size=len(vocabulary) + 1,
+        texts=Lists.of(
+            np.array([*(value.encode() for value in flat), None], object)[:-1],
+            np.array(list(map(len, values))),
+        ),
+        positions=np.array([known.get(value, len(vocabulary)) for value in flat]),
+    )
+
+
+def with_rooms(items: ItemTable, rooms: Mapping[int, Sequence[str]]) -> ItemTable:
+    """The catalogue with other rooms of some rows, of which an item may have several."""
+    values = [rooms.get(row, [room]) for row, room in enumerate(ROOMS)]
+    column = make_categories("room", values, ["hall", "kitchen", "garden"])
+    return dataclasses.replace(items, categories=(column, *items.categories[1:]))
 
 
 def make_two_tower(items: ItemTable, config: Config = CONFIG, **settings: Any) -> TwoTower:

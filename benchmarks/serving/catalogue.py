@@ -19,6 +19,7 @@ import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 import numpy as np
 import tensorflow as tf
 
+from models.categories import CategoryColumn, Lists
 from models.item_table import ItemTable
 from models.lexical.index import LexicalIndex
 from models.pretrained import DEFAULT_ENCODER, resolve_encoder
@@ -93,7 +94,7 @@ def _write(folder: Path, ids: Array, titles: Array, vectors: Array) -> None:
 
 
 def _item_table(ids: Array, titles: Array, vectors: Array, rng: np.random.Generator) -> ItemTable:
-    categories = rng.integers(0, _NUM_CATEGORIES, (len(ids), 1)).astype(np.int32)
+    codes = rng.integers(0, _NUM_CATEGORIES, len(ids)).astype(np.int32)
     numbers = np.stack([rng.normal(size=len(ids)), np.zeros(len(ids))], axis=1).astype(np.float32)
     names = np.array([b"category-%02d" % i for i in range(_NUM_CATEGORIES)], object)
     return ItemTable(
@@ -102,10 +103,15 @@ def _item_table(ids: Array, titles: Array, vectors: Array, rng: np.random.Genera
         # The texts are encoded already. The model is frozen and does not look at their tokens.
         tokens=np.zeros((len(ids), 3), np.int32),
         text_vectors=vectors,
-        categories=categories,
-        category_sizes=(_NUM_CATEGORIES + 1,),
-        category_values=names[categories],
-        category_names=("category",),
+        categories=(
+            CategoryColumn(
+                name="category",
+                size=_NUM_CATEGORIES + 1,
+                texts=names,
+                positions=np.arange(_NUM_CATEGORIES, dtype=np.int32),
+                codes=Lists.of(codes, np.ones(len(ids), np.int64)),
+            ),
+        ),
         numbers=numbers,
         available=np.ones(len(ids), bool),
     )

@@ -112,12 +112,17 @@ def read_examples(file: str, manifest_json: str, table: str) -> Iterator[list[by
 
 
 def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Wraps each value in a list of one, and each null in an empty list, as tf.Example encoders want."""
+    """Wraps each value in a list of one, and each null in an empty list, as tf.Example encoders want.
+
+    Columns of lists stay lists.
+    """
     columns = []
     for column in batch.columns:
-        lengths = column.is_valid().to_numpy(zero_copy_only=False)
+        is_many = pa.types.is_list(column.type)
+        lengths = column.value_lengths() if is_many else column.is_valid()
+        lengths = lengths.to_numpy(zero_copy_only=False)
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-        values = column.drop_null()
+        values = column.flatten() if is_many else column.drop_null()
         # The encoder knows bytes, and not Arrow's strings, which are bytes too.
         values = values.cast(pa.binary()) if pa.types.is_string(values.type) else values
         columns.append(pa.ListArray.from_arrays(offsets, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from models.categories import Lists
 from models.item_table import ItemTable
+from serving.servable.pairs import PairColumn
 
 # What `tf.strings.to_number` reads without an error; anything else in a factor's place is not a number.
 _NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
@@ -52,13 +55,15 @@ class Rules(tf.Module):
     one: several values with ``=`` are alternatives, and all with ``!=`` are left out. ``column>=number``,
     ``>``, ``<=`` and ``<`` are of a numeric one, and no item without a number passes them. Whatever is asked
     must all hold. A value no item has with ``=``, a bound that is no number, or a column there is not, leaves
-    nothing.
+    nothing. An item that has several values of a column has each of them: it passes ``=`` by any, and ``!=``
+    leaves it out for any.
 
     Names and values may hold operators themselves: the first operator behind the name of a column counts, and
     all that follows it is the value.
 
     A boost is a filter with a factor that forbids nothing: ``column=value:factor``. Several boosts of an item
-    multiply. One whose factor is not a positive number, or whose value no item has, counts as 1.
+    multiply, also those of several values of one column. One whose factor is not a positive number, or whose
+    value no item has, counts as 1.
 
     Args:
         items: The catalogue.
@@ -81,19 +86,21 @@ class Rules(tf.Module):
         self.num_items = len(items)
         self._available = tf.Variable(items.available, trainable=False)
         self.times = None if times is None else tf.Variable(times, trainable=False, dtype=tf.int64)
-        names = [name.encode() for name in items.category_names]
-        pairs = [
-            np.char.add(name + b"=", column.astype("S"))
-            for name, column in zip(names, items.category_values.T, strict=True)
-        ]
+        names = [column.name for column in items.categories]
         # An item without a value has the pair "column=", which is a value like any other.
-        vocabulary, codes = np.unique(
-            np.concatenate(pairs) if pairs else np.zeros(0, "S1"), return_inverse=True
-        )
-        self._codes = tf.Variable(codes.reshape(len(names), len(items)).T.astype(np.int32), trainable=False)
-        self._pairs = _table(vocabulary.astype(object).tolist())
+        pairs = [
+            [column.name.encode() + b"=" + text for text in column.texts.tolist()]
+            for column in items.categories
+        ]
+        vocabulary = sorted(set(itertools.chain(*pairs)))
+        number_of = {pair: number for number, pair in enumerate(vocabulary)}
+        self._columns = [
+            _pair_column(column.codes, [number_of[pair] for pair in of_column], len(vocabulary))
+            for column, of_column in zip(items.categories, pairs, strict=True)
+        ]
+        self._pairs = _table(vocabulary)
         # One more, so that it is never empty.
-        self._texts = tf.Variable([*vocabulary.astype(object).tolist(), b""], trainable=False)
+        self._texts = tf.Variable([*vocabulary, b""], trainable=False)
         self._num_columns, self._num_pairs = len(names), len(vocabulary)
         numbers = numbers or {}
         # Finite, so that an infinite bound is none.
@@ -103,12 +110,12 @@ class Rules(tf.Module):
         )
         self._num_numbers = len(numbers)
         # Two of each categorical column, then four of each numeric one.
-        starts = [name + operator for name in items.category_names for operator in ("=", "!=")]
+        starts = [name + operator for name in names for operator in ("=", "!=")]
         starts += [name + operator for name in numbers for operator in _COMPARISONS]
         self._starts = _table([start.encode() for start in starts])
         # The first alternative counts, and a longer name or operator may begin with a shorter one.
         of_names = {
-            *((name, "!?=") for name in items.category_names),
+            *((name, "!?=") for name in names),
             *((name, "[<>]=?") for name in numbers),
         }
         by_length = sorted(of_names, key=lambda pair: (len(pair[0]), pair))
@@ -161,8 +168,11 @@ class Rules(tf.Module):
         pair = tf.where(is_factor & (pair >= 0), pair, self._num_pairs)
         shape = tf.stack([tf.shape(boosts)[0], self._num_pairs + 1])
         logarithms = tf.scatter_nd(_cells(pair), tf.math.log(tf.where(is_factor, factor, 1.0)), shape)
-        of_columns = tf.gather(logarithms, tf.gather(self._codes, rows), batch_dims=1)
-        return tf.clip_by_value(tf.reduce_sum(of_columns, axis=2), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
+        of_columns = [column.total(logarithms, rows) for column in self._columns]
+        total = (
+            tf.reduce_sum(tf.stack(of_columns, axis=2), axis=2) if of_columns else tf.zeros(tf.shape(rows))
+        )
+        return tf.clip_by_value(total, -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
 
     def common_values(self, is_match: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The values that most matches have.
@@ -176,9 +186,9 @@ class Rules(tf.Module):
             none. No value is none.
         """
         batch, width = tf.shape(is_match)[0], self._num_pairs + 1
-        where = tf.where(is_match)
-        pairs = tf.gather(self._codes, where[:, 1])
-        cells = tf.cast(where[:, :1], tf.int32) * width + pairs
+        row, item = tf.unstack(tf.cast(tf.where(is_match), tf.int32), axis=1)
+        none = tf.zeros([0], tf.int32)
+        cells = tf.concat([none, *(column.cells(row, item) for column in self._columns)], axis=0)
         counts = tf.math.unsorted_segment_sum(tf.ones_like(cells), cells, batch * width)
         is_value = ~tf.strings.regex_full_match(self._texts, "(?s)[^=]*=?")
         counts = tf.reshape(counts, [batch, width]) * tf.cast(is_value, tf.int32)
@@ -211,9 +221,9 @@ class Rules(tf.Module):
         shape = tf.stack([tf.shape(start)[0], self._num_pairs + 1])
         marks = tf.scatter_nd(cells, tf.where(is_not, np.float32(-np.inf), 1.0), shape)
         passes = tf.ones([1, 1], tf.bool)
-        for c in range(self._num_columns):
-            is_asked = tf.reduce_any(start == 2 * c, axis=1, keepdims=True)
-            passes &= tf.gather(marks >= tf.cast(is_asked, tf.float32), self._codes[:, c], axis=1)
+        for number, column in enumerate(self._columns):
+            is_asked = tf.reduce_any(start == 2 * number, axis=1, keepdims=True)
+            passes &= column.pass_filters(marks, is_asked)
         return passes
 
     def _pass_ranges(self, comparison: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
@@ -240,6 +250,11 @@ def _cells(columns: tf.Tensor) -> tf.Tensor:
     """The row and the column of each entry, int32 ``[batch, n, 2]``."""
     rows = tf.range(tf.shape(columns)[0])[:, None] + tf.zeros_like(columns)
     return tf.stack([rows, columns], axis=-1)
+
+
+def _pair_column(codes: Lists, numbers: list[int], num_pairs: int) -> PairColumn:
+    """The column of items whose codes have certain numbers among all pairs."""
+    return PairColumn(Lists(np.array(numbers, np.int32)[codes.values], codes.starts), num_pairs)
 
 
 def _table(keys: list[bytes]) -> tf.lookup.StaticHashTable:

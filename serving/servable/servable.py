@@ -394,12 +394,12 @@ class Servable(tf.Module):
         batch = tf.shape(text)[0]
         # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary,
         # and its numbers are missing.
-        categories = [tf.fill([batch], e.input_dim - 1) for e in tower.category_embeddings]
+        categories = [tf.fill([batch, 1], e.input_dim - 1) for e in tower.category_embeddings]
         numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
         new = tower(
             None,
             self._encode(text, length=self._max_text_tokens),
-            tf.stack(categories, 1) if categories else tf.zeros([batch, 0], tf.int32),
+            tf.stack(categories, 1) if categories else tf.zeros([batch, 0, 1], tf.int32),
             tf.broadcast_to(numbers, [batch, len(numbers)]),
         )
         is_stored = (rows >= 0) & (tf.strings.length(text) == 0)

@@ -69,6 +69,24 @@ def test_times_of_availability_are_in_the_order_of_the_items(tmp_path: Path) -> 
     assert available_times(dataclasses.replace(manifest.items, available_until=None), pattern) is None
 
 
+def test_several_values_of_a_column_are_kept_with_commas(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_text(
+        MANIFEST.replace("[events]", 'separator = { room = "|" }\n[events]')
+    )
+    (tmp_path / "items.csv").write_text("sku,title,price,stars,room\n7,Lamp,,,hall | attic|hall\n8,Bed,,,|\n")
+    (tmp_path / "events.csv").write_text("user,sku,at\nann,7,2024-01-01\n")
+    manifest = load_manifest(tmp_path / "dataset.toml")
+    write_tables(manifest, tmp_path / "tables")
+
+    save_catalogue(
+        manifest.items, str(tmp_path / "tables" / "items" / "Split-all"), str(tmp_path / "catalogue")
+    )
+
+    catalogue = Catalogue(tmp_path / "catalogue")
+    assert catalogue.columns_of(["7", "8"]) == {"7": {"room": "hall, attic"}, "8": {}}
+    catalogue.close()
+
+
 def test_histories_move_to_the_rows_of_a_later_catalogue_and_lose_what_is_gone() -> None:
     users = make_contexts(
         targets=[[], []],

@@ -119,11 +119,12 @@ def test_items_have_canonical_columns() -> None:
 
     normal = normalise_items(batch, table, WHERE)
 
-    assert normal.batch.schema.types == [pa.string()] * 3 + [pa.float32(), pa.int64()]
+    lists = pa.list_(pa.string())
+    assert normal.batch.schema.types == [pa.string(), pa.string(), lists, pa.float32(), pa.int64()]
     assert normal.batch.to_pydict() == {
         "item_id": ["1", "2", "3"],
         "title": ["a b", "", "c"],
-        "brand": ["x", "", "1"],
+        "brand": [["x"], [""], ["1"]],
         "n": [1000.0, None, 2.0],
         "available": [1, 0, 1],
     }
@@ -413,14 +414,9 @@ def test_lists_of_every_kind_are_joined(column: pa.Array, texts: list[str]) -> N
     ("table", "columns", "reason"),
     [
         (
-            ItemsTable(path=("t",), id="id", text=("title",), numeric={}, categorical=("price",)),
-            {"price": [["Kitchen"], []]},
-            "a category is one value",
-        ),
-        (
-            ItemsTable(path=("t",), id="id", text=("price",), numeric={}, categorical=("price",)),
+            ItemsTable(path=("t",), id="id", text=("title",), numeric={}, codes=("price",)),
             {"price": pa.array([["Kitchen", "Gifts"], None], pa.large_list(pa.large_string()))},
-            "a category is one value",
+            "it is compared as a whole",
         ),
         (ITEMS, {"id": [["1"], ["2"]]}, "it is compared as a whole"),
     ],
@@ -432,12 +428,90 @@ def test_list_where_there_is_one_value_is_refused_by_name(
         normalise_items(_items(**columns), table, WHERE)
 
 
+def test_list_as_a_users_category_is_refused_by_name() -> None:
+    table = UsersTable(path=("t",), id="id", numeric={}, categorical=("land",))
+
+    with pytest.raises(DataError, match=r'"land" must hold one value in each row, as a user\'s category is'):
+        normalise_users(_batch(id=["1"], land=[["de", "at"]]), table, WHERE)
+
+
+BY_TAGS = ItemsTable(path=("t",), id="id", text=("title",), numeric={}, categorical=("tags",))
+
+
+def _tags(column: Any, table: ItemsTable = BY_TAGS) -> list[list[str]]:
+    column = column if isinstance(column, pa.Array) else pa.array(column)
+    ids = [str(row) for row in range(len(column))]
+    found = normalise_items(_batch(id=ids, title=["a"] * len(ids), tags=column), table, WHERE).batch["tags"]
+    assert found.type == pa.list_(pa.string())
+    return found.to_pylist()
+
+
 def test_category_is_in_one_line() -> None:
-    table = ItemsTable(path=("t",), id="id", text=("title",), numeric={}, categorical=("price",))
+    assert _tags(["Kitchen \r\n & Garden", "a\rb"]) == [["Kitchen & Garden"], ["a b"]]
+    assert _tags([["Kitchen \n & Garden", "a"], ["a\rb"]]) == [["Kitchen & Garden", "a"], ["a b"]]
 
-    normal = normalise_items(_items(price=["Kitchen \r\n & Garden", "a\rb"]), table, WHERE)
 
-    assert normal.batch["price"].to_pylist() == ["Kitchen & Garden", "a b"]
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string()),
+        pa.list_(pa.large_string()),
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.dictionary(pa.int32(), pa.string())),
+    ],
+)
+def test_categories_of_a_list_are_its_different_values_in_their_order(kind: pa.DataType) -> None:
+    tags = [["red", None, "blue, dark", " red "], None, [], ["", "x"], [None], ["b\x1fc", "red"]]
+
+    assert _tags(pa.array(tags, pa.list_(pa.string())).cast(kind)) == [
+        ["red", "blue, dark"],
+        [""],
+        [""],
+        ["x"],
+        [""],
+        ["b\x1fc", "red"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (pa.array([["a", "b"], None, ["c", "c"]], pa.list_(pa.string(), 2)), [["a", "b"], [""], ["c"]]),
+        (pa.array([["a", "b"], None, ["c", None]], pa.list_(pa.string(), 2)).slice(1), [[""], ["c"]]),
+        (pa.array([["x"], ["a", "b"], ["c"]]).slice(1), [["a", "b"], ["c"]]),
+        (pa.array([[1, 2, 1], [None]]), [["1", "2"], [""]]),
+        (pa.array([[1.0, 2.5], []]), [["1", "2.5"], [""]]),
+        (pa.array([[True], [False, True]]), [["true"], ["false", "true"]]),
+        (pa.array([], pa.list_(pa.string())), []),
+        (pa.array([], pa.string()), []),
+    ],
+)
+def test_lists_of_every_kind_are_categories(column: pa.Array, values: list[list[str]]) -> None:
+    assert _tags(column) == values
+
+
+def test_separator_parts_the_values_of_a_text() -> None:
+    table = dataclasses.replace(BY_TAGS, separator={"tags": "|"})
+
+    assert _tags(["red| blue |red", None, "|", "a,b\n|c"], table) == [
+        ["red", "blue"],
+        [""],
+        [""],
+        ["a,b", "c"],
+    ]
+    # As a JSON column that has a list in another row.
+    assert _tags([["red|blue", "green"]], table) == [["red", "blue", "green"]]
+
+
+def test_list_that_is_text_and_category_loses_its_html_value_by_value() -> None:
+    table = dataclasses.replace(BY_TAGS, text=("tags",), strip_markup=True)
+
+    assert _tags([["<b>a</b>", "a", "b &amp; c"], ["<br>"]], table) == [["a", "b & c"], [""]]
+
+
+def test_lists_of_objects_are_no_categories() -> None:
+    with pytest.raises(DataError, match=r'column "tags" must hold text in UTF-8\. Got values of type list'):
+        _tags(pa.array([[{"name": "red"}]]))
 
 
 def test_word_for_a_missing_id_is_a_missing_id() -> None:
@@ -498,9 +572,9 @@ def test_html_is_taken_off_texts_and_not_off_other_columns() -> None:
 
     batch, _, findings = normalise_items(raw, table, WHERE)
 
-    assert batch["title"].to_pylist() == ["a", "b"]
+    assert batch["title"].to_pylist() == [["a"], ["b"]]
     assert batch["body"].to_pylist() == ["", "c & d"]
-    assert batch["brand"].to_pylist() == ["A&amp;B", ""]
+    assert batch["brand"].to_pylist() == [["A&amp;B"], [""]]
     assert findings.findings == ()
 
 

@@ -104,6 +104,12 @@ def test_texts_are_joined_as_sentences() -> None:
     assert joined(batch) == ["Lamp. Red", "Lamp", "Blue", ""]
 
 
+def test_categories_of_a_list_are_words_of_a_text() -> None:
+    batch = pa.record_batch({"tags": [["Lamp", "red"], [""]], "body": ["Blue", "Blue"]})
+
+    assert joined(batch) == ["Lamp red. Blue", "Blue"]
+
+
 def test_sample_of_nothing_finds_nothing() -> None:
     assert TextSample(TABLE).findings(READER).findings == ()
 

@@ -20,6 +20,7 @@ id = "id"
 text = ["title", "body"]
 numeric = { price = {}, stars = { min = 1, max = 5 } }
 categorical = ["brand"]
+separator = { brand = " | " }
 codes = ["ean"]
 availability = "in_stock"
 available_from = "starts"
@@ -62,6 +63,7 @@ def test_every_key_is_read(dataset: Write) -> None:
     assert manifest.items.availability == "in_stock"
     assert (manifest.items.available_from, manifest.items.available_until) == ("starts", "ends")
     assert manifest.items.columns[-3:] == ["in_stock", "starts", "ends"]
+    assert manifest.items.separator == {"brand": " | "}
     assert manifest.items.codes == ("ean",)
     assert manifest.items.language == "german"
     assert manifest.events is not None
@@ -127,6 +129,16 @@ def test_dates_may_be_toml_dates(dataset: Write) -> None:
             "numeric",
             'language = "klingon"\nnumeric',
             "items.language must be one of arabic, armenian",
+        ),
+        (
+            "numeric",
+            'separator = { tags = "|" }\nnumeric',
+            "items.separator.tags must be a column of items.categorical. Got '|'.",
+        ),
+        (
+            "numeric",
+            'categorical = ["tags"]\nseparator = { tags = "" }\nnumeric',
+            "items.separator.tags must be a string. Got ''.",
         ),
         ('"2024-01-04"', '"2024-01-01"', "must be later than split.events.validation"),
         ('"2024-01-04"', '"soon"', "must be an ISO 8601 date or a share of the time. Got 'soon'."),

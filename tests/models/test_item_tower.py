@@ -19,7 +19,7 @@ def unit(values: np.ndarray) -> np.ndarray:
 RNG = np.random.default_rng(0)
 ROWS = np.array([2, 0, 5], np.int32)
 TEXT = unit(RNG.normal(size=(3, TEXT_DIM))).astype(np.float32)
-CATEGORIES = np.array([[0, 1], [2, 0], [1, 1]], np.int32)
+CATEGORIES = np.array([[[0], [1]], [[2], [0]], [[1], [1]]], np.int32)
 NUMBERS = RNG.normal(size=(3, 2)).astype(np.float32)
 
 
@@ -62,12 +62,48 @@ def test_equals_the_slow_formula() -> None:
             + tower.number_projection.bias.numpy()
         )
         for column, embedding in enumerate(tower.category_embeddings):
-            learnt = learnt + embedding.embeddings.numpy()[CATEGORIES[i, column]]
+            learnt = learnt + embedding.embeddings.numpy()[CATEGORIES[i, column, 0]]
         learnt = learnt + tower.id_embedding.embeddings.numpy()[row]
         expected_popularity = tower.popularity.embeddings.numpy()[row, 0]
         np.testing.assert_allclose(text[i], unit(TEXT[i] + residual), atol=1e-5)
         np.testing.assert_allclose(behaviour[i], unit(learnt), atol=1e-5)
         np.testing.assert_allclose(popularity[i], [expected_popularity], atol=1e-6)
+
+
+def test_of_several_values_the_mean_counts() -> None:
+    """As a tower whose vocabulary has the mean in the place of the first."""
+    tower = make_tower(trained=True)
+    several = np.array([[[0, 2, -1], [1, -1, -1]], [[2, 1, 0], [0, -1, -1]], [[1, -1, -1], [1, 0, -1]]])
+    found = tower(ROWS, TEXT, several.astype(np.int32), NUMBERS).numpy()
+
+    tables = [embedding.embeddings.numpy() for embedding in tower.category_embeddings]
+    for i in range(len(ROWS)):
+        for embedding, table, values in zip(tower.category_embeddings, tables, several[i], strict=True):
+            mean = table[values[values >= 0]].mean(axis=0)
+            embedding.embeddings.assign(np.repeat(mean[None], len(table), axis=0))
+        one = slice(i, i + 1)
+        expected = tower(ROWS[one], TEXT[one], CATEGORIES[one], NUMBERS[one]).numpy()
+        np.testing.assert_allclose(found[one], expected, atol=1e-6)
+
+
+def test_one_value_beside_items_of_several_has_the_same_bits() -> None:
+    tower = make_tower(trained=True)
+    alone = tower(ROWS, TEXT, CATEGORIES, NUMBERS).numpy()
+    padded = np.pad(CATEGORIES, [(0, 0), (0, 0), (0, 2)], constant_values=-1)
+
+    np.testing.assert_array_equal(tower(ROWS, TEXT, padded, NUMBERS).numpy(), alone)
+
+
+def test_values_that_are_padding_are_not_trained() -> None:
+    tower = make_tower(trained=True)
+    several = np.array([[[1, 2, -1], [1, -1, -1]]], np.int32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tower(ROWS[:1], TEXT[:1], several, NUMBERS[:1])[:, TEXT_DIM])
+    gradient = tf.convert_to_tensor(tape.gradient(loss, tower.category_embeddings[0].embeddings)).numpy()
+
+    np.testing.assert_array_equal(gradient[0], 0.0)
+    np.testing.assert_array_equal(gradient[1], gradient[2])
+    assert np.abs(gradient[1]).max() > 0
 
 
 def test_unseen_item_has_no_id_and_no_popularity() -> None:
@@ -121,7 +157,7 @@ def test_projection_wider_than_the_texts_keeps_its_random_rest(width: int) -> No
 
 def test_item_without_categories_and_numbers_has_a_vector() -> None:
     tower = ItemTower(NUM_ITEMS, text_dim=TEXT_DIM, behaviour_dim=BEHAVIOUR_DIM)
-    found = tower(ROWS, TEXT, np.zeros((3, 0), np.int32), np.zeros((3, 0), np.float32))
+    found = tower(ROWS, TEXT, np.zeros((3, 0, 1), np.int32), np.zeros((3, 0), np.float32))
 
     assert found.shape == (3, TEXT_DIM + BEHAVIOUR_DIM + 1)
     assert np.isfinite(keras.ops.convert_to_numpy(found)).all()

@@ -4,7 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
+from models.categories import CategoryPositions
 from models.item_table import ItemTable
 from models.trained import TrainedModel
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
@@ -22,12 +24,14 @@ def take_items(items: ItemTable, rows: np.ndarray, ids: np.ndarray | None = None
         "titles",
         "tokens",
         "text_vectors",
-        "categories",
-        "category_values",
         "numbers",
         "available",
     )
-    taken = dataclasses.replace(items, **{name: getattr(items, name)[rows] for name in per_item})
+    taken = dataclasses.replace(
+        items,
+        categories=tuple(column[rows] for column in items.categories),
+        **{name: getattr(items, name)[rows] for name in per_item},
+    )
     return taken if ids is None else dataclasses.replace(taken, ids=ids)
 
 
@@ -91,7 +95,8 @@ def test_later_catalogue_keeps_what_was_learnt_and_new_items_live_on_their_text(
     known = [0, 1, 3]
     np.testing.assert_allclose(vectors[known], expected[known], atol=1e-6)
     tower = trained.two_tower.item_tower
-    of_text = tower(None, later.text_vectors[2:3], later.categories[2:3], later.numbers[2:3]).numpy()
+    categories = CategoryPositions(later.categories, len(later))(tf.constant([2]))
+    of_text = tower(None, later.text_vectors[2:3], categories, later.numbers[2:3]).numpy()
     np.testing.assert_allclose(vectors[2:3], of_text, atol=1e-6)
     assert np.abs(vectors[2] - expected[2]).max() > 1e-3
     assert loaded.vocabularies.items.tolist() == ids.tolist()

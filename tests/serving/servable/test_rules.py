@@ -67,24 +67,20 @@ def test_values_of_a_column_are_alternatives_and_columns_must_all_hold(
 
 
 def test_value_may_hold_an_equals_sign(items: ItemTable) -> None:
-    values = items.category_values.copy()
-    values[5, 0] = b"a=b=c"
-    odd = Rules(dataclasses.replace(items, category_values=values))
+    odd = Rules(tiny.with_rooms(items, {5: ["a=b=c"]}))
 
     assert np.flatnonzero(allowed(odd, filters=[["room=a=b=c"]])[0]).tolist() == [5]
 
 
 def test_value_may_be_any_text(items: ItemTable) -> None:
-    values = items.category_values.copy()
-    values[5, 0], values[6, 0] = "Küche, groß\nund hell".encode(), b" hall"
-    odd = Rules(dataclasses.replace(items, category_values=values))
+    odd = Rules(tiny.with_rooms(items, {5: ["Küche, groß\nund hell"], 6: [" hall"]}))
 
     assert np.flatnonzero(allowed(odd, filters=[["room=Küche, groß\nund hell"]])[0]).tolist() == [5]
     assert np.flatnonzero(allowed(odd, filters=[["room= hall"]])[0]).tolist() == [6]
 
 
 def test_catalogue_without_categories_passes_no_filter(items: ItemTable) -> None:
-    bare = Rules(dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0]))
+    bare = Rules(dataclasses.replace(items, categories=()))
 
     np.testing.assert_array_equal(allowed(bare, filters=[["room=hall"], [""]])[0], False)
     np.testing.assert_array_equal(allowed(bare, filters=[["room=hall"], [""]])[1], items.available)
@@ -202,14 +198,15 @@ def test_each_row_of_a_batch_has_its_own_filters(rules: Rules, items: ItemTable)
     ],
 )
 def test_names_and_values_may_hold_operators(items: ItemTable, filters: list[str], passes: list[int]) -> None:
-    values = np.full((len(items), 2), b"", object)
-    values[1:5] = [[b"<5", b"yes"], [b"!=x", b"no"], [b"=5", b"yes"], [b"x", b"no"]]
+    rooms, is_minor = ["", "<5", "!=x", "=5", "x", *[""] * 7], ["", "yes", "no", "yes", "no", *[""] * 7]
     numbers = {"size": np.arange(12) - 0.5, "size (cm)": 5.0 + np.arange(12)}
     odd = Rules(
         dataclasses.replace(
             items,
-            category_names=("room", "is<18"),
-            category_values=values,
+            categories=(
+                tiny.make_categories("room", [[room] for room in rooms]),
+                tiny.make_categories("is<18", [[answer] for answer in is_minor]),
+            ),
             available=(np.arange(12) > 0) & (np.arange(12) < 5),
         ),
         numbers,
@@ -219,7 +216,7 @@ def test_names_and_values_may_hold_operators(items: ItemTable, filters: list[str
 
 
 def test_catalogue_of_numbers_alone_has_ranges(items: ItemTable) -> None:
-    bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
+    bare = dataclasses.replace(items, categories=())
     found = allowed(
         Rules(bare, {"price": np.array(tiny.PRICES)}), filters=[["price<2"], ["room!=hall"], ["\0"]]
     )

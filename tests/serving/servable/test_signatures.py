@@ -96,7 +96,7 @@ def test_embedding_of_a_new_item_is_the_towers_of_its_text(ask: Ask, trained: Tr
     tokens = trained.tokenizer(tf.constant([text]), length=tiny.CONFIG.model.max_text_tokens)
     # Categories outside the vocabularies, and a number that is missing.
     expected = tower.item_tower(
-        None, tower.encoder(tokens), np.array([[3, 3]]), np.array([[0.0, 1.0]], np.float32)
+        None, tower.encoder(tokens), np.array([[[3], [3]]]), np.array([[0.0, 1.0]], np.float32)
     )
     np.testing.assert_allclose(found, np.repeat(expected, 2, axis=0), atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_every_stock_server_since_2_16_can_load_it(saved: Path) -> None:
 def test_dataset_without_events_is_recommended_from_by_the_towers(
     items: ItemTable, trained: TrainedModel
 ) -> None:
-    bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
+    bare = dataclasses.replace(items, categories=())
     signatures = tiny.make_servable(bare, trained).signatures()
     lists = tf.zeros([1, 0], tf.string)
     rest = {"exclude": lists, "filters": lists, "exclude_seen": tf.constant([False]), "history": lists}

@@ -116,9 +116,7 @@ def test_recommended_pin_that_was_no_candidate_has_its_own_probability(ask: Ask)
 def test_value_with_a_colon_is_boosted_by_what_is_behind_the_last(items: ItemTable) -> None:
     from serving.servable.rules import Rules
 
-    values = items.category_values.copy()
-    values[4, 0] = b"12:30"
-    rules = Rules(dataclasses.replace(items, category_values=values))
+    rules = Rules(tiny.with_rooms(items, {4: ["12:30"]}))
 
     logarithms = rules.boosts(tf.constant([["room=12:30:2", "room=hall:1e30"]]), tf.constant([[4, 3, 0]]))
 
@@ -128,7 +126,7 @@ def test_value_with_a_colon_is_boosted_by_what_is_behind_the_last(items: ItemTab
 def test_catalogue_without_columns_has_nothing_to_boost(items: ItemTable) -> None:
     from serving.servable.rules import Rules
 
-    bare = dataclasses.replace(items, category_names=(), category_values=items.category_values[:, :0])
+    bare = dataclasses.replace(items, categories=())
 
     logarithms = Rules(bare).boosts(tf.constant([["room=hall:2", ""]]), tf.constant([[4, 3]]))
 
