@@ -107,8 +107,10 @@ def _json_block(path: str, lines: list[bytes], first: int, text_columns: set[str
         if times:
             text_columns |= times
             table = _arrow_json(content, text_columns)
+        # Arrow 18 loses the nulls of a list that begins with them, and with them the bounds of the array.
+        table.validate()
     except pa.ArrowInvalid:
-        # One column with numbers and strings, or a bad line: Python tells which.
+        # One column with numbers and strings, lists that begin with null, or a bad line: Python tells which.
         return _python_json(path, lines, first)
     if table.num_rows != len(lines) or any(map(_may_lack_digits, table.columns)):
         return _python_json(path, lines, first)

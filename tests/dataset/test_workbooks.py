@@ -8,6 +8,7 @@ from typing import Any
 import openpyxl
 import pandas as pd
 import pytest
+import xlsxwriter
 
 from dataset.errors import DataError
 from dataset.tables import column_names, read_batches, reading_note
@@ -66,6 +67,54 @@ def test_every_second_of_a_day_is_read_as_it_was_written(tmp_path: Path) -> None
     read = [datetime.datetime.fromisoformat(row["at"]) for row in _rows(path)]
 
     assert read == times
+
+
+def test_workbook_as_excel_writes_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path, {"default_date_format": 'd "Uhr" mmm yyyy'}) as book:
+        sheet = book.add_worksheet()
+        bold = book.add_format({"bold": True})
+        formats = [
+            book.add_format({"num_format": code}) for code in ("00000", "[h]:mm", "[Red]0.00", "[$-407]h:mm")
+        ]
+        # Texts that come again are shared; those of several looks are in pieces.
+        for row, title in enumerate(["title", "lamp", "", "lamp"]):
+            sheet.write(row, 0, title)
+        sheet.write_rich_string(2, 0, "a ", bold, "bold", " lamp ")
+        sheet.write_row(0, 1, ["code", "lasts", "price", "opens", "at", "double"])
+        for column, (value, format_) in enumerate(zip((42, 1.5, 0.1, 0.25), formats, strict=True), start=1):
+            sheet.write(1, column, value, format_)
+        sheet.write_datetime(1, 5, DAY)
+        sheet.write_formula(1, 6, "=2*D2", value=0.6)
+
+    assert [row["title"] for row in _rows(path)] == ["lamp", "a bold lamp ", "lamp"]
+    assert list(_rows(path)[0].values())[1:] == [*("00042", "1.5", "0.1", "06:00:00", "2023-01-15", "0.6")]
+
+
+@pytest.mark.parametrize("begins_1904", [False, True])
+@pytest.mark.parametrize(
+    "day", [datetime.date(1900, 1, 1), datetime.date(1900, 3, 1), datetime.date(2024, 2, 29)]
+)
+def test_days_are_those_of_the_workbooks_calendar(
+    tmp_path: Path, day: datetime.date, begins_1904: bool
+) -> None:
+    if begins_1904:
+        day = day.replace(year=day.year + 8)
+    with xlsxwriter.Workbook(tmp_path / "t.xlsx", {"date_1904": begins_1904}) as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 0, "at")
+        sheet.write_datetime(1, 0, day, book.add_format({"num_format": "dd.mm.yyyy"}))
+
+    assert _rows(tmp_path / "t.xlsx") == [{"at": day.isoformat()}]
+
+
+def test_signs_that_say_how_a_text_is_spoken_are_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_column(0, 0, ["title", "課"])
+    _replace(path, "xl/sharedStrings.xml", "<t>課</t>", '<t>課</t><rPh sb="0" eb="1"><t>か</t></rPh>')
+
+    assert _rows(path) == [{"title": "課"}]
 
 
 def test_table_of_pandas_with_missing_whole_numbers_has_them_without_a_point(tmp_path: Path) -> None:
@@ -129,7 +178,7 @@ def test_formula_that_nobody_has_computed_is_refused_if_it_is_read(tmp_path: Pat
 
     assert len(_rows(path, columns=["sku"])) == 2
     with pytest.raises(
-        DataError, match=r"t\.xlsx, cell B3: a formula must have its value.+Got =A3\*2 without"
+        DataError, match=r"t\.xlsx, row 3 of the sheet: a formula must have its value.+Got =A3\*2 without"
     ):
         _rows(path)
 
