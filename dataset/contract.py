@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from dataset.kinds import is_negative
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
 # What programs write where an id is missing: pandas, R, Hive, databases, JavaScript, Excel.
 MISSING_IDS = (
     *("nan", "NaN", "NAN", "<NA>", "NaT", "NA", "N/A", "#N/A", "None"),

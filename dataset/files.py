@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dataset import archives
 from dataset.errors import DataError
 
 OnBytes = Callable[[int], None]
@@ -21,7 +22,6 @@ OnLines = Callable[[str, int], None]
 _GZIP = b"\x1f\x8b"
 # How files begin that are no text, or no UTF-8, and what to do about it.
 _FOREIGN = {
-    b"PK\x03\x04": ("a ZIP archive or an Excel workbook", "unpack it, or save its sheet as CSV UTF-8"),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save its sheet as CSV UTF-8"),
     b"PAR1": ("Parquet", 'name it .parquet, or write format = "parquet" in the manifest'),
     b"BZh": ("a bzip2 file", "unpack it, or pack it with gzip"),
@@ -60,7 +60,7 @@ def read_bytes(path: str) -> bytes:
     """
     if is_remote(path) and not match_files(path):
         raise FileNotFoundError(path)
-    with open_file(path) as stream:
+    with _counted(_stream(path), None) as stream:
         return bytes(stream.read())
 
 
@@ -99,13 +99,35 @@ def part_files(folder: str) -> list[str]:
 
 
 def open_file(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
-    """The raw bytes of a file, able to seek.
+    """The bytes of a file, able to seek; a file in a ZIP archive is unpacked.
 
     Args:
         path: The file.
         on_bytes: Told the number of bytes of each read, as they are in the file.
+
+    Raises:
+        DataError: An archive is damaged, or has no file or several in it.
     """
-    return _counted(_stream(path), on_bytes)
+    raw = _stream(path)
+    first = _first_bytes(raw)
+    stream = _counted(raw, on_bytes)
+    if not first.startswith(archives.MAGIC) or archives.is_workbook(stream):
+        stream.seek(0)
+        return stream
+    try:
+        return archives.unpacked(archives.open_packed(stream, shown(path)))
+    except OSError as error:
+        raise damaged(path, error) from None
+
+
+def packed_name(path: str) -> str:
+    """The name of the one file in a ZIP archive.
+
+    Raises:
+        DataError: It is damaged, or has no file or several in it.
+    """
+    with _counted(_stream(path), None) as stream:
+        return archives.packed_name(stream, shown(path))
 
 
 def _stream(path: str) -> Any:
@@ -129,20 +151,34 @@ def num_bytes(path: str) -> int:
 
 
 def open_text(path: str, on_bytes: OnBytes | None = None) -> pa.NativeFile:
-    """The bytes of a plain or gzip file, unpacked; its first bytes or its name say that it is gzip.
+    """The bytes of a plain or packed file, unpacked; first bytes or a name say that it is gzip, or ZIP.
 
     Raises:
-        DataError: Its first bytes say that it is something else.
+        DataError: Its first bytes say that it is something else, or a ZIP archive has no file or several.
     """
-    stream = _stream(path)
-    first = bytes(stream.read(_NUM_FIRST))
-    is_gzip = first.startswith(_GZIP) or path.lower().endswith(".gz")
+    raw = _stream(path)
+    first = _first_bytes(raw)
+    stream = _counted(raw, on_bytes)
+    if first.startswith(archives.MAGIC):
+        if archives.is_workbook(stream):
+            raise _foreign(path, "an Excel workbook", "name it .xlsx, or save its sheet as CSV UTF-8")
+        stream = pa.PythonFile(archives.open_packed(stream, shown(path)), mode="r")
+        first = _first_bytes(stream)
     for magic, (kind, way_out) in _FOREIGN.items():
         if first.startswith(magic):
-            raise DataError(f"{shown(path)} must be text in UTF-8. Got {kind}; {way_out}.")
+            raise _foreign(path, kind, way_out)
+    is_gzip = first.startswith(_GZIP) or path.lower().endswith(".gz")
+    return pa.CompressedInputStream(stream, "gzip") if is_gzip else stream
+
+
+def _first_bytes(stream: Any) -> bytes:
+    first = bytes(stream.read(_NUM_FIRST))
     stream.seek(0)
-    counted = _counted(stream, on_bytes)
-    return pa.CompressedInputStream(counted, "gzip") if is_gzip else counted
+    return first
+
+
+def _foreign(path: str, kind: str, way_out: str) -> DataError:
+    return DataError(f"{shown(path)} must be text in UTF-8. Got {kind}; {way_out}.")
 
 
 def damaged(path: str, error: Exception) -> DataError:

@@ -14,6 +14,7 @@ import pyarrow.json
 
 from dataset.errors import DataError
 from dataset.files import OnBytes, OnLines, damaged, open_lines, shown
+from dataset.utf8 import whole_text
 from dataset.values import is_list
 
 _BLOCK_BYTES = 8 << 20
@@ -106,8 +107,10 @@ def _json_block(path: str, lines: list[bytes], first: int, text_columns: set[str
         if times:
             text_columns |= times
             table = _arrow_json(content, text_columns)
+        # Arrow 18 loses the nulls of a list that begins with them, and with them the bounds of the array.
+        table.validate()
     except pa.ArrowInvalid:
-        # One column with numbers and strings, or a bad line: Python tells which.
+        # One column with numbers and strings, lists that begin with null, or a bad line: Python tells which.
         return _python_json(path, lines, first)
     if table.num_rows != len(lines) or any(map(_may_lack_digits, table.columns)):
         return _python_json(path, lines, first)
@@ -161,7 +164,7 @@ def _python_batch(path: str, rows: list[Any], first: int) -> pa.RecordBatch:
             raise DataError(f"{shown(path)}, row {number}: a row must be one JSON object. Got {row!r:.60}.")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = [_json_column([row.get(name) for row in rows]) for name in names]
-    return pa.record_batch(columns, names=list(map(_whole_text, names)))
+    return pa.record_batch(columns, names=list(map(whole_text, names)))
 
 
 def _json_column(values: list[Any]) -> pa.Array:
@@ -188,12 +191,7 @@ def _parts(value: Any) -> list[Any]:
 def _as_text(value: Any) -> str | None:
     """A value as a column of its own type would become text; whole numbers keep their digits."""
     if value is None or isinstance(value, str):
-        return None if value is None else _whole_text(value)
+        return None if value is None else whole_text(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         value = int(value)
     return json.dumps(value)
-
-
-def _whole_text(text: str) -> str:
-    """The text with U+FFFD for half a surrogate pair, as is left where a text was cut inside a character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

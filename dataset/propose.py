@@ -148,7 +148,8 @@ def _listed(tables: list[TableProfile]) -> str:
 def _left_out(folder: str) -> str:
     """The clause that names a table of a format that is not read, and what to do with it."""
     for path in sorted(Path(folder).iterdir()):
-        if way_out := way_to_read(str(path)):
+        way_out = way_to_read(str(path))
+        if way_out and not _files_of(path):
             return f"; {path.name} was left out: {way_out}"
     return ""
 

@@ -1,4 +1,4 @@
-"""Reading of tables, a batch at a time: CSV, TSV, JSON Lines and Parquet, plain or gzip."""
+"""Reading of tables, a batch at a time: CSV, TSV, JSON Lines, Parquet and Excel, plain, gzip or ZIP."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from dataset.files import (
     join,
     match_files,
     open_file,
+    packed_name,
     part_files,
     shown,
 )
 from dataset.json_lines import json_batches
 from dataset.section import nearest
 from dataset.utf8 import require_utf8
+from dataset.workbooks import read_sheet, sheet_batches
 
 _SUFFIXES = {
     ".csv": "csv",
@@ -34,15 +36,16 @@ _SUFFIXES = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
 }
-
 
 _UNPACK = "unpack it, and name what is in it"
 _SHEET = "save each sheet as CSV UTF-8"
 _WAYS_OUT = {
     **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz"), _UNPACK),
     **dict.fromkeys((".bz2", ".zst", ".xz", ".lz4", ".z"), "unpack it, or pack it with gzip"),
-    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".xls", ".xlsb", ".ods", ".numbers"), _SHEET),
     **dict.fromkeys((".avro", ".orc", ".feather", ".arrow", ".pkl", ".sqlite", ".db"), "write it as Parquet"),
 }
 
@@ -74,20 +77,25 @@ def expand_paths(paths: Sequence[str], folder: str) -> list[str]:
 
 
 def table_format(path: str, override: str | None = None) -> str:
-    """The format of a file: ``csv``, ``tsv``, ``jsonl`` or ``parquet``, by its suffix unless overridden.
+    """The format of a file, one of `FORMATS`, by its suffix unless overridden.
 
-    A file without a known one has that of its folder.
+    A ZIP archive has that of the file in it, or of its own name without ``.zip``. A file without a known
+    suffix has that of its folder.
 
     Raises:
-        DataError: The suffix is not a known one.
+        DataError: The suffix is not a known one, or an archive has no file or several in it.
     """
     if override is not None:
         return override
     # A part of a folder may have no ending of its own.
     suffix = _suffix(path) or _suffix(str(Path(path).parent))
+    if suffix == ".zip":
+        suffix = _suffix(packed_name(path))
+        if suffix not in _SUFFIXES and (own := _suffix(path[: -len(".zip")])):
+            suffix = own
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    way_out = way_to_read(path) or 'add format = "…" to its table in the manifest'
+    way_out = _WAYS_OUT.get(suffix) or 'add format = "…" to its table in the manifest'
     known = ", ".join(FORMATS)
     raise DataError(
         f'{shown(path)}: the format must be one of {known}. Got the suffix "{suffix}"; {way_out}.'
@@ -106,6 +114,8 @@ def _suffix(path: str) -> str:
 def reading_note(path: str, format: str | None = None) -> str:
     """What a person should know of how a file is read, beyond its format; "" for nothing."""
     format_ = table_format(path, format)
+    if format_ == "xlsx":
+        return read_sheet(path).note
     return dialect_note(read_header(path, format_), format_) if format_ in ("csv", "tsv") else ""
 
 
@@ -122,6 +132,8 @@ def column_names(path: str, *, format: str | None = None) -> list[str]:
         for _, batch in json_batches(path, 1000):
             return list(batch.schema.names)
         return []
+    if format_ == "xlsx":
+        return read_sheet(path).columns
     return read_header(path, format_).columns
 
 
@@ -136,8 +148,8 @@ def read_batches(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Streams a table.
 
-    Columns of CSV and TSV are all strings, so that an id like ``00123`` survives; JSON Lines and Parquet keep
-    their types, which for JSON Lines may differ from batch to batch.
+    Columns of CSV, TSV and Excel are all strings, so that an id like ``00123`` survives; JSON Lines and
+    Parquet keep their types, which for JSON Lines may differ from batch to batch.
 
     Args:
         path: One file.
@@ -160,6 +172,11 @@ def read_batches(
         _require_columns(path, columns, header.columns)
         wanted = header.columns if columns is None else columns
         yield from delimited_batches(path, header, wanted, batch_rows, on_bytes, on_lines)
+        return
+    if format_ == "xlsx":
+        names = read_sheet(path).columns
+        _require_columns(path, columns, names)
+        yield from sheet_batches(path, names if columns is None else columns, batch_rows, on_bytes)
         return
     if format_ == "parquet":
         batches = _parquet_batches(path, columns, batch_rows, on_bytes)

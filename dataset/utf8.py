@@ -73,3 +73,8 @@ def _bytes(column: pa.Array) -> bytes:
         except UnicodeDecodeError as error:
             return bytes(value[max(0, error.start - 20) : error.start + 20])
     return b""
+
+
+def whole_text(text: str) -> str:
+    """The text with U+FFFD for half a surrogate pair, as is left where a text was cut inside a character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

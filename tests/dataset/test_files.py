@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from apache_beam.io.localfilesystem import LocalFileSystem
 
@@ -70,6 +71,18 @@ def test_remote_glob_finds_files(dataset: Write, name: str) -> None:
 
     assert f"{folder}/items.csv" in found
     assert sum(batch.num_rows for _, batch in read_batches(f"{folder}/items.csv")) == 3
+
+
+@pytest.mark.parametrize("name", ["t.csv.zip", "t.xlsx"])
+def test_remote_archive_and_workbook_are_read(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"sku": ["1", "2"]})
+    frame.to_csv(tmp_path / name, index=False) if "csv" in name else frame.to_excel(
+        tmp_path / name, index=False
+    )
+
+    batches = list(read_batches(f"disk://{tmp_path / name}", on_bytes=lambda _: None))
+
+    assert [row for _, batch in batches for row in batch.to_pylist()] == [{"sku": "1"}, {"sku": "2"}]
 
 
 def test_missing_remote_file_is_named(tmp_path: Path) -> None:

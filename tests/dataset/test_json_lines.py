@@ -46,6 +46,19 @@ def test_whole_numbers_among_fractions_and_in_lists_keep_their_digits(tmp_path: 
     assert _texts(path, "tags") == ["18446744073709551617", "3"]
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [[None, [None, "red"]], [[None, None, "a"], ["b", "c"]], [[None, 7], [8]], [[], [None], [None, "a"]]],
+)
+def test_list_that_begins_with_null_keeps_its_values_and_its_neighbours(
+    tmp_path: Path, tags: list[Any]
+) -> None:
+    path = _written(tmp_path / "t.jsonl", [{"tags": row} for row in tags])
+
+    expected = [None if row is None else " ".join(str(tag) for tag in row if tag is not None) for row in tags]
+    assert _texts(path, "tags") == expected
+
+
 def test_large_numbers_that_are_no_whole_numbers_stay_numbers(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"n": 1e300}\n{"n": 2.5}\n{"n": NaN}\n')

@@ -286,7 +286,7 @@ def test_folder_of_parts_is_one_table(tmp_path: Path) -> None:
 
 def test_workbook_that_is_left_out_is_named(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(_events(["2023-01-01"]))
-    (tmp_path / "items.xlsx").write_bytes(b"PK\x03\x04")
+    (tmp_path / "items.ods").write_bytes(b"PK\x03\x04")
 
-    with pytest.raises(DataError, match=r"items\.xlsx was left out: save each sheet as CSV UTF-8"):
+    with pytest.raises(DataError, match=r"items\.ods was left out: save each sheet as CSV UTF-8"):
         propose_manifest(str(tmp_path))

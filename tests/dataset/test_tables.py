@@ -105,7 +105,7 @@ def test_json_key_may_be_absent_from_some_rows_only(tmp_path: Path) -> None:
         ("t.jsonl", b'{"a": 1}\n{"a": 1\n', "row 2: a row must be one JSON object"),
         ("t.jsonl", b'{"a": 1}\n[1]\n', "row 2: a row must be one JSON object. Got [1]."),
         ("t.parquet", b"not parquet", "must be whole and what its name says"),
-        ("t.xlsx", b"", "the format must be one of csv, tsv, jsonl, parquet"),
+        ("t.xls", b"", "the format must be one of csv, tsv, jsonl, parquet, xlsx"),
     ],
 )
 def test_broken_file_is_named_with_its_row(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
@@ -215,16 +215,12 @@ def test_folder_without_parts_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        (
-            "t.csv",
-            b"PK\x03\x04...",
-            "Got a ZIP archive or an Excel workbook; unpack it, or save its sheet as CSV",
-        ),
+        ("t.csv", b"PK\x03\x04...", "t.csv must be a whole ZIP archive with one file in it. Got one that"),
         ("t.jsonl", b"PAR1....", "Got Parquet; name it .parquet"),
         ("t.tsv", "a\tb\n1\t2\n".encode("utf-16"), "Got UTF-16; save it as UTF-8."),
-        ("t.zip", b"PK\x03\x04", 'Got the suffix ".zip"; unpack it, and name what is in it.'),
+        ("t.tar.gz", b"", 'Got the suffix ".tar"; unpack it, and name what is in it.'),
         ("t.csv.bz2", b"BZh9", 'Got the suffix ".bz2"; unpack it, or pack it with gzip.'),
-        ("t.xlsx", b"PK\x03\x04", "save each sheet as CSV UTF-8"),
+        ("t.ods", b"PK\x03\x04", "save each sheet as CSV UTF-8"),
         ("t.dat", b"a,b\n1,2\n", 'add format = "…" to its table in the manifest'),
     ],
 )
