@@ -99,12 +99,8 @@ class TwoTower(keras.Model):
             item_probabilities = np.full(len(items), 1.0 / len(items), np.float32)
         self._probabilities = tf.constant(item_probabilities, tf.float32)
         self._negatives_seed = keras.random.SeedGenerator(train.seed, name="negatives_seed")
-        task = tfrs.tasks.Retrieval(
-            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum"),
-            remove_accidental_hits=True,
-        )
         # Keras 3 traces train steps without autograph, which TFRS's task needs.
-        self._task = tf.function(task)
+        self._task = tf.function(tfrs.tasks.Retrieval(loss=_softmax_loss))
         # Both towers, traced once for all the epochs after which the model is measured.
         self.traced_items = tf.function(self.item_vectors, input_signature=[tf.TensorSpec([None], tf.int32)])
         self.traced_queries = tf.function(self)
@@ -147,7 +143,10 @@ class TwoTower(keras.Model):
         Their text is that of the encoder as it came: encoding every history anew would cost more than all the
         rest.
         """
-        return self.query_tower.history.item_values(rows, tf.gather(self._text_vectors, rows))
+        history = self.query_tower.history
+        if rows.shape.num_elements() and rows.shape.num_elements() > self.num_items:
+            return tf.gather(history.item_values(tf.range(self.num_items), self._text_vectors), rows)
+        return history.item_values(rows, tf.gather(self._text_vectors, rows))
 
     def encode_queries(self, tokens: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Vectors of texts, zeros for a row of only padding: float32 ``[batch, text_dim]``."""
@@ -202,13 +201,15 @@ class TwoTower(keras.Model):
             replicas.own_first(values, num_own)
             for values in (replicas.gather(vectors)[: rows.shape[0]], probabilities, rows, is_candidate)
         )
+        # The targets of a context share its query. Each candidate is multiplied with each query once, and the
+        # task's own product only copies the scores of a query to its targets.
+        of_queries = tf.matmul(vectors, queries, transpose_b=True)
         total = self._task(
-            tf.repeat(queries, targets.shape[1], axis=0),
-            vectors,
+            tf.repeat(tf.eye(targets.shape[0]), targets.shape[1], axis=0),
+            of_queries,
             sample_weight=weights,
             candidate_sampling_probability=probabilities,
-            candidate_ids=rows,
-            score_mask=is_candidate[None] > 0,
+            score_mask=(is_candidate[None] > 0) & ~_accidental_hits(rows, num_own),
             compute_metrics=False,
             compute_batch_metrics=False,
         )
@@ -223,3 +224,29 @@ class TwoTower(keras.Model):
             if isinstance(layer, keras.layers.Dense)
         ]
         return products + list(self.encoder.backbone._flatten_layers())
+
+
+def _accidental_hits(rows: tf.Tensor, num_targets: int) -> tf.Tensor:
+    """Where a candidate is a target's own item once more: bool ``[num_targets, n]``.
+
+    Args:
+        rows: int32 ``[n]`` of the candidates, the targets first.
+        num_targets: How many of them are targets.
+    """
+    is_own = tf.eye(num_targets, rows.shape[0], dtype=tf.int32) > 0
+    return (rows[:num_targets, None] == rows[None]) & ~is_own
+
+
+def _softmax_loss(y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor) -> tf.Tensor:
+    """The weighted sum of softmax losses, where the target of row ``i`` is column ``i``: float32 ``[]``.
+
+    As Keras's own, which under deterministic operations takes three times the passes over the scores.
+
+    Args:
+        y_true: float32 ``[num_targets, n]``, by TFRS always the first columns' identity.
+        y_pred: float32 ``[num_targets, n]`` scores.
+        sample_weight: float32 ``[num_targets]``.
+    """
+    del y_true
+    losses = tf.reduce_logsumexp(y_pred, axis=1) - tf.linalg.diag_part(y_pred)
+    return tf.reduce_sum(sample_weight * losses)
