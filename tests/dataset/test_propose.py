@@ -55,6 +55,7 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
     rng = random.Random(0)
     items = [
         {"sku": f"S{i:04}", "name": " ".join(rng.sample(WORDS, 3)), "price": i / 7, "in_stock": i % 5 > 0}
+        | {"Available from": f"2024-01-{1 + i % 28:02}" if i % 3 else None, "availableUntil": "sold out"}
         for i in range(100)
     ]
     events = [
@@ -68,6 +69,7 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
     manifest = load_manifest(write_manifest(str(tmp_path)))
 
     assert manifest.items.availability == "in_stock"
+    assert (manifest.items.available_from, manifest.items.available_until) == ("Available from", None)
     assert manifest.items.numeric == {"price": Range(min=0.0)}
     assert manifest.events is not None
     assert manifest.events.session == "session_id"
