@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from dataset.errors import DataError
 from models import retrieval_training
-from models.retrieval_training import RetrievalTrainer, phases, with_targets
+from models.phases import phases, with_targets
+from models.retrieval_training import RetrievalTrainer
 from tests.models.contexts import make_contexts
 from tests.models.distributed import configured, make_trainer
 

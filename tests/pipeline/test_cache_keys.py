@@ -33,6 +33,9 @@ OTHER: dict[str, dict[str, Any]] = {
     "train": {
         "epochs": 2,
         "judgment_epochs": 2,
+        "patience": 3,
+        "max_contexts": 1000,
+        "max_minutes": 10.0,
         "batch_size": 32,
         "targets_per_query": 8,
         "uniform_negatives": 512,
