@@ -121,7 +121,11 @@ def _up_to(name: str, nodes: list[Any]) -> list[Any]:
     for node in reversed(nodes):
         if node.id in wanted:
             wanted |= {before.id for before in node.upstream_nodes}
-    return [node for node in nodes if node.id in wanted]
+    kept = [node for node in nodes if node.id in wanted]
+    for node in kept:
+        for after in [after for after in node.downstream_nodes if after.id not in wanted]:
+            node.remove_downstream_node(after)
+    return kept
 
 
 def _measured(manifest: Manifest, config: Config, metadata: Path, cost: Any, cpu_s: float) -> Result:

@@ -26,7 +26,6 @@ _LISTS = {
     "kinds": features.KIND,
     "values": features.VALUE,
 }
-_SHUFFLE = 20_000
 _CHUNK = 1024
 
 
@@ -204,22 +203,11 @@ class InteractionSource:
         files = [file for split in splits for file in self.files(split)]
         spec = {features.TIME: self._spec[features.TIME]}
 
-        def drawn(seed: tf.Tensor, records: tf.Tensor) -> tf.Tensor:
+        def recencies(records: tf.Tensor) -> tf.Tensor:
             times = tf.io.parse_example(records, spec)[features.TIME]
-            is_drawn = tf.random.stateless_uniform(tf.shape(times), seed) < sample.probability(
-                recency(times, end_time, train.recency_half_life_days)
-            )
-            return tf.boolean_mask(records, is_drawn)
+            return recency(times, end_time, train.recency_half_life_days)
 
-        def one_pass(epoch: tf.Tensor) -> tf.data.Dataset:
-            chunks = _records(files).batch(_CHUNK).enumerate()
-            chunks = chunks.map(lambda n, records: drawn(tf.stack([train.seed + epoch, n]), records))
-            return chunks.unbatch().shuffle(_SHUFFLE, seed=train.seed)
-
-        if sample.is_all:
-            data = _records(files).shuffle(_SHUFFLE, seed=train.seed).repeat()
-        else:
-            data = tf.data.Dataset.counter().flat_map(one_pass)
+        data = sample.passes(_records(files), recencies, seed=train.seed)
         data = data.batch(train.batch_size, drop_remainder=True)
 
         def prepare(records: tf.Tensor) -> dict[str, tf.Tensor]:

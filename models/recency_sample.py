@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 _DAY_S = 86_400.0
+_CHUNK, _SHUFFLE = 1024, 20_000
 
 
 def recency(times: Any, end_time: int, half_life_days: float) -> tf.Tensor:
@@ -62,3 +64,29 @@ class RecencySample:
     def weight(self, recencies: Any) -> Any:
         """In the loss, of a context that is in the epoch: float32 likewise."""
         return recencies / self.probability(recencies)
+
+    def passes(
+        self, records: tf.data.Dataset, recencies: Callable[[tf.Tensor], tf.Tensor], *, seed: int
+    ) -> tf.data.Dataset:
+        """Endless shuffled passes over serialised records, each of which draws anew.
+
+        Args:
+            records: string ``[]``, the same every time it is read.
+            recencies: From string ``[n]`` records to float32 ``[n]``.
+            seed: Of the order and of what is drawn.
+        """
+        if self.is_all:
+            return records.shuffle(_SHUFFLE, seed=seed).repeat()
+
+        def one_pass(number: tf.Tensor) -> tf.data.Dataset:
+            def drawn(place: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
+                probabilities = self.probability(recencies(chunk))
+                chance = tf.random.stateless_uniform(
+                    tf.shape(probabilities), tf.stack([seed + number, place])
+                )
+                return tf.boolean_mask(chunk, chance < probabilities)
+
+            chunks = records.batch(_CHUNK).enumerate().map(drawn, num_parallel_calls=2, deterministic=True)
+            return chunks.unbatch().shuffle(_SHUFFLE, seed=seed)
+
+        return tf.data.Dataset.counter().flat_map(one_pass)
