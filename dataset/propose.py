@@ -30,7 +30,7 @@ from dataset.roles import (
     text_columns,
     unread_time,
 )
-from dataset.tables import column_names, read_batches, table_format, way_to_read
+from dataset.tables import column_names, read_batches, reading_note, table_format, way_to_read
 from dataset.times import parse_times
 from dataset.values import as_labels, as_numbers
 
@@ -177,7 +177,8 @@ def _quoted_list(names: list[str]) -> str:
 
 
 def _path(table: TableProfile) -> str:
-    return f"path = {_one_or_list(table.paths)}\n"
+    note = reading_note(table.files[0])
+    return f"path = {_one_or_list(table.paths)}{f'   # {note}' if note else ''}\n"
 
 
 def _one_or_list(paths: Sequence[str]) -> str:

@@ -4,8 +4,10 @@ import dataclasses
 import json
 import random
 import shutil
+import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dataset.contract import Kind, Range
@@ -284,6 +286,22 @@ def test_folder_of_parts_is_one_table(tmp_path: Path) -> None:
 
     assert manifest.events is not None
     assert manifest.events.path == ("events.csv",)
+
+
+def test_workbook_and_archive_are_proposed_with_the_sheet_that_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "events.zip", "w") as archive:
+        archive.writestr("events.csv", _events(["2023-01-01", "2023-01-02"]))
+    with pd.ExcelWriter(tmp_path / "items.xlsx") as book:
+        items = pd.DataFrame(
+            {"sku": ["a1", "a2", "a3"], "title": ["a red lamp", "a blue lamp", "an old chair"]}
+        )
+        items.to_excel(book, sheet_name="Shop", index=False)
+        pd.DataFrame({"note": ["old"]}).to_excel(book, sheet_name="Notes", index=False)
+
+    text = propose_manifest(str(tmp_path))
+
+    assert 'path = "items.xlsx"   # sheet "Shop", the first of 2\n' in text
+    assert 'path = "events.zip"\n' in text
 
 
 def test_workbook_that_is_left_out_is_named(tmp_path: Path) -> None:
