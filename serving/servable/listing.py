@@ -55,6 +55,17 @@ class Listing(tf.Module):
         with tf.name_scope("rules"):
             return self._rules.allowed(filters) & ~marked(excluded, self.num_items)
 
+    def within(self, scores: tf.Tensor, filters: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
+        """float32 ``[batch, num_items]`` scores, and -inf for what may not be returned.
+
+        As `open`, without a mask for what is excluded, which would be as large as the catalogue.
+        """
+        scores = tf.where(self._rules.allowed(filters), scores, -float("inf"))
+        where = tf.where(excluded >= 0)
+        cells = tf.stack([where[:, 0], tf.cast(tf.gather_nd(excluded, where), tf.int64)], axis=1)
+        nothing = tf.fill([tf.shape(where)[0]], -float("inf"))
+        return tf.tensor_scatter_nd_update(scores, cells, nothing)
+
     def matching(self, found: Found, is_open: tf.Tensor) -> tf.Tensor:
         """The open items that match a query: bool ``[batch, num_items]``.
 
@@ -71,14 +82,14 @@ class Listing(tf.Module):
         """As many of the open items of highest score as the widest row asks for.
 
         Args:
-            scores: float32 ``[batch, num_items]``.
-            is_open: bool ``[batch, num_items]``.
+            scores: float32 ``[batch, num_items]``, or of a few items, whose places are then the rows.
+            is_open: bool of the same shape.
             k: int32 ``[batch]``.
         """
         most = tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]]))
         with tf.name_scope("retrieve"):
             best, rows = tf.math.top_k(
-                tf.where(is_open, scores, -float("inf")), tf.minimum(most, self.num_items)
+                tf.where(is_open, scores, -float("inf")), tf.minimum(most, tf.shape(scores)[1])
             )
         is_valid = best > -float("inf")
         return Listed.of(rows, tf.where(is_valid, best, 0.0), is_valid)
@@ -87,8 +98,8 @@ class Listing(tf.Module):
         """The channels' parts of int32 ``[batch, n]`` items, 0 of those that said nothing.
 
         Args:
-            said: float32 ``[batch, num_items]`` by name.
-            rows: Of the items.
+            said: float32 ``[batch, num_items]`` by name, or of a few items.
+            rows: Of the items, or their places.
         """
         nothing = tf.zeros(tf.shape(rows))
         return tf.stack(
@@ -114,16 +125,17 @@ class Listing(tf.Module):
         """The list of what was found, as the caller wishes it.
 
         Args:
-            found: What is said of each item.
+            found: What is said of each item, or of some, which the rules must have left open.
             filters: string ``[batch, n]``.
             excluded: int32 ``[batch, n]``.
             k: int32 ``[batch]``.
             wishes: Of the caller. Where a row is sorted, only its pins count.
             asked: The queries, whose words the answer says that items match; ``None`` leaves that out.
-            sort: As `Facets.keys` takes it, "" for the best first.
+            sort: As `Facets.keys` takes it, "" for the best first; of the whole catalogue only.
             had: int32 ``[batch, h]``, the asker's history, which speaks for its own items; -1 is padding.
         """
-        k, is_open, scores = tf.minimum(k, MAX_RESULTS), self.open(filters, excluded), found.scores
+        k, scores = tf.minimum(k, MAX_RESULTS), found.scores
+        is_open = self.open(filters, excluded) if found.rows is None else found.is_item
         if sort is not None:
             is_sorted = tf.strings.length(sort) > 0
 
@@ -141,6 +153,7 @@ class Listing(tf.Module):
         listed = self.best(scores, is_open, tf.maximum(self.num_candidates, k))
         parts = self.parts(found.parts, listed.rows)
         probabilities = tf.gather(found.scores, listed.rows, batch_dims=1)
+        listed = listed.among(found.rows)
         # A row that asks for few is not arranged among more because another row of the batch asks for many.
         is_near = tf.range(tf.shape(listed.rows)[1])[None] < tf.maximum(self.num_candidates, k)[:, None]
         listed = listed._replace(is_valid=listed.is_valid & is_near)
