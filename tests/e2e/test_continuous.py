@@ -108,7 +108,7 @@ def test_item_that_is_gone_is_not_found(refreshed: Refreshed, client: Client) ->
 
 def test_item_that_has_ended_is_found_in_its_time_alone(refreshed: Refreshed, client: Client) -> None:
     ends = datetime.datetime.fromisoformat(ENDS)
-    moments = [0, ends - datetime.timedelta(seconds=1), ends]
+    moments: list[float | datetime.datetime] = [0, ends - datetime.timedelta(seconds=1), ends]
 
     found = [client.search([refreshed.ended], k=1, now=moment)[0][0].item_id for moment in moments]
 

@@ -59,6 +59,8 @@ OTHER: dict[str, dict[str, Any]] = {
         "exploration_share": 0.1,
         "query_encoder": "encoder",
         "max_quality_loss": 0.02,
+        "index": "approximate",
+        "min_index_recall": 0.9,
         "max_latency_ms": 500.0,
         "tf_serving_version": "2.20",
     },
