@@ -120,8 +120,6 @@ def approximate(
         )
         if recall.lowest >= min_recall:
             about = f"The approximate index is taken: {said}, on {len(made)} queries and their items."
-                f"The approximate index is taken: {said}, on {len(queries)} queries and {len(rows)} items."
-            )
             return recall, about
     raise DataError(
         f"An approximate index must find {min_recall:g} of what exact search finds (serve.min_index_recall). "
