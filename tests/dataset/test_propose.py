@@ -289,14 +289,14 @@ def test_folder_of_parts_is_one_table(tmp_path: Path) -> None:
 
 
 def test_workbook_and_archive_are_proposed_with_the_sheet_that_is_read(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "events.zip", "w") as archive:
-        archive.writestr("events.csv", _events(["2023-01-01", "2023-01-02"]))
-    with pd.ExcelWriter(tmp_path / "items.xlsx") as book:
-        items = pd.DataFrame(
-            {"sku": ["a1", "a2", "a3"], "title": ["a red lamp", "a blue lamp", "an old chair"]}
-        )
-        items.to_excel(book, sheet_name="Shop", index=False)
+    folder = _shop(tmp_path, TITLES)
+    with zipfile.ZipFile(folder / "events.zip", "w") as archive:
+        archive.write(folder / "events.csv", "events.csv")
+    with pd.ExcelWriter(folder / "items.xlsx") as book:
+        pd.read_csv(folder / "items.csv", dtype=str).to_excel(book, sheet_name="Shop", index=False)
         pd.DataFrame({"note": ["old"]}).to_excel(book, sheet_name="Notes", index=False)
+    for name in ("events.csv", "items.csv"):
+        (folder / name).unlink()
 
     text = propose_manifest(str(tmp_path))
 
