@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.forgotten import forget
 from serving.client import Client
+from serving.client.context import Time
 from serving.process import ServerProcess
 from serving.servable.extra_assets import ExtraAssets
 from tests.e2e.conftest import Run
@@ -108,7 +109,7 @@ def test_item_that_is_gone_is_not_found(refreshed: Refreshed, client: Client) ->
 
 def test_item_that_has_ended_is_found_in_its_time_alone(refreshed: Refreshed, client: Client) -> None:
     ends = datetime.datetime.fromisoformat(ENDS)
-    moments: list[float | datetime.datetime] = [0, ends - datetime.timedelta(seconds=1), ends]
+    moments: list[Time] = [0, ends - datetime.timedelta(seconds=1), ends]
 
     found = [client.search([refreshed.ended], k=1, now=moment)[0][0].item_id for moment in moments]
 
