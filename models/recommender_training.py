@@ -99,7 +99,8 @@ def fit_recommender(
     now = starts[1] if train.refit else starts[0]
     window_s = max(starts[1] - starts[0], int(DAY_S))
     horizon = Horizon.of(log.between(None, starts[0]), window_s / DAY_S)
-    budget, parts, longest_s = budget or Budget(), [], 0.0
+    budget, longest_s = budget or Budget(), 0.0
+    parts: list[Lists] = []
     for k in range(NUM_WINDOWS):
         # Channels are fitted once more at the end, and the ranker before that.
         if parts and budget.left_s() < 3 * longest_s:

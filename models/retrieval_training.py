@@ -65,6 +65,8 @@ class RetrievalTrainer:
         strategy: Which devices.
         warm_start: Where to begin; ``None`` for the encoder as it came.
         budget: The time there is; ``None`` for any.
+        dislikes: From epoch seconds to what users disliked before, as `TwoTower` takes it; ``None`` where
+            nobody dislikes anything.
     """
 
     def __init__(
@@ -81,25 +83,25 @@ class RetrievalTrainer:
         strategy: tf.distribute.Strategy,
         warm_start: WarmStart | None = None,
         budget: Budget | None = None,
+        dislikes: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         self.items, self._source, self._encoder = items, source, encoder
         self._model, self._train = model, train
         self._counts = item_counts if item_counts.any() else np.ones(len(items))
         self._starts, self._log_dir, self._strategy = starts, log_dir, strategy
         self._warm_start, self._budget = warm_start, budget or Budget()
-        self._step_s = 0.0
+        self._step_s, self._dislikes = 0.0, dislikes
         self._backups = os.path.join(log_dir, "backups")
         self.curves: list[dict[str, Any]] = []
 
-    def build(self, counts: np.ndarray | None = None) -> TwoTower:
+    def build(self, draw: _Draw | None = None) -> TwoTower:
         """A new model with the encoder as it came, the same every time for one seed.
 
         Args:
-            counts: float ``[num_items]``, how often each item is a target; those of all of the log if left
-                out.
+            draw: What it will be fitted to; ``None`` to look at it only.
         """
         keras.utils.set_random_seed(self._train.seed)
-        counts = self._counts if counts is None else counts
+        counts = self._counts if draw is None or draw.counts is None else draw.counts
         with self._strategy.scope():
             model = TwoTower(
                 self.items,
@@ -110,6 +112,7 @@ class RetrievalTrainer:
                 user_category_sizes=self._source.category_sizes,
                 num_user_numbers=self._source.num_user_numbers,
                 item_probabilities=((counts + 1) / (counts + 1).sum()).astype(np.float32),
+                dislikes=self._dislikes(draw.end_time) if self._dislikes and draw else None,
             )
             model.item_tower.set_projection(self.items.text_vectors)
         return model
@@ -121,7 +124,7 @@ class RetrievalTrainer:
             The model with its best weights, and the best number of epochs of each phase, which may be 0.
         """
         draws = [self._draw(phase.splits, self._starts[0]) for phase in phase_list]
-        model = self.build(draws[0].counts if draws else None)
+        model = self.build(draws[0] if draws else None)
         if self._warm_start is not None:
             self._warm_start.selected(model)
         # The second fit takes as long as the first.
@@ -160,7 +163,7 @@ class RetrievalTrainer:
         if not budget.is_endless and self._from_chief(num_steps * self._step_s > budget.left_s()):
             budget.cut("The towers were not fitted once more with the validation window.")
             return None
-        model = self.build(draws[0].counts if draws else None)
+        model = self.build(draws[0] if draws else None)
         if self._warm_start is not None:
             self._warm_start.served(model)
         for phase, draw in zip(phase_list, draws, strict=True):

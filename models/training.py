@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from dataset.manifest import Manifest
 from dataset.settings import section_of
 from models.budget import Budget
 from models.config import ModelConfig, TrainConfig
-from models.event_log import kinds_of, read_event_log
+from models.event_log import kinds_of, read_dislikes, read_event_log
 from models.heads import Heads
 from models.interaction_summary import Summary
 from models.interactions import InteractionSource
@@ -35,6 +36,8 @@ from models.warm_start import Origin, WarmStart
 CURVES_FILE = "curves.json"
 # Of the time there is, what the towers may take where a recommender is fitted after them.
 _TOWERS_SHARE = 2 / 3
+# Hard negatives of a user, in every step.
+_MOST_DISLIKES = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,7 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
         strategy=strategy,
         warm_start=WarmStart(base, vocabularies, config, origin) if base else None,
         budget=budget.share(_TOWERS_SHARE) if manifest.events else budget,
+        dislikes=_dislikes(fn_args.events, items, source, settings),
     )
     phase_list = phases(
         train,
@@ -155,6 +159,27 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, CURVES_FILE), "w") as file:
         json.dump(written, file)
     trainer.remove_backups()
+
+
+def _dislikes(
+    folder: str | None, items: ItemTable, source: InteractionSource, settings: Settings
+) -> Callable[[int], np.ndarray] | None:
+    """Some of what each user disliked before a moment, as `TwoTower` takes it."""
+    table = settings.manifest.events
+    if table is None or folder is None or not table.kind.has_negative:
+        return None
+    pattern = os.path.join(folder, f"Split-{features.ALL}", "*")
+
+    def before(moment: int) -> np.ndarray:
+        ids = np.array([*source.user_ids, b""], object)
+        rng = np.random.default_rng(settings.train.seed)
+        rows = np.full((len(ids), _MOST_DISLIKES), -1, np.int32)
+        for user, disliked in enumerate(read_dislikes(pattern, table, items.ids, ids, before=moment)[:-1]):
+            drawn = rng.permutation(disliked)[:_MOST_DISLIKES]
+            rows[user, : len(drawn)] = drawn
+        return rows
+
+    return before
 
 
 def _fit_recommender(

@@ -129,6 +129,7 @@ def train(output: Path) -> None:
     phase_list = [phase]
     selected, best = trainer.select(phase_list)
     model = trainer.refit(phase_list, {"events": 4})
+    assert model is not None
     variables = [*selected.trainable_variables, *model.trainable_variables]
     weights = [float(np.abs(variable.numpy()).sum()) for variable in variables]
     (output / f"best-{os.getpid()}.json").write_text(json.dumps(best))
