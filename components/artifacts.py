@@ -21,6 +21,10 @@ class TextEmbeddings(types.Artifact):
 
 
 class RetrievalEvaluation(types.Artifact):
-    """The whole catalogue ranked for every test user and query: ``evaluation.json``."""
+    """The whole catalogue ranked for every test user and query.
+
+    ``evaluation.json`` has what the report shows. ``values.npz`` has what our system reached for each of
+    them.
+    """
 
     TYPE_NAME = "components.RetrievalEvaluation"

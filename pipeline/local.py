@@ -52,11 +52,7 @@ def run(
         DataError: The data, the configuration or the environment is not fit for a run.
     """
     config = load_config(config_path, overrides)
-    if os.environ.get("TF_CONFIG"):
-        raise DataError(
-            "TF_CONFIG must not be set for a run on this machine, whose nodes share one process. Got one; "
-            "docs/training.md says how workers are started."
-        )
+    refuse_workers()
     workdir = (workdir or Path("runs") / manifest.name).resolve()
     with held(workdir), logged_to(workdir):
         from dataset.check import check_dataset
@@ -103,6 +99,19 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     print_report(workdir)
     print(f"TensorBoard: tensorboard --logdir {link_tensorboard(workdir, metadata_path)}")
     return 0 if report.gate.is_blessed else NOT_BLESSED
+
+
+def refuse_workers() -> None:
+    """Refuses an environment that describes a cluster.
+
+    Raises:
+        DataError: If it does.
+    """
+    if os.environ.get("TF_CONFIG"):
+        raise DataError(
+            "TF_CONFIG must not be set for a run on this machine, whose nodes share one process. Got one; "
+            "docs/training.md says how workers are started."
+        )
 
 
 def locations_in(workdir: Path, manifest: Manifest) -> Locations:

@@ -65,6 +65,7 @@ def create_pipeline(
     locations: Locations,
     has_metadata: bool = True,
     replaces: int | None = None,
+    pushes: bool = True,
     metadata_connection_config: Any = None,
 ) -> tfx.dsl.Pipeline:
     """Builds the pipeline of a dataset.
@@ -76,6 +77,8 @@ def create_pipeline(
         has_metadata: Whether the orchestrator can look up the last blessed model in ML Metadata; if not, the
             model that is served now stands in for it.
         replaces: The version that is served now, where it is known when the pipeline is built.
+        pushes: Whether a blessed model is pushed. A model that is only measured is not held against the last
+            blessed one either.
         metadata_connection_config: Of ML Metadata; None where the orchestrator brings its own.
     """
     # What a node is given is part of its cache key: it gets what it reads, and runs again when that changes.
@@ -171,19 +174,21 @@ def create_pipeline(
 
     # Measured beside baselines and the last blessed model; two gates, the second behind a real server.
     servable = index.outputs["servable"]
-    if has_metadata:
+    blessed: Any = None
+    if pushes and has_metadata:
         blessed = tfx.dsl.Resolver(
             strategy_class=LatestOtherBlessedModel,
             current=servable,
             model=Channel(type=standard_artifacts.Model),
             model_blessing=Channel(type=standard_artifacts.ModelBlessing),
         ).with_id("Resolver.latest_blessed")
-    else:
+    elif pushes:
         blessed = PushedModel(destination=locations.serving)
+    baseline = {"baseline_model": blessed.outputs["model"]} if blessed else {}
     retrieval_evaluator = RetrievalEvaluator(
         {
             "model": servable,
-            "baseline_model": blessed.outputs["model"],
+            **baseline,
             **{name: raw[name] for name in ("items", "users", "events") if name in raw},
             "interactions": builder.outputs["examples"],
             "summary": builder.outputs["summary"],
@@ -204,13 +209,13 @@ def create_pipeline(
     model_gate = ModelGate(
         evaluation=retrieval_evaluator.outputs["evaluation"],
         model=servable,
-        baseline_model=blessed.outputs["model"],
         task=evaluation.task,
         min_ratio_to_best_baseline=evaluation.min_ratio_to_best_baseline,
         min_cold_ratio=evaluation.min_cold_ratio,
         min_ratio_to_zero_shot=evaluation.min_ratio_to_zero_shot,
         max_loss_to_blessed=evaluation.max_loss_to_blessed,
         allow_unmeasured=evaluation.allow_unmeasured,
+        **baseline,
         **({"events": raw["events"]} if manifest.events else {}),
     )
     serving_validator = ServingValidator(
@@ -218,19 +223,21 @@ def create_pipeline(
         max_latency_ms=serve.max_latency_ms,
         tf_serving_version=serve.tf_serving_version,
     )
-    pusher = Pusher(
-        model=servable,
-        model_blessing=model_gate.outputs["blessing"],
-        infra_blessing=serving_validator.outputs["blessing"],
-        destination=locations.serving,
-        replaces=replaces,
-    )
-    nodes += [item_transform, embedder, builder, *skew, transform, *filter(None, [base_model]), trainer]
+    pusher = None
+    if pushes:
+        pusher = Pusher(
+            model=servable,
+            model_blessing=model_gate.outputs["blessing"],
+            infra_blessing=serving_validator.outputs["blessing"],
+            destination=locations.serving,
+            replaces=replaces,
+        )
+    nodes += [item_transform, embedder, builder, *skew, transform, base_model, trainer]
     nodes += [index, blessed, retrieval_evaluator, evaluator, model_gate, serving_validator, pusher]
     return tfx.dsl.Pipeline(
         pipeline_name=manifest.name,
         pipeline_root=locations.root,
-        components=nodes,
+        components=[node for node in nodes if node is not None],
         enable_cache=True,
         metadata_connection_config=metadata_connection_config,
         beam_pipeline_args=config.beam.args(),

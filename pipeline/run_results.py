@@ -14,6 +14,7 @@ import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
 from tfx.utils import path_utils
 
+from components.last_pushed import maker_of
 from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRecord
 from components.serving_validator import REASON_FILE
 from components.verdict import VERDICT_FILE, Verdict
@@ -135,6 +136,16 @@ class Artifacts:
             type_name: Of ML Metadata.
             node: The node that made it, where several make the type.
         """
+        return Path(self._newest(type_name, node).uri)
+
+    def making_s(self, type_name: str, *, node: str = "") -> float:
+        """The seconds in which that artifact was made, whichever run did it."""
+        made_by = maker_of(self._store, self._newest(type_name, node).id).id
+        (execution,) = self._store.get_executions_by_id([made_by])
+        began, ended = execution.create_time_since_epoch, execution.last_update_time_since_epoch
+        return float(ended - began) / 1000
+
+    def _newest(self, type_name: str, node: str) -> Any:
         live = metadata_store_pb2.Artifact.LIVE
         found = [
             artifact
@@ -145,7 +156,7 @@ class Artifacts:
         # A cached run makes no new artifact: the newest event tells which one it used.
         events = [e for e in self._store.get_events_by_artifact_ids(sorted(ids)) if e.type in _OUTPUT_EVENTS]
         newest = max(events, key=lambda event: (event.milliseconds_since_epoch, event.artifact_id))
-        return Path(next(a.uri for a in found if a.id == newest.artifact_id))
+        return next(a for a in found if a.id == newest.artifact_id)
 
 
 _OUTPUT_EVENTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)

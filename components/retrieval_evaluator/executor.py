@@ -16,13 +16,14 @@ from components.retrieval_evaluator.record import EVALUATION_FILE, EvaluationRec
 from components.retrieval_evaluator.servable_caller import ServedModel
 from components.retrieval_evaluator.systems import Encoder, measure
 from components.retrieval_evaluator.transcripts import write_candidates, write_examples
+from components.retrieval_evaluator.unit_values import VALUES_FILE
 from dataset import features
 from dataset.manifest import Manifest
 from models.item_table import load_text_vectors
 
 
 class Executor(BaseExecutor):
-    """Writes ``evaluation.json``, and the labelled candidates for the Evaluator."""
+    """Writes ``evaluation.json``, ``values.npz``, and the labelled candidates for the Evaluator."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Measures the servable, the last blessed one and the baselines."""
@@ -63,3 +64,5 @@ class Executor(BaseExecutor):
         )
         uri = artifact_utils.get_single_uri(output_dict["evaluation"])
         io_utils.write_string_file(os.path.join(uri, EVALUATION_FILE), record.to_json())
+        with fileio.open(os.path.join(uri, VALUES_FILE), "wb") as file:
+            file.write(measured.unit_values.to_bytes())

@@ -46,6 +46,7 @@ from components.retrieval_evaluator.recommendation import evaluate_recommendatio
 from components.retrieval_evaluator.search import evaluate_search
 from components.retrieval_evaluator.servable_caller import ServedModel
 from components.retrieval_evaluator.typing_errors import with_one_error
+from components.retrieval_evaluator.unit_values import UnitValues
 from models.lexical.index import LexicalIndex
 
 Array = np.ndarray[Any, Any]
@@ -69,11 +70,13 @@ class Measured:
         rows: Every number.
         differences: Ours against each other system, on the metric the gate looks at.
         listed: Score functions for the example lists of the report, by task: ours and strong baselines.
+        unit_values: Of our system, for each query and user.
     """
 
     rows: tuple[MetricRow, ...]
     differences: tuple[Difference, ...]
     listed: dict[str, dict[str, ScoreFunction]]
+    unit_values: UnitValues
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,12 +107,16 @@ def measure(
     """
     parts: list[tuple[Evaluation, tuple[str, ...]]] = []
     listed: dict[str, dict[str, ScoreFunction]] = {}
+    units: dict[str, Array] = {}
     if data.log is not None:
         recommendation, listed[NOVEL] = _recommendation(data, data.log, served, last, max_ease_items)
         parts += [(recommendation, (NOVEL, ALL))]
+        units |= recommendation.units
     if data.judged is not None and len(data.judged.queries):
         search, listed[SEARCH] = _search(data, data.judged, served, last, encoder)
         parts += [(search, (SEARCH,))]
+        # Which queries count depends on what was learnt from, so their rows tell nothing elsewhere.
+        units[SEARCH] = np.array(data.judged.queries, str)[search.units[SEARCH]]
     rows = tuple(row for evaluation, _ in parts for row in evaluation.rows)
     compared = (
         evaluation.difference(OURS, system, task, "ndcg@10", seed=_BOOTSTRAP_SEED)
@@ -119,7 +126,14 @@ def measure(
         if system != OURS and (system, task, "ndcg@10") in evaluation.values
     )
     differences = tuple(difference for difference in compared if difference is not None)
-    return Measured(rows=rows, differences=differences, listed=listed)
+    ours = {
+        (task, metric): values
+        for evaluation, _ in parts
+        for (system, task, metric), values in evaluation.values.items()
+        if system == OURS
+    }
+    unit_values = UnitValues(units=units, values=ours)
+    return Measured(rows=rows, differences=differences, listed=listed, unit_values=unit_values)
 
 
 def _recommendation(

@@ -20,6 +20,7 @@ from typing import NoReturn
 import models.legacy_keras  # noqa: F401 (before TensorFlow is imported)
 
 from dataset.errors import DataError
+from pipeline.cli import compare
 from pipeline.cli import kubeflow as kubeflow_commands
 from pipeline.cli.commands import add_command, add_debug
 from pipeline.cli.serving import add_commands
@@ -55,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; ``None`` takes those of the process.
 
     Returns:
-        The exit code: 0 if all went well, 1 for a bug of ours, 2 for a mistake that standard error names, 3
-        for a model that did not pass its gates, 130 if interrupted.
+        The exit code: 0 if all went well, 1 for a bug of ours or a variant that failed, 2 for a mistake that
+        standard error names, 3 for a model that did not pass its gates, 130 if interrupted.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -98,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_dataset(run)
     run.add_argument("--workdir", type=Path, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)")
     _add_settings(run)
+
+    compare.add_arguments(
+        add_command(
+            commands, "compare", compare.run, "run variants of the settings, and measure them side by side"
+        ),
+        shared=(_add_dataset, _add_settings),
+    )
 
     kubeflow = commands.add_parser(
         "kubeflow",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from components.retrieval_evaluator.evaluation import MetricRow
 from pipeline.report.report import Calibration, Curve
@@ -15,15 +16,37 @@ _TOP, _BOTTOM = 8, 26
 _LABEL_WIDTH = 134
 _HEIGHT = 210
 _LEFT, _RIGHT = 46, 12
+_TITLE, _GAP = 20, 16
+# Numbers with a sign and three places need room.
+_FEW_TICKS = 3
 NUM_SERIES = 4
 
 
 def interval_plot(title: str, rows: Sequence[MetricRow], ours: str) -> str:
     """Draws a dot and an interval for each system, top to bottom in the order of `rows`; ours is marked."""
-    ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
-    axis = _Axis.around(0.0, max(ends, default=1.0), _LABEL_WIDTH, _WIDTH - _RIGHT)
+    axis = _Axis.around(0.0, max(_ends(rows), default=1.0), _LABEL_WIDTH, _WIDTH - _RIGHT)
+    return _row_plot(title, rows, ours, axis)
+
+
+def difference_plot(title: str, rows: Sequence[MetricRow], ours: str) -> str:
+    """Draws the same where values may be below 0, with a line at 0."""
+    ends = [0.0, *_ends(rows)]
+    margin = 0.06 * (max(ends) - min(ends)) or 0.01
+    axis = _Axis.around(
+        min(ends) - margin, max(ends) + margin, _LABEL_WIDTH, _WIDTH - _RIGHT, num_ticks=_FEW_TICKS
+    )
     bottom = _TOP + _ROW * len(rows)
-    parts = [_tick_x(axis, tick, _TOP, bottom) for tick in axis.ticks]
+    zero = f'<line class="diagonal" x1="{axis.at(0):.1f}" x2="{axis.at(0):.1f}" y1="{_TOP}" y2="{bottom}"/>'
+    return _row_plot(title, rows, ours, axis, zero)
+
+
+def _ends(rows: Sequence[MetricRow]) -> list[float]:
+    return [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
+
+
+def _row_plot(title: str, rows: Sequence[MetricRow], ours: str, axis: _Axis, *parts_below: str) -> str:
+    bottom = _TOP + _ROW * len(rows)
+    parts = [*(_tick_x(axis, tick, _TOP, bottom) for tick in axis.ticks), *parts_below]
     for position, row in enumerate(rows):
         y = _TOP + _ROW * (position + 0.5)
         mark = "ours" if row.system == ours else "theirs"
@@ -40,6 +63,35 @@ def interval_plot(title: str, rows: Sequence[MetricRow], ours: str) -> str:
         parts.append(f'<circle class="dot {mark}" cx="{axis.at(row.value):.1f}" cy="{y:g}" r="{radius}"/>')
     text = "; ".join(f"{row.system} {row.value:.3f}" for row in rows)
     return _svg(title, text, bottom + _BOTTOM, parts)
+
+
+def sheet(title: str, panels: Sequence[tuple[str, str]], *, num_rows: int) -> str:
+    """Puts plots of systems into one SVG file that stands for itself, two in a line.
+
+    Args:
+        title: Of the file.
+        panels: The title of each plot, and the plot as `interval_plot` or `difference_plot` drew it.
+        num_rows: The most systems that a plot has.
+    """
+    height = _TOP + _ROW * num_rows + _BOTTOM
+    parts = []
+    for number, (name, plot) in enumerate(panels):
+        x, y = _GAP + (number % 2) * (_WIDTH + _GAP), _GAP + (number // 2) * (height + _TITLE + _GAP)
+        parts.append(f'<text class="title" x="{x}" y="{y + 12}">{escape(name)}</text>')
+        # The style of a page would make it as wide as the page.
+        size = f'x="{x}" y="{y + _TITLE}" style="width: {_WIDTH}px; height: {height}px" '
+        size += f'width="{_WIDTH}" height="{height}" preserveAspectRatio="xMinYMin" '
+        parts.append(plot.replace("<svg ", f"<svg {size}", 1))
+    lines = math.ceil(len(panels) / 2)
+    wide, high = 2 * _WIDTH + 3 * _GAP, _GAP + lines * (height + _TITLE + _GAP)
+    style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+    style += (
+        "svg { background: var(--card); } .title { font: 600 13px system-ui, sans-serif; fill: var(--ink); }"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}">'
+        f"<title>{escape(title)}</title><style><![CDATA[{style}]]></style>{''.join(parts)}</svg>\n"
+    )
 
 
 def curve_plot(title: str, curves: Sequence[Curve], phases: Sequence[str]) -> str:

@@ -33,21 +33,26 @@ def servable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_nothing_but_its_latency_speaks_against_a_good_servable(servable: Path) -> None:
-    reasons, facts = validate_servable(str(servable), 0.001, "2.16")
+    reasons, facts, costs = validate_servable(str(servable), 0.001, "2.16")
 
     assert len(reasons) == 1
     assert "must take at most 0.001 ms" in reasons[0]
     assert any("loads in stock TF Serving 2.16" in fact for fact in facts)
     assert any("ready after" in fact for fact in facts)
     assert any("ms at the median" in fact for fact in facts)
+    assert set(costs) == {"search", "recommend"}
+    for cost in costs.values():
+        assert 0 < cost.latency_ms < 10_000
+        assert 0 < cost.cpu_ms < 10_000
 
 
 def test_servable_that_the_configured_server_cannot_load_is_refused(tmp_path: Path) -> None:
     folder = graphs.write(tmp_path, graphs.node("DecodeWebP", inputs=["contents"], dtype=tf.uint8))
 
-    reasons, facts = validate_servable(str(folder), 1000.0, "2.19")
+    reasons, facts, costs = validate_servable(str(folder), 1000.0, "2.19")
 
     assert reasons == [
         "Stock TF Serving 2.19 cannot serve the op DecodeWebP: no such op that runs on a CPU; 2.20 can."
     ]
     assert facts == ["The model loads in stock TF Serving 2.20 and later (known up to 2.20)."]
+    assert costs == {}

@@ -16,7 +16,7 @@ from tests.tiny_dataset import EVENTS, ITEMS, Write
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    *("init", "check", "run", "report", "serve"),
+    *("init", "check", "run", "compare", "report", "serve"),
     *("search", "recommend", "similar", "complement", "rank"),
 )
 
