@@ -32,6 +32,7 @@ from models.matrices import text_matrix
 from models.recommender import Recommender
 from models.trained import TrainedModel, config_of
 from models.vocabularies import Vocabularies, rows_of
+from serving.servable.approximation import approximate
 from serving.servable.catalogue import Value, write_catalogue
 from serving.servable.dense_text import choose_titles
 from serving.servable.extra_assets import ExtraAssets
@@ -65,6 +66,8 @@ def IndexBuilder(
     exploration_share: Parameter[float],
     query_encoder: Parameter[str],
     max_quality_loss: Parameter[float],
+    index: Parameter[str],
+    min_index_recall: Parameter[float],
     forgotten: Parameter[str],
     # An optional input is spelt so; `Optional` TFX does not know here.
     events: InputArtifact[standard_artifacts.Examples] = None,
@@ -88,6 +91,8 @@ def IndexBuilder(
         exploration_share: The share of the slots of a recommendation that new items take.
         query_encoder: What encodes a query: ``encoder``, ``table`` or ``auto``.
         max_quality_loss: How much of nDCG@10 the table may lose under ``auto``.
+        index: ``exact`` or ``approximate``.
+        min_index_recall: How much of the first hundred of the exact index the approximate one must find.
         forgotten: The SHA-256 of the ids of users of whom nothing is served, as a JSON list.
         events: The log that the model was trained on: what users did is read from it, and its span is written
             down.
@@ -123,7 +128,8 @@ def IndexBuilder(
     )
     past_queries = _past_queries(dataset, newer_events or events, digests)
     suggesting = Suggesting(lexical.word_counts, columns[table.text[0]], past_queries)
-    searching = Searching(lexical, text_matrix(trained.two_tower, items), suggesting)
+    texts = text_matrix(trained.two_tower, items)
+    searching = Searching(lexical, texts, suggesting)
     # Those of the test are for the evaluator.
     splits = [source.load(split) for split in (features.JUDGED_TRAIN, features.JUDGED_VALIDATION)]
     judged = JudgedQueries.on_catalogue(splits, rows_of(trained_on, items.ids), len(items))
@@ -134,6 +140,7 @@ def IndexBuilder(
         of_titles, about_text = choose_titles(
             searching, trained, titles, judged, vectors, max_text_tokens=config.max_text_tokens
         )
+    searched = texts if of_titles is None else of_titles
     if of_titles is not None:
         searching = searching.by_meaning_of(of_titles)
     query_table, about_table = choose_query_table(
@@ -143,14 +150,22 @@ def IndexBuilder(
     weights, about_weights = learn_weights(searching, judged, vectors)
     if weights is not None:
         searching.weigh(weights)
-    choices = [about for about in (about_text, about_table, about_weights) if about]
-    print("\n".join(choices))
     module = Servable(
         trained,
         items,
         _user_table(users, source, config, _dislikes(dataset, newer_events or events, items, users.user_ids)),
         searching,
-        _recommending(trained.recommender, dataset, events, newer_events, items, users.user_ids, digests),
+        _recommending(
+            trained.recommender,
+            dataset,
+            events,
+            newer_events,
+            items,
+            # What is as large as the catalogue is held once, where both have the same vectors.
+            searching.text_vectors if searched is items.text_vectors else items.text_vectors,
+            users.user_ids,
+            digests,
+        ),
         query_table=query_table,
         numbers=_numbers(table, os.path.join(raw, "*")),
         times=available_times(table, os.path.join(raw, "*")),
@@ -161,6 +176,21 @@ def IndexBuilder(
         num_candidates=num_candidates,
         exploration_share=exploration_share,
     )
+    about_index = ""
+    if index == "approximate":
+        recall, about_index = approximate(
+            searching,
+            module.likeness,
+            items,
+            text_vectors=searched,
+            titles=titles,
+            encode=lambda queries: query_vectors(queries, trained, query_table, **lengths),
+            num_candidates=num_candidates,
+            min_recall=min_index_recall,
+        )
+        servable.set_float_custom_property("index_recall", recall.lowest)
+    choices = [about for about in (about_text, about_table, about_weights, about_index) if about]
+    print("\n".join(choices))
     folder = path_utils.serving_model_dir(servable.uri)
     save_servable(module, folder, module.signatures())
     extra = ExtraAssets(folder, open_file=tf.io.gfile.GFile)
@@ -204,6 +234,7 @@ def _recommending(
     events: Any,
     newer_events: Any,
     items: ItemTable,
+    text_vectors: np.ndarray | tf.Variable,
     user_ids: np.ndarray,
     forgotten: Collection[str],
 ) -> Recommending | None:
@@ -215,7 +246,7 @@ def _recommending(
     log = log.where(~is_forgotten(log_users, forgotten)[log.user_rows])
     if newer_events:
         recommender = recommender.refitted(log, log_users, items.text_vectors)
-    return Recommending(recommender, items.text_vectors, log=log, log_users=log_users, user_ids=user_ids)
+    return Recommending(recommender, text_vectors, log=log, log_users=log_users, user_ids=user_ids)
 
 
 def on_catalogue(users: Contexts, rows: np.ndarray) -> Contexts:

@@ -4,8 +4,9 @@
   histories, in popularity, and in what a user had before.
 * An event of weight 0, an *impression*, says that somebody saw an item. It is counted by `tandem check` and
   used for nothing else, since what was shown was chosen by a page and not by a person.
-* A *negative* event, of a weight below 0, is a dislike. The item is never recommended to that user again, and
-  is not relevant to them. All else is as for an impression.
+* A *negative* event, of a weight below 0, is a dislike. The item is never recommended to that user again, is
+  not relevant to them, and is a negative of their queries when the towers are trained. All else is as for an
+  impression.
 """
 
 from __future__ import annotations

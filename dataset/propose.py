@@ -30,7 +30,7 @@ from dataset.roles import (
     text_columns,
     unread_time,
 )
-from dataset.tables import column_names, read_batches, table_format, way_to_read
+from dataset.tables import column_names, read_batches, reading_note, table_format, way_to_read
 from dataset.times import parse_times
 from dataset.values import as_labels, as_numbers
 
@@ -177,7 +177,8 @@ def _quoted_list(names: list[str]) -> str:
 
 
 def _path(table: TableProfile) -> str:
-    return f"path = {_one_or_list(table.paths)}\n"
+    note = reading_note(table.files[0])
+    return f"path = {_one_or_list(table.paths)}{f'   # {note}' if note else ''}\n"
 
 
 def _one_or_list(paths: Sequence[str]) -> str:
@@ -213,6 +214,7 @@ def _has_negative(column: ColumnProfile) -> bool:
 def _items_section(table: TableProfile) -> str:
     title, *rest = text_columns(table)
     available = next((c for c in table.columns if c.is_flag and c.says("avail", "stock", "active")), None)
+    ends = [(key, table.find(key.replace("_", ""))) for key in ("available_from", "available_until")]
     words = [c for c in categorical_columns(table) if not c.is_flag and c is not table.key and c is not title]
     # Few, so that the first tokens of a text reach what is behind them; those that say most.
     said = sorted(words, key=lambda c: -len(c.distinct))[:_MAX_WORDS]
@@ -227,6 +229,7 @@ def _items_section(table: TableProfile) -> str:
         + (f"strip_markup = true   # {_quoted(marked[0])} has HTML\n" if marked else "")
         + (f"codes = {_quoted_list(codes)}   # a search for one finds its item\n" if codes else "")
         + (f"availability = {_quoted(available.name)}\n" if available is not None else "")
+        + "".join(f"{key} = {_quoted(c.name)}\n" for key, c in ends if c is not None and c.is_time)
     )
 
 

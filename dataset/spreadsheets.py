@@ -130,7 +130,7 @@ class Workbook:
     @functools.cached_property
     def _strings(self) -> list[str]:
         """The texts that cells share."""
-        found = []
+        found: list[str] = []
         for path in self._string_parts:
             with self._archive.open(path) as part:
                 found.extend(_text_of(element) for element in _elements(part, "si", within="sst"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ def as_text(column: pa.Array) -> pa.StringArray:
         raise TypeError(kind)
     if pa.types.is_floating(kind):
         column = _float_text(column)
+    elif pa.types.is_decimal(kind):
+        column = pa.array([_decimal_text(value) for value in column.to_pylist()], pa.string())
     return pc.utf8_trim_whitespace(column.cast(pa.string()))
 
 
@@ -156,6 +159,14 @@ def _require_flat(kind: pa.DataType) -> None:
 
 def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _decimal_text(value: decimal.Decimal | None) -> str | None:
+    """All digits without an exponent, and without the zeros that the column's scale puts behind them."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _float_text(column: pa.Array) -> pa.StringArray:

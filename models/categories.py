@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+# One item with thousands of values must not make a batch of others as wide.
+MAX_EMBEDDED = 64
+
 
 @dataclasses.dataclass(frozen=True)
 class Lists:
@@ -108,13 +111,16 @@ class CategoryColumn:
 class CategoryPositions:
     """Vocabulary positions of the values of a catalogue's items, ready to be embedded.
 
+    Of an item with more than `MAX_EMBEDDED` values of one column the first count.
+
     Args:
         columns: Of the catalogue.
         num_items: Of the catalogue.
     """
 
     def __init__(self, columns: Sequence[CategoryColumn], num_items: int) -> None:
-        self._width = max((int(column.codes.lengths.max(initial=1)) for column in columns), default=1)
+        most = max((int(column.codes.lengths.max(initial=1)) for column in columns), default=1)
+        self._width = min(most, MAX_EMBEDDED)
         self._values = tf.constant(
             np.concatenate([[0], *(column.positions[column.codes.values] for column in columns)]), tf.int32
         )

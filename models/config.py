@@ -69,6 +69,11 @@ class TrainConfig:
     Attributes:
         epochs: Most passes over the interactions; the best one by validation is kept.
         judgment_epochs: The same for judgments, which are few.
+        patience: Epochs in a row without a better validation after which a phase ends early.
+        max_contexts: Query contexts of an epoch. Of a larger log, an epoch is a sample that prefers what is
+            recent, so that the time of an epoch grows no further with the log.
+        max_minutes: Wall-clock time for all of the training, 0 for no limit. What is then left out is in the
+            log and in the report. Where time ends training, two runs of one seed are no longer the same.
         batch_size: Query contexts a step, over all replicas.
         targets_per_query: Items of one context (a basket) used in a step.
         uniform_negatives: Items drawn from the whole catalogue a step, beside the batch's own (mixed
@@ -93,6 +98,9 @@ class TrainConfig:
 
     epochs: int = 4
     judgment_epochs: int = 10
+    patience: int = 2
+    max_contexts: int = 30_000
+    max_minutes: float = 0.0
     batch_size: int = 64
     targets_per_query: int = 16
     uniform_negatives: int = 1024
@@ -111,7 +119,15 @@ class TrainConfig:
     seed: int = 17
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "targets_per_query", "accumulation_steps", "recommender_users"):
+        for name in (
+            "epochs",
+            "patience",
+            "max_contexts",
+            "batch_size",
+            "targets_per_query",
+            "accumulation_steps",
+            "recommender_users",
+        ):
             require(getattr(self, name) >= 1, f"train.{name} must be at least 1", getattr(self, name))
         require(
             self.precision in PRECISIONS,
@@ -123,7 +139,7 @@ class TrainConfig:
             f"train.batch_size must be a multiple of train.accumulation_steps, {self.accumulation_steps}",
             self.batch_size,
         )
-        for name in ("judgment_epochs", "uniform_negatives", "recommender_epochs"):
+        for name in ("judgment_epochs", "max_minutes", "uniform_negatives", "recommender_epochs"):
             require(getattr(self, name) >= 0, f"train.{name} must be at least 0", getattr(self, name))
         for name in ("item_dropout", "history_dropout", "user_dropout"):
             require(

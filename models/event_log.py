@@ -233,7 +233,9 @@ def read_event_log(pattern: str, events: EventsTable, item_ids: Array) -> tuple[
     return log, user_ids
 
 
-def read_dislikes(pattern: str, events: EventsTable, item_ids: Array, user_ids: Array) -> list[Array]:
+def read_dislikes(
+    pattern: str, events: EventsTable, item_ids: Array, user_ids: Array, *, before: int | None = None
+) -> list[Array]:
     """Reads what users disliked.
 
     Args:
@@ -241,14 +243,18 @@ def read_dislikes(pattern: str, events: EventsTable, item_ids: Array, user_ids: 
         events: The table as the manifest describes it.
         item_ids: object ``[num_items]``, the catalogue in byte order.
         user_ids: object ``[num_users]``, in any order.
+        before: Epoch seconds; what was disliked then or later is left out. None for all.
 
     Returns:
         One int32 ``[n]`` array of distinct item rows a user.
     """
     if not events.kind.has_negative or not len(user_ids):
         return [np.zeros(0, np.int32)] * len(user_ids)
-    frame = read_frame(pattern, {features.USER_ID: BYTES, features.ITEM_ID: BYTES, features.WEIGHT: FLOAT})
+    columns = {features.USER_ID: BYTES, features.ITEM_ID: BYTES, features.WEIGHT: FLOAT, features.TIME: INT}
+    frame = read_frame(pattern, columns)
     frame = frame[is_negative(frame[features.WEIGHT].to_numpy(np.float32))]
+    if before is not None:
+        frame = frame[frame[features.TIME].to_numpy(np.int64) < before]
     ids, order = np.asarray(user_ids, object), np.argsort(user_ids, kind="stable")
     places = places_of(frame[features.USER_ID].to_numpy(), ids[order])
     rows = places_of(frame[features.ITEM_ID].to_numpy(), np.asarray(item_ids, object))

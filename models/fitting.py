@@ -18,6 +18,8 @@ from models import replicas
 from models.config import TrainConfig
 
 Inputs = dict[str, tf.Tensor]
+# Steps after which the clock is looked at; workers must then agree.
+_ASKED_STEPS = 8
 
 
 class Fitted(Protocol):
@@ -56,8 +58,9 @@ def fit(
     train: TrainConfig,
     num_steps: int,
     epochs: range,
-    after_epoch: Callable[[float], None],
-) -> None:
+    after_epoch: Callable[[float], bool | None],
+    is_over: Callable[[], bool] = lambda: False,
+) -> int:
     """Runs the steps of some epochs.
 
     Args:
@@ -68,10 +71,15 @@ def fit(
         train: Precision and accumulation.
         num_steps: Steps an epoch.
         epochs: Which; the data of those before are skipped.
-        after_epoch: Told the mean loss.
+        after_epoch: Told the mean loss. If it says true, no other epoch follows.
+        is_over: Asked now and then whether the time is over. If so, the epoch ends with the steps it has.
+
+    Returns:
+        The number of steps done.
     """
+    num_done = 0
     if not epochs:
-        return
+        return num_done
     options = tf.data.Options()
     # Every worker reads all and keeps its part of each batch: batches do not depend on how many there are.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -79,8 +87,14 @@ def fit(
     step = make_step(model, strategy, optimizer, train)
     batches = iter(strategy.experimental_distribute_dataset(data))
     for _ in epochs:
-        losses = [step(next(batches)) for _ in range(num_steps)]
-        after_epoch(float(np.mean([loss.numpy() for loss in losses])))
+        losses: list[tf.Tensor] = []
+        while len(losses) < num_steps and not (len(losses) % _ASKED_STEPS == 0 and is_over()):
+            losses.append(step(next(batches)))
+        num_done += len(losses)
+        is_done = after_epoch(float(np.mean([loss.numpy() for loss in losses]))) if losses else True
+        if is_done or len(losses) < num_steps:
+            break
+    return num_done
 
 
 def make_step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dataset import features
 from dataset.manifest import Manifest
 from models.config import ModelConfig, TrainConfig
 from models.encoding import encode_tokens
+from models.recency_sample import RecencySample, recency
 from models.text_encoder import TextEncoder
 
 # The lists of an interaction that `Contexts` holds, by attribute.
@@ -24,8 +26,7 @@ _LISTS = {
     "kinds": features.KIND,
     "values": features.VALUE,
 }
-_SHUFFLE = 20_000
-_DAY_S = 86_400.0
+_CHUNK = 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,37 @@ class Contexts:
             times=self.times[rows],
             queries=self.queries[rows],
             **{name: [getattr(self, name)[row] for row in rows] for name in _LISTS},
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What was chosen in the contexts of some splits.
+
+    Attributes:
+        times: int64 ``[num_contexts]``, epoch seconds; 0 for none.
+        contexts: int32 ``[num_targets]``, the positions of the contexts.
+        rows: int32 ``[num_targets]``, the items chosen in them with a positive weight.
+    """
+
+    times: np.ndarray
+    contexts: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Targets]) -> Targets:
+        """Those of several parts, whose contexts are counted through."""
+        starts = np.cumsum([0, *map(len, parts)])
+        none = np.zeros(0, np.int32)
+        return cls(
+            times=np.concatenate([none.astype(np.int64), *(part.times for part in parts)]),
+            contexts=np.concatenate(
+                [none, *(p.contexts + s for p, s in zip(parts, starts, strict=False))]
+            ).astype(np.int32),
+            rows=np.concatenate([none, *(part.rows for part in parts)]),
         )
 
 
@@ -113,20 +145,27 @@ class InteractionSource:
         """The split's files, sorted."""
         return sorted(tf.io.gfile.glob(os.path.join(self._folder, f"Split-{split}", "*")))
 
-    def count(self, split: str) -> int:
-        """Number of contexts in a split."""
-        files = self.files(split)
-        return (
-            int(tf.data.TFRecordDataset(files, "GZIP").reduce(np.int64(0), lambda n, _: n + 1))
-            if files
-            else 0
-        )
+    def targets(self, split: str) -> Targets:
+        """What was chosen in the contexts of a split, and when."""
+        spec = {n: self._spec[n] for n in (features.TIME, features.TARGET_ROWS, features.TARGET_WEIGHTS)}
+        parts = []
+        for records in _records(self.files(split)).batch(_CHUNK):
+            parsed = tf.io.parse_example(records, spec)
+            rows, weights = parsed[features.TARGET_ROWS], parsed[features.TARGET_WEIGHTS].values.numpy()
+            parts.append(
+                Targets(
+                    times=parsed[features.TIME].numpy(),
+                    contexts=rows.indices.numpy()[weights > 0, 0].astype(np.int32),
+                    rows=rows.values.numpy()[weights > 0].astype(np.int32),
+                )
+            )
+        return Targets.joined(parts)
 
     def load(self, split: str) -> Contexts:
         """Reads a whole split of evaluation contexts, one a user or query, in order of user and query."""
         files = self.files(split)
         self._encode_queries(files)
-        records = tf.data.TFRecordDataset(files, "GZIP").batch(1024) if files else []
+        records = _records(files).batch(_CHUNK)
         batches = [tf.io.parse_example(batch, self._spec) for batch in records]
         if not batches:
             return Contexts(
@@ -147,24 +186,33 @@ class InteractionSource:
         )
         return contexts.take(np.lexsort((contexts.queries.astype("S"), contexts.user_ids.astype("S"))))
 
-    def dataset(self, splits: list[str], train: TrainConfig, *, end_time: int) -> tf.data.Dataset:
+    def dataset(
+        self, splits: list[str], train: TrainConfig, *, end_time: int, sample: RecencySample
+    ) -> tf.data.Dataset:
         """Endless shuffled training batches.
 
         Args:
             splits: Whose contexts; those without a target of positive weight are left out.
             train: Batch size, targets a context, half-life of an interaction and seed.
             end_time: Epoch seconds from which ages are counted.
+            sample: Which contexts each pass draws.
 
         Returns:
             Batches as `TwoTower` takes them in training, of static shape.
         """
         files = [file for split in splits for file in self.files(split)]
-        data = tf.data.TFRecordDataset(files, "GZIP")
-        data = data.shuffle(_SHUFFLE, seed=train.seed).repeat().batch(train.batch_size, drop_remainder=True)
+        spec = {features.TIME: self._spec[features.TIME]}
+
+        def recencies(records: tf.Tensor) -> tf.Tensor:
+            times = tf.io.parse_example(records, spec)[features.TIME]
+            return recency(times, end_time, train.recency_half_life_days)
+
+        data = sample.passes(_records(files), recencies, seed=train.seed)
+        data = data.batch(train.batch_size, drop_remainder=True)
 
         def prepare(records: tf.Tensor) -> dict[str, tf.Tensor]:
             parsed = tf.io.parse_example(records, self._spec)
-            columns = self._inputs(parsed) | _targets(parsed, train, end_time)
+            columns = self._inputs(parsed) | _targets(parsed, train, end_time, sample)
             # A TPU compiles the step for one shape.
             return {
                 name: tf.ensure_shape(values, [train.batch_size, *values.shape[1:]])
@@ -212,7 +260,7 @@ class InteractionSource:
         self._vectors.setdefault(b"", np.zeros(self._encoder.output_dim, np.float32))
         spec = {name: self._spec[name] for name in (features.QUERY, features.QUERY_TOKENS)}
         new: dict[bytes, np.ndarray] = {}
-        for records in tf.data.TFRecordDataset(files, "GZIP").batch(4096):
+        for records in _records(files).batch(4096):
             batch = tf.io.parse_example(records, spec)
             pairs = zip(batch[features.QUERY].numpy(), batch[features.QUERY_TOKENS].numpy(), strict=True)
             new.update((query, tokens) for query, tokens in pairs if query not in self._vectors)
@@ -221,11 +269,14 @@ class InteractionSource:
             self._vectors.update(zip(new, vectors, strict=True))
 
 
-def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[str, tf.Tensor]:
+def _targets(
+    parsed: dict[str, Any], train: TrainConfig, end_time: int, sample: RecencySample
+) -> dict[str, tf.Tensor]:
     """Some targets of each context, drawn anew every time.
 
     A context with fewer repeats them at weight zero. A context's weight is the square root of its number of
-    targets, halved for every half-life of its age, and spread over them by their own weights.
+    targets, halved for every half-life of its age as far as the sample has not done so, and spread over them
+    by their own weights.
     """
     rows = tf.sparse.to_dense(parsed[features.TARGET_ROWS])
     weights = tf.sparse.to_dense(parsed[features.TARGET_WEIGHTS])
@@ -236,10 +287,8 @@ def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[
     slots = tf.range(train.targets_per_query)[None]
     chosen = tf.gather(order, slots % tf.maximum(num_targets[:, None], 1), batch_dims=1)
     shown = tf.minimum(num_targets, train.targets_per_query)[:, None]
-    age_days = tf.cast(end_time - parsed[features.TIME], tf.float32) / _DAY_S
-    recency = tf.where(parsed[features.TIME] > 0, 0.5 ** (age_days / train.recency_half_life_days), 1.0)
     context = (
-        recency
+        sample.weight(recency(parsed[features.TIME], end_time, train.recency_half_life_days))
         * tf.sqrt(tf.cast(num_targets, tf.float32))
         / tf.maximum(tf.cast(shown[:, 0], tf.float32), 1.0)
     )
@@ -251,6 +300,12 @@ def _targets(parsed: dict[str, Any], train: TrainConfig, end_time: int) -> dict[
         ),
         features.TARGET_WEIGHTS: tf.ensure_shape(tf.where(slots < shown, weight, 0.0), shape),
     }
+
+
+def _records(files: list[str]) -> tf.data.Dataset:
+    return (
+        tf.data.TFRecordDataset(files, "GZIP") if files else tf.data.Dataset.from_tensor_slices([""]).take(0)
+    )
 
 
 def _rows(values: tf.SparseTensor) -> list[np.ndarray]:

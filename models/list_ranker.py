@@ -118,18 +118,29 @@ class ListRanker(keras.Model):
             labels: float32 ``[batch, n]`` by head, NaN where there is none; those of the first kind say what
                 was chosen at all.
             is_valid: bool ``[batch, n]``, false for padding.
-            is_listed: bool ``[batch, n]``, the candidates that the list holds.
+            is_listed: bool ``[num_kinds, batch, n]``, the candidates that each kind of list holds.
         """
-        logits, hidden = self.each(inputs, training=True)
-        is_chosen = labels[self.heads.kinds[0]]
-        losses = [listwise_loss(logits, is_chosen, is_valid & is_listed)]
+        # Much is padding, which is not computed.
+        logits, hidden = self.each(tf.boolean_mask(inputs, is_valid)[None], training=True)
+        logits, hidden = logits[:, 0], hidden[0]
+        place = tf.reshape(tf.cumsum(tf.cast(tf.reshape(is_valid, [-1]), tf.int32)) - 1, tf.shape(is_valid))
+        listed = tf.gather(logits, tf.maximum(place, 0), axis=1)
+        num_kinds = is_listed.shape[0]
+        losses = [
+            listwise_loss(
+                tf.tile(listed, [1, num_kinds, 1]),
+                tf.tile(labels[self.heads.kinds[0]], [num_kinds, 1]),
+                tf.reshape(is_listed & is_valid, [-1, tf.shape(is_valid)[1]]),
+            )
+        ]
         outputs = self._of_heads(hidden, tf.reduce_mean(logits, axis=0))
         for name, task in self.tasks.items():
-            exists = tf.math.is_finite(labels[name]) & is_valid
+            known = tf.boolean_mask(labels[name], is_valid)
+            exists = tf.math.is_finite(known)
             weights = tf.cast(exists, tf.float32) / tf.maximum(
                 tf.reduce_mean(tf.cast(exists, tf.float32)), 1e-9
             )
-            safe = tf.where(exists, labels[name], 0.0)
+            safe = tf.where(exists, known, 0.0)
             losses.append(
                 task(
                     tf.reshape(safe, [-1, 1]),

@@ -16,8 +16,14 @@ _CHUNK = 256
 def item_matrix(model: TwoTower, num_items: int) -> np.ndarray:
     """The vectors of the whole catalogue: float32 ``[num_items, dim]``."""
     size = 4096 if model.is_frozen else 64
-    starts = range(0, num_items, size)
-    return np.concatenate([model.traced_items(tf.range(s, min(s + size, num_items))).numpy() for s in starts])
+    matrix: np.ndarray | None = None
+    # Row by row into one matrix: its parts beside the whole would be twice the memory.
+    for start in range(0, num_items, size):
+        part = model.traced_items(tf.range(start, min(start + size, num_items))).numpy()
+        matrix = np.empty((num_items, part.shape[1]), np.float32) if matrix is None else matrix
+        matrix[start : start + size] = part
+    assert matrix is not None
+    return matrix
 
 
 def text_matrix(model: TwoTower, items: ItemTable) -> np.ndarray:

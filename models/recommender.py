@@ -130,8 +130,8 @@ class Recommender:
         tables = fit_channels(log, now, self.tables.horizon, text_vectors)
         return dataclasses.replace(self, tables=tables, user_ids=user_ids)
 
-    def channels(self, text_vectors: tf.Tensor) -> Channels:
-        """The channels in the graph, over the texts of the catalogue."""
+    def channels(self, text_vectors: tf.Tensor | tf.Variable) -> Channels:
+        """The channels in the graph, over the texts of the catalogue; a variable of them is shared."""
         return Channels(self.tables, text_vectors)
 
     def neighbour_positions(self, user_ids: np.ndarray) -> np.ndarray:

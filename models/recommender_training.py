@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from models.budget import Budget
 from models.channels.channels import MAX_SEEN, Channels
 from models.channels.event_store import EventStore, history_at
 from models.channels.fit import fit_channels
@@ -26,7 +29,8 @@ NUM_NETWORKS = 2
 _NUM_UNSEEN = 100
 # One of so many lists is of a stranger.
 _STRANGERS = 8
-_BATCH = 48
+# Users a step, each with two lists.
+_BATCH = 24
 _LEARNING_RATE, _WEIGHT_DECAY, _CLIP_NORM = 2e-3, 1e-4, 1.0
 _MAX_ROWS_FOR_QUANTILES = 100_000
 # Scores of one channel for a chunk of users, at most.
@@ -72,10 +76,12 @@ def fit_recommender(
     heads: Heads,
     train: TrainConfig,
     within_sessions: bool = False,
+    budget: Budget | None = None,
 ) -> tuple[Recommender | None, list[dict[str, Any]]]:
     """Trains on past windows, with channels fitted strictly before each, then fits the channels at the end.
 
-    A window is as long as validation's, and the last one is validation's.
+    A window is as long as validation's, and the last one is validation's. There are fewer of them if the time
+    is short, but one at least.
 
     Args:
         log: Events; none of the test window is looked at, nor of validation's without ``train.refit``.
@@ -85,6 +91,7 @@ def fit_recommender(
         heads: The labels.
         train: Epochs, most users of a window, and the seed.
         within_sessions: Whether users are sessions, which are asked for their last moment.
+        budget: The time there is; ``None`` for any.
 
     Returns:
         The recommender, ``None`` where no past window has a user with a past and a choice, and its curves.
@@ -92,9 +99,14 @@ def fit_recommender(
     now = starts[1] if train.refit else starts[0]
     window_s = max(starts[1] - starts[0], int(DAY_S))
     horizon = Horizon.of(log.between(None, starts[0]), window_s / DAY_S)
-    parts = []
+    budget, longest_s = budget or Budget(), 0.0
+    parts: list[Lists] = []
     for k in range(NUM_WINDOWS):
-        start = now - (k + 1) * window_s
+        # Channels are fitted once more at the end, and the ranker before that.
+        if parts and budget.left_s() < 3 * longest_s:
+            budget.cut(f"The recommender learnt from {k} of {NUM_WINDOWS} past windows.")
+            break
+        begun, start = time.monotonic(), now - (k + 1) * window_s
         lists = window_lists(
             log,
             start,
@@ -105,11 +117,17 @@ def fit_recommender(
             train,
             within_sessions=within_sessions,
         )
+        longest_s = max(longest_s, time.monotonic() - begun)
         if lists is not None:
             parts.append(lists)
     if not any((part.labels[heads.kinds[0]] * part.is_valid).any() for part in parts):
         return None, []
-    ranker, curves = fit_list_ranker(Lists.joined(parts), heads, train)
+    ranker, curves = fit_list_ranker(
+        Lists.joined(parts), heads, train, is_over=lambda: budget.left_s() < longest_s
+    )
+    num_epochs = len(curves[0]["points"])
+    if num_epochs < train.recommender_epochs:
+        budget.cut(f"The ranker was fitted for {num_epochs} of {train.recommender_epochs} epochs.")
     tables = fit_channels(log, now, horizon, text_vectors)
     return Recommender(tables=tables, ranker=ranker, user_ids=user_ids), curves
 
@@ -142,7 +160,7 @@ def window_lists(
     # What nobody had chosen yet may not have been for sale.
     is_allowed = tf.constant(is_known[None])
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)] * 2, autograph=False)
     def named(place: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         rows, times, weights = events(place)
         history = history_at(rows, times, weights, tf.fill(tf.shape(place), np.int64(start)), horizon)
@@ -195,9 +213,15 @@ def _labels(window: EventLog, users: np.ndarray, rows: np.ndarray, heads: Heads)
 
 
 def fit_list_ranker(
-    lists: Lists, heads: Heads, train: TrainConfig
+    lists: Lists, heads: Heads, train: TrainConfig, *, is_over: Callable[[], bool] = lambda: False
 ) -> tuple[ListRanker, list[dict[str, Any]]]:
     """Fits the ranker on two kinds of list for each user: what was new to them, and all of it.
+
+    Args:
+        lists: Of past windows.
+        heads: The labels.
+        train: Epochs and the seed.
+        is_over: Asked after each epoch whether the time is over.
 
     Returns:
         The ranker and its learning curve.
@@ -214,8 +238,8 @@ def fit_list_ranker(
         ]
     )
     is_listed = np.stack([lists.is_valid & ~lists.is_seen, lists.is_valid])
-    chosen = lists.labels[heads.kinds[0]][None] * is_listed
-    kinds, rows = np.nonzero(chosen.sum(axis=2) > 0)
+    # A user's two lists have their logits in common, so they are in one step.
+    rows = np.flatnonzero((lists.labels[heads.kinds[0]] * lists.is_valid).any(axis=1))
     variables = ranker.trainable_variables
     num_steps = max(train.recommender_epochs * -(-len(rows) // _BATCH), 1)
     optimizer = keras.optimizers.AdamW(
@@ -238,11 +262,10 @@ def fit_list_ranker(
     for epoch in range(train.recommender_epochs):
         order, total = rng.permutation(len(rows)), 0.0
         for s in range(0, len(order), _BATCH):
-            batch = order[s : s + _BATCH]
-            row = rows[batch]
+            row = rows[order[s : s + _BATCH]]
             labels = {name: tf.constant(values[row]) for name, values in lists.labels.items()}
-            total += float(
-                step(normalised[row], labels, lists.is_valid[row], is_listed[kinds[batch], row])
-            ) * len(batch)
+            total += float(step(normalised[row], labels, lists.is_valid[row], is_listed[:, row])) * len(row)
         losses.append([epoch + 1, total / max(len(order), 1)])
+        if is_over():
+            break
     return ranker, [{"phase": "list ranker", "metric": "loss", "points": losses}]

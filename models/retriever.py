@@ -33,6 +33,10 @@ class Retriever(tf.Module):
         """Scores of every item: float32 ``[batch, num_items]`` for float32 ``[batch, dim]``."""
         return tf.matmul(query_vectors, self.item_vectors, transpose_b=True)
 
+    def scores_of(self, query_vectors: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Scores of int32 ``[batch, n]`` items: float32 ``[batch, n]`` for float32 ``[batch, dim]``."""
+        return tf.linalg.matvec(tf.gather(self.item_vectors, rows), query_vectors)
+
     def top(
         self,
         query_vectors: tf.Tensor,

@@ -25,7 +25,8 @@ class TwoTower(keras.Model):
 
     The loss is the softmax over the batch's own items and items drawn uniformly from the catalogue (mixed
     negative sampling, Yang et al. 2020), corrected by the logarithm of the probability of each to be drawn
-    (logQ; Bengio & Senécal 2008, Yi et al. 2019), without accidental hits.
+    (logQ; Bengio & Senécal 2008, Yi et al. 2019), without accidental hits. What a user dislikes is a
+    candidate of that user's queries too, as a hard negative that is there in every step.
 
     It has no `get_config`, because it holds the whole catalogue: `TrainedModel` saves and loads it.
 
@@ -39,6 +40,7 @@ class TwoTower(keras.Model):
         num_user_numbers: Width of the users' numeric features.
         item_probabilities: float32 ``[num_items]``, the share of each item among the targets; None for
             uniform.
+        dislikes: int32 ``[num_users + 1, n]``, items that each user dislikes, -1 is padding; None for none.
 
     Call arguments:
         inputs: ``query_tokens`` int32 ``[batch, query_len]`` or, already encoded by a frozen encoder,
@@ -62,6 +64,7 @@ class TwoTower(keras.Model):
         user_category_sizes: tuple[int, ...] = (),
         num_user_numbers: int = 0,
         item_probabilities: np.ndarray | None = None,
+        dislikes: np.ndarray | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "two_tower"} | kwargs)
@@ -98,6 +101,7 @@ class TwoTower(keras.Model):
         if item_probabilities is None:
             item_probabilities = np.full(len(items), 1.0 / len(items), np.float32)
         self._probabilities = tf.constant(item_probabilities, tf.float32)
+        self._dislikes = None if dislikes is None else tf.constant(dislikes, tf.int32)
         self._negatives_seed = keras.random.SeedGenerator(train.seed, name="negatives_seed")
         # Keras 3 traces train steps without autograph, which TFRS's task needs.
         self._task = tf.function(tfrs.tasks.Retrieval(loss=_softmax_loss))
@@ -192,15 +196,21 @@ class TwoTower(keras.Model):
         weights = tf.reshape(inputs[features.TARGET_WEIGHTS], [-1])
         is_target = replicas.gather(tf.cast(weights > 0, tf.float32))
         num_positives = tf.reduce_sum(is_target)
+        # A target repeated as padding is not one more negative of the other queries.
+        is_candidate = tf.pad(is_target, [[0, self.num_negatives]], constant_values=1.0)
+        vectors, rows, is_candidate = (
+            replicas.own_first(values, num_own)
+            for values in (replicas.gather(vectors)[: rows.shape[0]], rows, is_candidate)
+        )
+        is_asked = tf.repeat(is_candidate[None] > 0, num_own, axis=0)
+        if self._dislikes is not None:
+            disliked, is_own = self._disliked(inputs[features.USER_ROW], targets.shape[1])
+            rows = tf.concat([rows, disliked], axis=0)
+            vectors = tf.concat([vectors, self.item_vectors(disliked, training=True)], axis=0)
+            is_asked = tf.concat([is_asked, is_own], axis=1)
         probabilities = (
             num_positives * tf.gather(self._probabilities, rows) + self.num_negatives / self.num_items
         ) / (num_positives + self.num_negatives)
-        # A target repeated as padding is not one more negative of the other queries.
-        is_candidate = tf.pad(is_target, [[0, self.num_negatives]], constant_values=1.0)
-        vectors, probabilities, rows, is_candidate = (
-            replicas.own_first(values, num_own)
-            for values in (replicas.gather(vectors)[: rows.shape[0]], probabilities, rows, is_candidate)
-        )
         # The targets of a context share its query. Each candidate is multiplied with each query once, and the
         # task's own product only copies the scores of a query to its targets.
         of_queries = tf.matmul(vectors, queries, transpose_b=True)
@@ -209,11 +219,22 @@ class TwoTower(keras.Model):
             of_queries,
             sample_weight=weights,
             candidate_sampling_probability=probabilities,
-            score_mask=(is_candidate[None] > 0) & ~_accidental_hits(rows, num_own),
+            score_mask=is_asked & ~_accidental_hits(rows, num_own),
             compute_metrics=False,
             compute_batch_metrics=False,
         )
         return total / num_own
+
+    def _disliked(self, user_rows: tf.Tensor, num_targets: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the users of a batch dislike, each for the targets of their own contexts.
+
+        Returns:
+            int32 ``[batch * n]`` rows, and bool ``[batch * num_targets, batch * n]``.
+        """
+        rows = tf.gather(self._dislikes, user_rows)
+        is_own = tf.eye(rows.shape[0])[..., None] * tf.cast(rows >= 0, tf.float32)
+        is_own = tf.repeat(tf.reshape(is_own, [rows.shape[0], -1]), num_targets, axis=0) > 0
+        return tf.maximum(tf.reshape(rows, [-1]), 0), is_own
 
     def layers_in_16_bits(self) -> list[keras.layers.Layer]:
         """The text encoder and the matrix products of the towers; their outputs are cast back to float32."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 
@@ -11,6 +13,8 @@ from models.metrics import ndcg_at_k, rank_relevant
 from models.two_tower import TwoTower
 
 NDCG_K = 10
+# Held at a time, 256 MB.
+_MAX_SCORES = 1 << 26
 
 
 def gains_of(contexts: Contexts, num_items: int) -> sparse.csr_matrix:
@@ -49,6 +53,23 @@ def _mean_ndcg(scores: np.ndarray, gains: sparse.csr_matrix) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
-def dense_scores(model: TwoTower, contexts: Contexts, num_items: int) -> np.ndarray:
-    """The dense channel's scores: float32 ``[num_contexts, num_items]``."""
-    return query_matrix(model, contexts) @ item_matrix(model, num_items).T
+def mean_measure(
+    model: TwoTower,
+    contexts: Contexts,
+    num_items: int,
+    metric: Callable[[np.ndarray, Contexts], float],
+) -> float:
+    """The mean of a metric over contexts that all have one, whose scores are held a part at a time.
+
+    Args:
+        model: Both towers.
+        contexts: At least one.
+        num_items: Size of the catalogue.
+        metric: The mean over the contexts of float32 ``[num_contexts, num_items]`` scores.
+    """
+    items, total = item_matrix(model, num_items).T, 0.0
+    size = max(_MAX_SCORES // num_items, 1)
+    for start in range(0, len(contexts), size):
+        part = contexts.take(np.arange(start, min(start + size, len(contexts))))
+        total += metric(query_matrix(model, part) @ items, part) * len(part)
+    return total / len(contexts)

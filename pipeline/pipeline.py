@@ -166,6 +166,8 @@ def create_pipeline(
         exploration_share=serve.exploration_share,
         query_encoder=serve.query_encoder,
         max_quality_loss=serve.max_quality_loss,
+        index=serve.index,
+        min_index_recall=serve.min_index_recall,
         forgotten=json.dumps(locations.forgotten),
         **({"events": raw["events"]} if manifest.events else {}),
     )

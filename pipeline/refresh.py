@@ -35,6 +35,8 @@ _INDEX_SETTINGS = (
     "exploration_share",
     "query_encoder",
     "max_quality_loss",
+    "index",
+    "min_index_recall",
 )
 
 
@@ -226,6 +228,8 @@ def create_refresh_pipeline(
         exploration_share=config.serve.exploration_share,
         query_encoder=config.serve.query_encoder,
         max_quality_loss=config.serve.max_quality_loss,
+        index=config.serve.index,
+        min_index_recall=config.serve.min_index_recall,
         forgotten=json.dumps(locations.forgotten),
         **{name: last.outputs[name] for name in events},
         **log,

@@ -73,6 +73,8 @@ def build_report(
         rows=evaluation.rows,
         differences=evaluation.differences,
         curves=tuple(_curve(curve) for curve in curves["curves"] if curve["points"]),
+        # A Trainer of an earlier version, whose model is still good, wrote none.
+        cuts=tuple(curves.get("cuts", ())),
         calibrations=_calibrations(artifacts.newest("ModelEvaluation")),
         findings=findings,
         drift=tuple(

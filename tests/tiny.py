@@ -298,12 +298,12 @@ def make_searching(items: ItemTable, trained: TrainedModel) -> Searching:
     return Searching(LexicalIndex(columns), text_matrix(trained.two_tower, items), suggesting)
 
 
-def make_servable(items: ItemTable, trained: TrainedModel) -> Servable:
+def make_servable(items: ItemTable, trained: TrainedModel, searching: Searching | None = None) -> Servable:
     return Servable(
         trained,
         items,
         make_users(),
-        make_searching(items, trained),
+        searching or make_searching(items, trained),
         make_recommending(items, trained.recommender) if trained.recommender else None,
         max_history=CONFIG.model.max_history,
         max_query_tokens=CONFIG.model.max_query_tokens,

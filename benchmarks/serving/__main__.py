@@ -95,7 +95,7 @@ def _in_turns(
             rounds[system].append(
                 clients.measure(system, address, operation, asks, clients=count, seconds=part)
             )
-    _say(f"  {operation}, {count} client{'s' if count > 1 else ''}")
+    say(f"  {operation}, {count} client{'s' if count > 1 else ''}")
     return {system: Measured.joined(parts) for system, parts in rounds.items()}
 
 
@@ -118,11 +118,11 @@ def _peer(folder: Path) -> Iterator[str]:
 
 
 def _inside(how: str, version_dir: Path, folder: Path, seconds: float) -> Any:
-    _say(f"  inside one process: {how}")
-    return json.loads(_run("benchmarks.serving.inside", how, version_dir, folder, seconds))
+    say(f"  inside one process: {how}")
+    return json.loads(run_module("benchmarks.serving.inside", how, version_dir, folder, seconds))
 
 
-def _run(module: str, *arguments: object) -> str:
+def run_module(module: str, *arguments: object) -> str:
     """The standard output of a module run in a process of its own.
 
     Raises:
@@ -136,7 +136,7 @@ def _run(module: str, *arguments: object) -> str:
     return done.stdout
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -147,13 +147,15 @@ def prepare(size: str, model_dir: Path, cache: Path) -> tuple[Path, Path]:
     cache = cache / version_dir.name
     base = cache / SAMPLE
     if not (base / "vectors.npy").exists():
-        _run("benchmarks.serving.catalogue", version_dir, base)
+        run_module("benchmarks.serving.catalogue", version_dir, base)
     if size == SAMPLE:
         return model_dir, base
     folder = cache / size
-    if not (folder / "model" / "1").exists():
-        _say(f"  making a model of {int(size):,} items")
-        _run("benchmarks.serving.catalogue", version_dir, folder, f"--synthetic={size}", f"--base={base}")
+    if not (folder / "approximate" / "1").exists():
+        say(f"  making a model of {int(size):,} items")
+        run_module(
+            "benchmarks.serving.catalogue", version_dir, folder, f"--synthetic={size}", f"--base={base}"
+        )
     return folder / "model", folder
 
 
@@ -169,11 +171,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--cache",
         type=Path,
         default=Path(tempfile.gettempdir()) / "tandem-benchmarks",
-        help="where synthetic models are kept; a million items take about 6 GB",
+        help="where synthetic models are kept; a million items take about 12 GB",
     )
     options = parser.parse_args(arguments)
     try:
-        _check_sizes(options.sizes)
+        check_sizes(options.sizes)
         newest_version_dir(options.model_dir)
         _check_requirements()
     except DataError as error:
@@ -185,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = []
     with Clients(max(numbers)) as clients:
         for size in options.sizes.split(","):
-            _say(size)
+            say(size)
             model_dir, folder = prepare(size, options.model_dir, options.cache)
             name = size if size == SAMPLE else f"{int(size):,}"
             result = measure_catalogue(
@@ -196,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(where_time_goes_table(result), end="\n\n", flush=True)
     if len(results) > 1:
         print(served_table(results), end="\n\n")
-    _say(f"{(time.monotonic() - started) / 60:.0f} minutes")
+    say(f"{(time.monotonic() - started) / 60:.0f} minutes")
     return 0
 
 
@@ -209,7 +211,7 @@ def _check_requirements() -> None:
         )
 
 
-def _check_sizes(sizes: str) -> None:
+def check_sizes(sizes: str) -> None:
     for size in sizes.split(","):
         if size != SAMPLE and not size.isdecimal():
             raise DataError(f"A size must be {SAMPLE} or a number of items. Got {size!r}.")

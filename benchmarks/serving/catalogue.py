@@ -1,7 +1,8 @@
 """The catalogues that serving is measured on: that of a pushed model, and synthetic ones made from it.
 
 Each is a folder with ``ids.npy``, ``titles.npy`` and ``vectors.npy`` (the encoder's own vectors of the texts,
-float32 ``[num_items, dim]``) for the peer. A synthetic one also has a model in ``model/1``.
+float32 ``[num_items, dim]``) for the peer. A synthetic one also has a model in ``model/1``, and one with an
+approximate index in ``approximate/1``.
 ``python -m benchmarks.serving.catalogue`` makes one in a process of its own, which then gives its memory
 back.
 """
@@ -9,8 +10,11 @@ back.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +33,11 @@ from models.trained import TrainedModel
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies
 from pipeline.config import Config
+from serving.servable.approximation import approximate
 from serving.servable.extra_assets import ExtraAssets
 from serving.servable.histories import UserTable
+from serving.servable.query_encoder import query_vectors
+from serving.servable.saving import save_servable
 from serving.servable.searching import Searching
 from serving.servable.servable import Servable
 from serving.servable.warmup_requests import write_warmup_requests
@@ -43,6 +50,7 @@ _NUM_CATEGORIES = 20
 _HISTORY = 20
 # With this spread the cosine of an item and its real item is about 0.9, as between variants of one product.
 _SPREAD = 0.5
+_PART = 50_000
 
 
 def write_real(version_dir: Path, folder: Path) -> None:
@@ -51,7 +59,8 @@ def write_real(version_dir: Path, folder: Path) -> None:
 
     checkpoint = tf.train.load_checkpoint(str(version_dir / "variables" / "variables"))
     ids, titles = (
-        checkpoint.get_tensor(f"_answers/{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in ("_ids", "_titles")
+        checkpoint.get_tensor(f"_listing/answers/{name}/.ATTRIBUTES/VARIABLE_VALUE")
+        for name in ("_ids", "_titles")
     )
     encoder = OnnxEncoder(resolve_encoder(DEFAULT_ENCODER))
     tokens = [encoder.tokenise(title.decode()) for title in titles]
@@ -76,14 +85,12 @@ def write_synthetic(num_items: int, base: Path, version_dir: Path, folder: Path)
     new_ids = np.array([b"item-%07d" % i for i in range(num_items)], object)
     new_titles = np.array([f"{titles[row]} No. {i}".encode() for i, row in enumerate(rows)], object)
     drawn = vectors[rows]
-    # The arrays are changed in place, because every copy of a million vectors takes 1.5 GB.
-    noise = rng.standard_normal(drawn.shape, np.float32)
-    noise *= _SPREAD / np.sqrt(drawn.shape[1])
-    drawn += noise
-    del noise
-    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    # Part by part and in place, because every copy of a million vectors takes 1.5 GB.
+    for part in np.array_split(drawn, max(num_items // _PART, 1)):
+        part += rng.standard_normal(part.shape, np.float32) * (_SPREAD / np.sqrt(drawn.shape[1]))
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
     _write(folder, new_ids, new_titles, drawn)
-    _export(_item_table(new_ids, new_titles, drawn, rng), version_dir, folder / "model" / "1", rng)
+    _export(_item_table(new_ids, new_titles, drawn, rng), version_dir, folder, rng)
 
 
 def _write(folder: Path, ids: Array, titles: Array, vectors: Array) -> None:
@@ -117,7 +124,7 @@ def _item_table(ids: Array, titles: Array, vectors: Array, rng: np.random.Genera
     )
 
 
-def _export(items: ItemTable, version_dir: Path, path: Path, rng: np.random.Generator) -> None:
+def _export(items: ItemTable, version_dir: Path, folder: Path, rng: np.random.Generator) -> None:
     config = Config()
     encoder = resolve_encoder(DEFAULT_ENCODER)
     two_tower = TwoTower(
@@ -137,20 +144,40 @@ def _export(items: ItemTable, version_dir: Path, path: Path, rng: np.random.Gene
         vocabularies=Vocabularies(items=items.ids, users=np.zeros(0, object)),
     )
     histories = rng.integers(0, len(items), (_NUM_USERS, _HISTORY)).astype(np.int32)
+    titles = [title.decode() for title in items.titles]
+    searching = Searching(LexicalIndex({"title": titles}), items.text_vectors)
     servable = Servable(
         model,
         items,
         _user_table(histories, config.model.max_history),
-        Searching(LexicalIndex({"title": [title.decode() for title in items.titles]}), items.text_vectors),
+        searching,
         max_history=config.model.max_history,
         max_query_tokens=config.model.max_query_tokens,
         max_text_tokens=config.model.max_text_tokens,
         num_candidates=config.serve.num_candidates,
     )
+    examples = ExtraAssets(version_dir).read_examples() | _examples(items, histories[:20])
+    _save(servable, folder / "model" / "1", examples)
+    started = time.monotonic()
+    recall, _ = approximate(
+        searching,
+        servable.likeness,
+        items,
+        text_vectors=items.text_vectors,
+        titles=titles,
+        encode=lambda texts: query_vectors(texts, model, None, config.model.max_query_tokens),
+        num_candidates=config.serve.num_candidates,
+        min_recall=config.serve.min_index_recall,
+    )
+    measured = dataclasses.asdict(recall) | {"seconds": time.monotonic() - started}
+    (folder / "recall.json").write_text(json.dumps(measured))
+    _save(servable, folder / "approximate" / "1", examples)
+
+
+def _save(servable: Servable, path: Path, examples: dict[str, list[Any]]) -> None:
     partial = path.with_name(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    tf.saved_model.save(servable, str(partial), signatures=servable.signatures())
-    examples = ExtraAssets(version_dir).read_examples() | _examples(items, histories[:20])
+    save_servable(servable, str(partial), servable.signatures())
     extra = ExtraAssets(partial)
     Path(extra.folder).mkdir()
     extra.write_examples(examples)

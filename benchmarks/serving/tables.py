@@ -58,7 +58,7 @@ def served_table(results: Sequence[CatalogueResult]) -> str:
     percentiles = ["p50", "p95", "p99"]
     header = ["items", "request", "clients", *(f"{p} ms" for p in percentiles), "req/s"]
     header += [*(f"peer {p}" for p in percentiles), "peer req/s", "p50 ratio", "req/s ratio"]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def where_time_goes_table(result: CatalogueResult) -> str:
@@ -67,7 +67,7 @@ def where_time_goes_table(result: CatalogueResult) -> str:
     columns = {operation: _parts_ms(result, operation) for operation in OPERATIONS}
     for part in dict.fromkeys(part for column in columns.values() for part in column):
         rows.append([part, *(_ms(column.get(part)) for column in columns.values())])
-    return _table([f"{result.name}: p50 in ms", *OPERATIONS], rows)
+    return markdown_table([f"{result.name}: p50 in ms", *OPERATIONS], rows)
 
 
 def _parts_ms(result: CatalogueResult, operation: str) -> dict[str, float]:
@@ -101,6 +101,6 @@ def _ms(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

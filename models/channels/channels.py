@@ -55,10 +55,10 @@ class Channels(tf.Module):
 
     Args:
         tables: What was fitted.
-        text_vectors: float32 ``[num_items, dim]`` of unit length.
+        text_vectors: float32 ``[num_items, dim]`` of unit length. A variable is shared, and not copied.
     """
 
-    def __init__(self, tables: ChannelTables, text_vectors: tf.Tensor) -> None:
+    def __init__(self, tables: ChannelTables, text_vectors: tf.Tensor | tf.Variable) -> None:
         super().__init__(name="channels")
         self.now, self.horizon = tables.now, tables.horizon
         self.num_items = tables.statistics.shape[0]
@@ -79,7 +79,8 @@ class Channels(tf.Module):
         self._items, self._weights = (tf.Variable(v, trainable=False) for v in (items, weights))
         self._neighbours = Neighbours(tables.neighbours, self.num_items)
         self._statistics = tf.Variable(tables.statistics, trainable=False)
-        self._text_vectors = tf.Variable(text_vectors, trainable=False)
+        is_shared = isinstance(text_vectors, tf.Variable)
+        self._text_vectors = text_vectors if is_shared else tf.Variable(text_vectors, trainable=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -307,10 +308,12 @@ class Channels(tf.Module):
     def _text(self, rows: tf.Tensor, history: History) -> list[tf.Tensor]:
         """The nearest text of the history, and its weighted mean: float32 ``[batch, n]`` each."""
         seen = history.rows[:, :_TEXT_HISTORY]
-        vectors = tf.gather(self._text_vectors, tf.maximum(seen, 0))
+        # A tensor, because a variable that is multiplied elsewhere and gathered from is copied at every read.
+        of_items = tf.convert_to_tensor(self._text_vectors)
+        vectors = tf.gather(of_items, tf.maximum(seen, 0))
         weights = history.decayed[1][:, :_TEXT_HISTORY]
         weights /= tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1e-9)
-        here = tf.gather(self._text_vectors, rows)
+        here = tf.gather(of_items, rows)
         cosine = tf.matmul(here, vectors, transpose_b=True)
         is_other = (seen >= 0)[:, None] & (rows[..., None] != seen[:, None])
         nearest = tf.reduce_max(tf.where(is_other, cosine, -1.0), axis=2)

@@ -33,7 +33,10 @@ _MAX_MARKED_COLUMNS = 40
 
 
 class LexicalScores(NamedTuple):
-    """What words say of each item, each float32 ``[batch, num_items]``.
+    """What words say of each item.
+
+    Each is float32 ``[batch, num_items]``, or ``[batch, 1]`` where it says nothing of any item: what is as
+    large as the catalogue is made only where it is needed.
 
     Attributes:
         words: BM25 over stems.
@@ -48,7 +51,7 @@ class LexicalScores(NamedTuple):
     lacks_negated: tf.Tensor
 
     def parts(self) -> dict[str, tf.Tensor]:
-        """Scores on the scale of a cosine, which add up: float32 ``[batch, num_items]`` by name."""
+        """Scores on the scale of a cosine, which add up: float32 by name, of the same shapes."""
         lacks = self.lacks_negated
         return {
             "words": self.words / _SCALE,
@@ -124,7 +127,7 @@ class LexicalIndex(tf.Module):
         has, lacks = tf.cond(
             tf.reduce_any(is_negated),
             lambda: self._unwanted(self._terms(words.flat, is_negated), words.rows, batch),
-            lambda: (tf.zeros_like(by_words), tf.zeros_like(by_words)),
+            lambda: (tf.zeros([batch, 1]), tf.zeros([batch, 1])),
         )
         return LexicalScores(by_words, by_grams, has, lacks)
 
@@ -163,7 +166,7 @@ class LexicalIndex(tf.Module):
 
     def _by_grams(self, words: Pieces, counts: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
         if self._grams is None or self._gram_rows is None:
-            return tf.zeros([batch, self._postings.num_items])
+            return tf.zeros([batch, 1])
         names, owner = grams(words.flat)
         counts &= ~self._forms.is_stop_word(words.flat)
         return self._grams(

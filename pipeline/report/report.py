@@ -99,6 +99,7 @@ class ReportData:
         rows: All metrics.
         differences: Paired comparisons of `ours` with the baselines.
         curves: The learning curves.
+        cuts: What training left out for lack of time, one sentence each.
         calibrations: One calibration for each head.
         findings: The faults of the data.
         drift: The drift of each column that was compared with the last span.
@@ -118,6 +119,7 @@ class ReportData:
     rows: tuple[MetricRow, ...]
     differences: tuple[Difference, ...] = ()
     curves: tuple[Curve, ...] = ()
+    cuts: tuple[str, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     findings: Findings = dataclasses.field(default_factory=Findings)
     drift: tuple[Drift, ...] = ()

@@ -32,6 +32,8 @@ def print_report(workdir: Path) -> int:
         named = [one.sentence for one in moved if one.distance > one.limit]
         if named:
             print(f"{heading}: {' '.join(named)}")
+    if report.cuts:
+        print(f"Cut short by train.max_minutes: {' '.join(report.cuts)}")
     print(f"Report: {workdir / HTML_FILE}")
     return 0
 

@@ -18,9 +18,10 @@ FILTER_FORMS = '"column=value", "column!=value" or a range such as "price<=20"'
 
 _BOOST = re.compile(rb"[^=]+=.*:(?=[^:eE]*[1-9])(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.DOTALL)
 # What a number is compared with is a number, unless a categorical column is called so: "is<18=yes".
-_FILTER = re.compile(
-    r"(?!!=)[^=<>]+(=.*|[<>]=?-?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[<>]=?[^=].*=.*)", re.DOTALL | re.ASCII
-)
+_NUMBER = r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+# As JSON Schema spells it too: no flags, and nothing that only Python knows.
+FILTER_PATTERN = rf"(?!!=)[^=<>]+(=[\s\S]*|[<>]=?{_NUMBER}|[<>]=?[^=][\s\S]*=[\s\S]*)"
+_FILTER = re.compile(FILTER_PATTERN)
 
 Rows = Sequence[Sequence[str]]
 Tensors = dict[str, np.ndarray[Any, Any]]

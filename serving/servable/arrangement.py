@@ -55,6 +55,12 @@ class Listed(NamedTuple):
         sources = tf.zeros_like(rows) + tf.range(tf.shape(rows)[1])
         return cls(rows, scores, is_valid, sources, tf.zeros_like(rows[:, 0]))
 
+    def among(self, rows: tf.Tensor | None) -> Listed:
+        """The list of int32 ``[batch, n]`` rows of which this one has the places; ``None`` for all rows."""
+        if rows is None:
+            return self
+        return self._replace(rows=tf.maximum(tf.gather(rows, self.rows, batch_dims=1), 0))
+
     def ordered(self, order: tf.Tensor) -> Listed:
         """The items at int32 ``[batch, m]`` places."""
         rows, scores, is_valid, sources = (

@@ -117,6 +117,15 @@ class Asking(tf.Module):
         row = tf.range(tf.shape(places)[0])[:, None] + tf.zeros_like(places)
         return tf.scatter_nd(
             tf.stack([row, places], axis=-1),
-            tf.math.log1p(tf.minimum(asker.history_counts, _MAX_TIMES)),
+            _logarithms(asker),
             tf.stack([tf.shape(places)[0], self._num_items + 1]),
         )[:, :-1]
+
+    def times_chosen_of(self, asker: Asker, rows: tf.Tensor) -> tf.Tensor:
+        """The same of int32 ``[batch, n]`` items: float32 ``[batch, n]``."""
+        is_same = (rows[..., None] == asker.history_rows[:, None]) & (asker.history_rows >= 0)[:, None]
+        return tf.linalg.matvec(tf.cast(is_same, tf.float32), _logarithms(asker))
+
+
+def _logarithms(asker: Asker) -> tf.Tensor:
+    return tf.math.log1p(tf.minimum(asker.history_counts, _MAX_TIMES))

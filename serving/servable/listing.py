@@ -16,6 +16,9 @@ from serving.servable.facets import Facets
 from serving.servable.rules import Limits, Rules
 from serving.servable.searching import BECAUSE_WORDS, WORDS, Found, Searching
 
+# More items than this, left out by a caller, may be much of what is near to a query.
+_MANY_EXCLUDED = 500
+
 
 class Listing(tf.Module):
     """Makes answers of scores of the whole catalogue.
@@ -58,6 +61,26 @@ class Listing(tf.Module):
         with tf.name_scope("rules"):
             return self._rules.allowed(limits) & ~marked(excluded, self.num_items)
 
+    def within(self, scores: tf.Tensor, limits: Limits, excluded: tf.Tensor) -> tf.Tensor:
+        """float32 ``[batch, num_items]`` scores, and -inf for what may not be returned.
+
+        As `open`, without a mask for what is excluded, which would be as large as the catalogue.
+        """
+        scores = tf.where(self._rules.allowed(limits), scores, -float("inf"))
+        where = tf.where(excluded >= 0)
+        cells = tf.stack([where[:, 0], tf.cast(tf.gather_nd(excluded, where), tf.int64)], axis=1)
+        nothing = tf.fill([tf.shape(where)[0]], -float("inf"))
+        return tf.tensor_scatter_nd_update(scores, cells, nothing)
+
+    def is_narrow(self, limits: Limits, excluded: tf.Tensor) -> tf.Tensor:
+        """Whether the rules may leave out much of what is near to a query: bool ``[batch]``."""
+        is_narrow = tf.reduce_any(tf.strings.length(limits.filters) > 0, axis=1)
+        is_narrow |= tf.math.count_nonzero(excluded >= 0, axis=1) > _MANY_EXCLUDED
+        if self.times is not None:
+            num_open = tf.math.count_nonzero(self._rules.available(limits.moment), axis=1)
+            is_narrow |= num_open < self.num_items // 2
+        return is_narrow
+
     def matching(self, found: Found, is_open: tf.Tensor) -> tf.Tensor:
         """The open items that match a query: bool ``[batch, num_items]``.
 
@@ -74,14 +97,14 @@ class Listing(tf.Module):
         """As many of the open items of highest score as the widest row asks for.
 
         Args:
-            scores: float32 ``[batch, num_items]``.
-            is_open: bool ``[batch, num_items]``.
+            scores: float32 ``[batch, num_items]``, or of a few items, whose places are then the rows.
+            is_open: bool of the same shape.
             k: int32 ``[batch]``.
         """
         most = tf.reduce_max(tf.pad(tf.minimum(k, MAX_RESULTS), [[0, 1]]))
         with tf.name_scope("retrieve"):
             best, rows = tf.math.top_k(
-                tf.where(is_open, scores, -float("inf")), tf.minimum(most, self.num_items)
+                tf.where(is_open, scores, -float("inf")), tf.minimum(most, tf.shape(scores)[1])
             )
         is_valid = best > -float("inf")
         return Listed.of(rows, tf.where(is_valid, best, 0.0), is_valid)
@@ -90,8 +113,8 @@ class Listing(tf.Module):
         """The channels' parts of int32 ``[batch, n]`` items, 0 of those that said nothing.
 
         Args:
-            said: float32 ``[batch, num_items]`` by name.
-            rows: Of the items.
+            said: float32 ``[batch, num_items]`` by name, or of a few items.
+            rows: Of the items, or their places.
         """
         nothing = tf.zeros(tf.shape(rows))
         return tf.stack(
@@ -117,16 +140,17 @@ class Listing(tf.Module):
         """The list of what was found, as the caller wishes it.
 
         Args:
-            found: What is said of each item.
+            found: What is said of each item, or of some, which the rules must have left open.
             limits: Of the caller.
             excluded: int32 ``[batch, n]``.
             k: int32 ``[batch]``.
             wishes: Of the caller. Where a row is sorted, only its pins count.
             asked: The queries, whose words the answer says that items match; ``None`` leaves that out.
-            sort: As `Facets.keys` takes it, "" for the best first.
+            sort: As `Facets.keys` takes it, "" for the best first; of the whole catalogue only.
             had: int32 ``[batch, h]``, the asker's history, which speaks for its own items; -1 is padding.
         """
-        k, is_open, scores = tf.minimum(k, MAX_RESULTS), self.open(limits, excluded), found.scores
+        k, scores = tf.minimum(k, MAX_RESULTS), found.scores
+        is_open = self.open(limits, excluded) if found.rows is None else found.is_item
         if sort is not None:
             is_sorted = tf.strings.length(sort) > 0
 
@@ -144,6 +168,7 @@ class Listing(tf.Module):
         listed = self.best(scores, is_open, tf.maximum(self.num_candidates, k))
         parts = self.parts(found.parts, listed.rows)
         probabilities = tf.gather(found.scores, listed.rows, batch_dims=1)
+        listed = listed.among(found.rows)
         listed = self.arranger(
             listed, wishes, excluded, limits.moment, is_logit=False, reach=self.num_candidates
         )

@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 
 from models.categories import Lists
-from models.lexical.words import owners
 
 
 class PairColumn(tf.Module):
@@ -93,4 +92,7 @@ def _ranges(starts: tf.Variable, lists: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     splits, places = tf.raw_ops.RaggedRange(
         starts=tf.gather(starts, lists), limits=tf.gather(starts, lists + 1), deltas=1, Tsplits=tf.int32
     )
-    return places, owners(splits, tf.size(places))
+    # Sums in place of a search for each place: there may be as many as the catalogue has values.
+    ends = splits[1:-1]
+    begun = tf.math.unsorted_segment_sum(tf.ones_like(ends), ends, tf.size(places) + 1)
+    return places, tf.cumsum(begun)[:-1]

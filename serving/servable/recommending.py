@@ -50,7 +50,7 @@ class Recommending(tf.Module):
 
     Args:
         recommender: Fitted channels and the ranker.
-        text_vectors: float32 ``[num_items, dim]`` of unit length.
+        text_vectors: float32 ``[num_items, dim]`` of unit length. A variable is shared, and not copied.
         log: The events that the servable carries.
         log_users: object ``[num_log_users]``, the ids of the log's users in byte order.
         user_ids: object ``[num_users]``, the users of the servable in the order of their positions.
@@ -59,7 +59,7 @@ class Recommending(tf.Module):
     def __init__(
         self,
         recommender: Recommender,
-        text_vectors: np.ndarray,
+        text_vectors: np.ndarray | tf.Variable,
         *,
         log: EventLog,
         log_users: np.ndarray,

@@ -124,7 +124,7 @@ class Rules(tf.Module):
     def allowed(self, limits: Limits) -> tf.Tensor:
         """What may be returned: bool ``[batch, num_items]``.
 
-        It is ``[1, num_items]`` where no row has a filter and availability does not change.
+        It is ``[1, num_items]`` where no row has a filter and what is available is the same for all.
         """
         available = self.available(limits.moment)
         # Most requests have no filters, and a mask for each of them is as large as the catalogue.
@@ -141,12 +141,14 @@ class Rules(tf.Module):
             moment: As in `Limits`.
 
         Returns:
-            bool ``[batch, num_items]``, or ``[1, num_items]`` if that does not change.
+            bool ``[batch, num_items]``, or ``[1, num_items]`` if it is the same for all rows.
         """
         available = self._available[None]
         if self.times is None:
             return available
-        moment = moment[:, None]
+        # Most requests are about the present, and then one mask is enough for a batch.
+        is_one = tf.reduce_all(moment == moment[:1])
+        moment = tf.cond(is_one, lambda: moment[:1], lambda: tf.identity(moment))[:, None]
         return available & (self.times[0] <= moment) & (moment < self.times[1])
 
     def boosts(self, boosts: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -20,6 +20,7 @@ from serving.servable.codes import Codes
 from serving.servable.complement import Complement
 from serving.servable.constant_weights import ConstantWeights
 from serving.servable.encoding import Encoding
+from serving.servable.finding import BEHAVIOUR, Finding
 from serving.servable.histories import UserTable
 from serving.servable.likeness import Likeness
 from serving.servable.listing import Listing
@@ -28,14 +29,6 @@ from serving.servable.recommending import Recommending
 from serving.servable.rules import Limits
 from serving.servable.searching import PARTS, Found, Searching, is_blank
 from serving.servable.signatures import ASKER, INPUTS, shaped
-
-# What an asker's history says, beside the parts of a search.
-BEHAVIOUR = "dense_behaviour"
-# What the cosine of an asker and an item counts beside that of a query and an item, and what the logarithm of
-# one and how often they chose the item. Chosen on the sample's validation window, with words of what was
-# bought next as queries; among three words of a title a stranger's history then loses less than a hundredth.
-_BEHAVIOUR = 0.2
-_AGAIN = 0.2
 
 
 class Servable(tf.Module):
@@ -60,6 +53,9 @@ class Servable(tf.Module):
         max_text_tokens: Length of a tokenised item text.
         num_candidates: Items retrieved for the ranker.
         exploration_share: The share of the slots of a recommendation that new items take.
+
+    Attributes:
+        likeness: What says how like items are.
     """
 
     def __init__(
@@ -107,6 +103,9 @@ class Servable(tf.Module):
         )
         # For the evaluator, which looks at no times.
         self.times = self._listing.times
+        self._finding = Finding(
+            model.two_tower, self._retriever, searching, self._asking, self._listing, self._encode_query
+        )
         self._recommendations: Recommendations | None = None
         if recommending is not None:
             self._recommendations = Recommendations(
@@ -114,7 +113,7 @@ class Servable(tf.Module):
             )
         self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
         channels = recommending.channels if recommending else None
-        self._likeness = Likeness(self._retriever, channels)
+        self.likeness = Likeness(self._retriever, channels)
         self._complements = Complement(self._retriever, channels, num_items=self._num_items)
 
     @property
@@ -175,12 +174,25 @@ class Servable(tf.Module):
         offset = tf.clip_by_value(offset, 0, MAX_RESULTS)
         last = tf.minimum(tf.minimum(k, MAX_RESULTS) + offset, MAX_RESULTS)
 
-        def search() -> dict[str, tf.Tensor]:
+        def exactly() -> dict[str, tf.Tensor]:
             wished = self._with_code(wishes, query, limits, excluded)
-            found = self._found(asked, asker)
+            found = self._finding(asked, asker)
             return self._listing.of_found(
                 found, limits, excluded, last, wished, asked=asked, sort=sort, had=asker.history_rows
             )
+
+        def nearly() -> dict[str, tf.Tensor]:
+            wished = self._with_code(wishes, query, limits, excluded)
+            found = self._finding.near(asked, asker, limits, excluded)
+            return self._listing.of_found(
+                found, limits, excluded, last, wished, asked=asked, had=asker.history_rows
+            )
+
+        def search() -> dict[str, tf.Tensor]:
+            if self._searching.lists is None:
+                return exactly()
+            # All matches are sorted, near or not.
+            return tf.cond(tf.reduce_any(tf.strings.length(sort) > 0), exactly, nearly)
 
         def recommend() -> dict[str, tf.Tensor]:
             sent = Sent(history, history_times, now)
@@ -208,7 +220,7 @@ class Servable(tf.Module):
         is_open = self._listing.open(Limits.of(filters, now), self._item_rows.lookup(exclude))
         code = self._codes(query)
         asked = self._searching.corrected(query, spell & (code < 0))
-        found = self._searching(asked, self._encode_query(asked))
+        found = self._finding.matches(asked)
         is_match = self._listing.matching(found, is_open) | (is_open & is_blank(asked)[:, None])
         is_item = tf.range(self._num_items)[None] == code[:, None]
         is_match = tf.where(code[:, None] >= 0, is_open & is_item, is_match)
@@ -314,12 +326,22 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         rows = self._item_rows.lookup(item_id)
         excluded = tf.concat([self._item_rows.lookup(exclude), rows[:, None]], axis=1)
-        is_open = self._listing.open(Limits.of(filters, now), excluded) & (rows >= 0)[:, None]
-        scores, said = self._likeness(tf.maximum(rows, 0))
-        listed = self._listing.best(scores, is_open, k)
-        return self._listing.answers.listed(
-            listed, self._listing.parts(said, listed.rows), tf.minimum(k, MAX_RESULTS)
-        )
+        limits = Limits.of(filters, now)
+        is_known = (rows >= 0)[:, None]
+        if self._searching.lists is None:
+            is_open = self._listing.open(limits, excluded) & is_known
+            found = Found(*self.likeness(tf.maximum(rows, 0)))
+        else:
+            found = self.likeness.near(
+                tf.maximum(rows, 0),
+                self._searching.lists,
+                lambda said: self._listing.within(said, limits, excluded),
+                is_narrow=self._listing.is_narrow(limits, excluded),
+            )
+            is_open = found.is_item & is_known
+        listed = self._listing.best(found.scores, is_open, k)
+        parts = self._listing.parts(found.parts, listed.rows)
+        return self._listing.answers.listed(listed.among(found.rows), parts, tf.minimum(k, MAX_RESULTS))
 
     def _complement(
         self, item_ids: tf.Tensor, now: tf.Tensor, exclude: tf.Tensor, filters: tf.Tensor, k: tf.Tensor
@@ -356,10 +378,9 @@ class Servable(tf.Module):
         safe, answers = tf.maximum(rows, 0), self._listing.answers
 
         def by_query() -> dict[str, tf.Tensor]:
-            found = self._found(query, asker)
-            scores = tf.gather(found.scores, safe, batch_dims=1)
-            parts = self._listing.parts(found.parts, safe)
-            return answers.of_candidates(candidates, rows, scores, parts, scores)
+            found = self._finding.of_rows(query, asker, safe)
+            parts = self._listing.parts(found.parts, tf.zeros_like(safe) + tf.range(tf.shape(safe)[1]))
+            return answers.of_candidates(candidates, rows, found.scores, parts, found.scores)
 
         def by_history() -> dict[str, tf.Tensor]:
             if self._recommendations is None:
@@ -415,26 +436,6 @@ class Servable(tf.Module):
         """Rows that must not be returned, int32 ``[batch, n]``, -1 for none."""
         seen = tf.where(exclude_seen[:, None], asker.seen, -1)
         return tf.concat([self._item_rows.lookup(exclude), seen], axis=1)
-
-    def _found(self, query: tf.Tensor, asker: Asker) -> Found:
-        """What a query's words and meaning, and its asker's history, say of each item."""
-        encoded = self._encode_query(query)
-        found = self._searching(query, encoded)
-        text_dim, log_scale = self._retriever.text_dim, self._towers.query_tower.log_behaviour_scale.value
-
-        def of_history() -> tf.Tensor:
-            asked = self._asking.vectors(encoded, asker)[:, text_dim:-1]
-            # In place of a slice of the catalogue's vectors, which would be a copy of them.
-            asked = tf.pad(asked, [[0, 0], [text_dim, 1]])
-            by_likeness = _BEHAVIOUR / tf.exp(log_scale) * self._retriever.scores(asked)
-            return by_likeness + _AGAIN * self._asking.times_chosen(asker)
-
-        with tf.name_scope("history"):
-            is_known = (asker.position >= 0) | tf.reduce_any(asker.history_counts > 0, axis=1)
-            behaviour = tf.cond(tf.reduce_any(is_known), of_history, lambda: tf.zeros_like(found.scores))
-            # A stranger's answer is the same whoever else is in the batch.
-            behaviour = tf.where(is_known[:, None], behaviour, 0.0)
-        return Found(found.scores + behaviour, found.parts | {BEHAVIOUR: behaviour})
 
     def _of_towers(self, asker: Asker) -> tf.Tensor:
         """What the towers say of each item without a query: float32 ``[batch, num_items]``."""

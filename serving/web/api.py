@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
+from dataset.labels import as_label
 from serving.client import calls
 from serving.client.calls import Call
 from serving.client.errors import ServingError
@@ -41,20 +42,28 @@ _READY_TIMEOUT_S = 2.0
 # Probes ask every few seconds, and anybody may ask. So the model server is asked at most once a second.
 _READY_FOR_S = 1.0
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": description}
-    for status, description in {
+_Errors = dict[int | str, dict[str, Any]]
+
+
+def _described(errors: dict[int, str]) -> _Errors:
+    return {status: {"model": ErrorAnswer, "description": text} for status, text in errors.items()}
+
+
+_ERRORS = _described(
+    {
         400: "The model server refuses the request.",
-        401: "A key is missing or unknown.",
+        408: "The body took too long to arrive.",
         413: "The body is too large.",
+        421: "A gateway without keys is asked under a name that is not this machine's.",
         422: "The request is not of this form.",
         429: "More requests than the rate allows; Retry-After says when to come back.",
         501: "The model cannot answer this kind of request.",
         502: "The model server failed.",
         503: "The model server is away, busy or without the model.",
         504: "The model server took too long.",
-    }.items()
-}
+    }
+)
+_KEY_ERRORS = _described({401: "A key is missing or unknown."})
 
 
 class Api:
@@ -64,14 +73,22 @@ class Api:
         client: The client of the model server.
         files: The files of its model.
         pseudonyms: The pseudonyms for the log.
+        has_keys: Whether a request must have a key, for the description; the gate checks it.
     """
 
-    def __init__(self, client: VersionedClient, files: ModelFiles, pseudonyms: Pseudonyms) -> None:
+    def __init__(
+        self, client: VersionedClient, files: ModelFiles, pseudonyms: Pseudonyms, *, has_keys: bool
+    ) -> None:
         self._client, self._files, self._pseudonyms = client, files, pseudonyms
         self._ready, self._asked_at = False, float("-inf")
         # The gate has checked the key before a request gets here. This line only describes it.
-        keys = Depends(HTTPBearer(auto_error=False, description="Only where the gateway has keys."))
-        self.router = APIRouter(prefix="/api", dependencies=[keys], responses=_ERRORS, tags=["ask"])
+        key = Depends(HTTPBearer(auto_error=False, description="A key of this gateway."))
+        self.router = APIRouter(
+            prefix="/api",
+            dependencies=[key] if has_keys else [],
+            responses=_ERRORS | _KEY_ERRORS if has_keys else _ERRORS,
+            tags=["ask"],
+        )
         for path, endpoint in (
             ("/search", self.search),
             ("/suggest", self.suggest),
@@ -244,7 +261,8 @@ def _noted(body: Any, pseudonyms: Pseudonyms) -> dict[str, Any]:
     noted: dict[str, Any] = {}
     for name, value in body:
         if name == "user_id":
-            noted["user"] = pseudonyms.of(value)
+            # One person however the id is written, as for the model.
+            noted["user"] = pseudonyms.of(as_label(value))
         elif name == "query":
             noted["query_length"] = len(value)
         elif isinstance(value, list):

@@ -41,8 +41,8 @@ def create_app(config: GatewayConfig, *, log: TextIO = sys.stdout) -> ASGIApp:
         config.server, model_name=config.model_name, timeout_s=config.timeout_s, tls=config.server_tls
     )
     files = ModelFiles(config.model_dir)
-    api = Api(client, files, config.pseudonyms)
     keys = KeyFile(config.keys) if config.keys else None
+    api = Api(client, files, config.pseudonyms, has_keys=keys is not None)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from serving.client.arguments import is_filter
+from serving.client.arguments import FILTER_PATTERN, is_filter
 
 MAX_RESULTS = 100
 MAX_HISTORY = 1000
@@ -43,7 +43,9 @@ def _checked_filter(text: str) -> str:
     return text
 
 
-Filter = Annotated[str, AfterValidator(_checked_filter)]
+Filter = Annotated[
+    str, AfterValidator(_checked_filter), Field(json_schema_extra={"pattern": f"^{FILTER_PATTERN}$"})
+]
 PartName = Literal["text", "behaviour"]
 
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -227,7 +229,13 @@ def test_query_in_two_splits_is_refused(dataset: Write) -> None:
         _check(dataset(manifest, qrels__csv=qrels))
 
 
-@pytest.mark.parametrize("name", ["items.tsv", "items.csv.gz", "items.jsonl", "items.parquet", "part-*.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("items.tsv", "items.csv.gz", "items.jsonl", "items.parquet", "part-*.csv"),
+        *("items.csv.zip", "items.zip", "items.xlsx"),
+    ],
+)
 def test_every_format_gives_the_same_report(dataset: Write, name: str) -> None:
     folder = dataset(MANIFEST.replace("items.csv", name))
     header, *rows = [line.split(",") for line in ITEMS.splitlines()]
@@ -240,6 +248,11 @@ def test_every_format_gives_the_same_report(dataset: Write, name: str) -> None:
         table.to_pandas().to_json(folder / name, orient="records", lines=True)
     elif name == "items.parquet":
         pq.write_table(table, folder / name)
+    elif name == "items.xlsx":
+        table.to_pandas().to_excel(folder / name, index=False)
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("items.csv", ITEMS)
     else:
         for i, row in enumerate(rows):
             (folder / f"part-{i}.csv").write_text(",".join(header) + "\n" + ",".join(row) + "\n")
@@ -352,6 +365,19 @@ def test_semicolons_and_decimal_commas_are_read_and_said(dataset: Write) -> None
     assert report.num_items == 4
     assert "; semicolons between values and decimal commas" in summary
     assert "no findings" in summary
+
+
+def test_sheet_that_is_read_of_several_is_said(dataset: Write) -> None:
+    folder = dataset(MANIFEST.replace("items.csv", "items.xlsx"))
+    header, *rows = [line.split(",") for line in ITEMS.splitlines()]
+    with pd.ExcelWriter(folder / "items.xlsx") as book:
+        pd.DataFrame(rows, columns=header).to_excel(book, sheet_name="Shop", index=False)
+        pd.DataFrame({"note": ["old"]}).to_excel(book, sheet_name="Notes", index=False)
+
+    report, summary = _check(folder)
+
+    assert report.num_items == 3
+    assert 'sheet "Shop", the first of 2' in summary
 
 
 def test_decimal_comma_without_semicolons_is_no_number(dataset: Write) -> None:

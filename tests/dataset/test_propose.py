@@ -4,8 +4,10 @@ import dataclasses
 import json
 import random
 import shutil
+import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dataset.contract import Kind, Range
@@ -55,6 +57,7 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
     rng = random.Random(0)
     items = [
         {"sku": f"S{i:04}", "name": " ".join(rng.sample(WORDS, 3)), "price": i / 7, "in_stock": i % 5 > 0}
+        | {"Available from": f"2024-01-{1 + i % 28:02}" if i % 3 else None, "availableUntil": "sold out"}
         for i in range(100)
     ]
     events = [
@@ -68,6 +71,7 @@ def test_kinds_availability_and_session_are_found(tmp_path: Path) -> None:
     manifest = load_manifest(write_manifest(str(tmp_path)))
 
     assert manifest.items.availability == "in_stock"
+    assert (manifest.items.available_from, manifest.items.available_until) == ("Available from", None)
     assert manifest.items.numeric == {"price": Range(min=0.0)}
     assert manifest.events is not None
     assert manifest.events.session == "session_id"
@@ -282,6 +286,22 @@ def test_folder_of_parts_is_one_table(tmp_path: Path) -> None:
 
     assert manifest.events is not None
     assert manifest.events.path == ("events.csv",)
+
+
+def test_workbook_and_archive_are_proposed_with_the_sheet_that_is_read(tmp_path: Path) -> None:
+    folder = _shop(tmp_path, TITLES)
+    with zipfile.ZipFile(folder / "events.zip", "w") as archive:
+        archive.write(folder / "events.csv", "events.csv")
+    with pd.ExcelWriter(folder / "items.xlsx") as book:
+        pd.read_csv(folder / "items.csv", dtype=str).to_excel(book, sheet_name="Shop", index=False)
+        pd.DataFrame({"note": ["old"]}).to_excel(book, sheet_name="Notes", index=False)
+    for name in ("events.csv", "items.csv"):
+        (folder / name).unlink()
+
+    text = propose_manifest(str(tmp_path))
+
+    assert 'path = "items.xlsx"   # sheet "Shop", the first of 2\n' in text
+    assert 'path = "events.zip"\n' in text
 
 
 def test_workbook_that_is_left_out_is_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset import delimited, json_lines
+from dataset.errors import DataError
 from dataset.tables import read_batches
 from dataset.times import parse_times
 from dataset.values import as_text
@@ -181,6 +182,12 @@ def _packed(path: Path, packing: str) -> Path:
     return path
 
 
+def _has_formula(table: Table) -> bool:
+    """Whether openpyxl takes a text for a formula; it writes none's value."""
+    texts = [value for values in table.values() for value in values if isinstance(value, str)]
+    return any(len(text) > 1 and text.startswith("=") for text in texts)
+
+
 def _trimmed(value: Any) -> str:
     return "" if value is None else str(pc.utf8_trim_whitespace(pa.scalar(str(value))).as_py())
 
@@ -221,6 +228,12 @@ def test_what_is_read_is_what_was_written(
             monkeypatch.setattr(module, "_BLOCK_BYTES", block_bytes)
         write(table, tmp_path / f"t{suffix}")
         path = _packed(tmp_path / f"t{suffix}", packing)
+        if writer == "openpyxl" and _has_formula(table):
+            with pytest.raises(
+                DataError, match=r"t\.\w+, row \d of the sheet: a formula must have its value"
+            ):
+                list(read_batches(str(path), batch_rows=batch_rows))
+            return
         batches = [batch for _, batch in read_batches(str(path), batch_rows=batch_rows)]
         names = [_in_one_line(name) for name in table] if writer == "tabs" else list(table)
         for name, (key, values) in zip(names, table.items(), strict=True):

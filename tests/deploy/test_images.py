@@ -17,7 +17,7 @@ PINNED = re.compile(r"[a-z0-9./_-]+:v?\d+\.\d+\.\d+[A-Za-z0-9._-]*(@sha256:[0-9a
 PYTHON_IMAGE = r"python:(?P<version>(?P<python>\d+\.\d+)\.\d+)-(slim-)?(?P<system>[a-z]+)(@.*)?"
 GLIBC = {"trixie": (2, 41)}
 # These stay in the trainer, being small, but do nothing there.
-TEST_TOOLS = {"axe-playwright-python", "pytest-timeout"}
+TEST_TOOLS = {"axe-playwright-python", "pytest-timeout", "schemathesis"}
 OWN_IMAGE = re.compile(r"tandem-[a-z]+:(?P<version>.+)")
 
 

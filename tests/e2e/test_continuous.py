@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime
 import gzip
 import json
 import re
@@ -17,6 +18,7 @@ import pytest
 
 from pipeline.forgotten import forget
 from serving.client import Client
+from serving.client.context import Time
 from serving.process import ServerProcess
 from serving.servable.extra_assets import ExtraAssets
 from tests.e2e.conftest import Run
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 NEW, NEW_TITLE = "NEW-1", "VINTAGE GARDEN TEA CHRISTMAS"
 FIRST_DAY = "2011-08-24"
+ENDS = "2024-02-29"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,14 @@ class Refreshed:
     Attributes:
         run: The copy.
         gone: The item that was taken out of the catalogue.
+        ended: The item that is available until `ENDS` since.
         old_keys: Of the texts encoded before.
         forgotten: The user whom `tandem forget` was told.
     """
 
     run: Run
     gone: str
+    ended: str
     old_keys: set[bytes]
     forgotten: str
 
@@ -58,17 +63,22 @@ def _text_keys(run: Run) -> set[bytes]:
 
 @pytest.fixture(scope="module")
 def refreshed(retail: Run, tmp_path_factory: pytest.TempPathFactory) -> Refreshed:
-    """One item more, one less, a user who is to be forgotten, and `tandem refresh`."""
+    """One item more, one less, one with an end, a user who is to be forgotten, and `tandem refresh`."""
     run = _copy(retail, tmp_path_factory.mktemp("refreshed"))
     path = run.dataset / "items.csv"
     with path.open(newline="") as file:
         header, gone, *rows = csv.reader(file)
     new = dict.fromkeys(header, "") | {"StockCode": NEW, "Description": NEW_TITLE, "Price": "2.5"}
+    ended, *others = [*rows, list(new.values())]
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows, new.values()])
+        csv.writer(file).writerows([[*header, "Ends"], [*ended, ENDS], *([*row, ""] for row in others)])
+    manifest = run.dataset / "dataset.toml"
+    manifest.write_text(manifest.read_text().replace("[items]\n", '[items]\navailable_until = "Ends"\n'))
     keys, user = _text_keys(run), _examples(run)["users"][0]["user_id"]
     forget(run.workdir, [user])
-    return Refreshed(run=run.finish(command="refresh"), gone=gone[0], old_keys=keys, forgotten=user)
+    return Refreshed(
+        run=run.finish(command="refresh"), gone=gone[0], ended=ended[0], old_keys=keys, forgotten=user
+    )
 
 
 def _examples(run: Run) -> dict[str, Any]:
@@ -95,6 +105,15 @@ def test_item_that_is_gone_is_not_found(refreshed: Refreshed, client: Client) ->
 
     assert NEW in [result.item_id for result in everything]
     assert refreshed.gone not in [result.item_id for result in everything]
+
+
+def test_item_that_has_ended_is_found_in_its_time_alone(refreshed: Refreshed, client: Client) -> None:
+    ends = datetime.datetime.fromisoformat(ENDS)
+    moments: list[Time] = [0, ends - datetime.timedelta(seconds=1), ends]
+
+    found = [client.search([refreshed.ended], k=1, now=moment)[0][0].item_id for moment in moments]
+
+    assert [item_id == refreshed.ended for item_id in found] == [False, True, False]
 
 
 def test_forgotten_user_is_somebody_new(retail: Run, refreshed: Refreshed, client: Client) -> None:

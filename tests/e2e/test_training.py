@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -11,6 +12,7 @@ from dataset import features
 from dataset.manifest import load_manifest
 from models.config import ModelConfig, TrainConfig
 from models.interactions import InteractionSource
+from models.recency_sample import RecencySample
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow
@@ -29,9 +31,10 @@ def test_batches_have_static_shapes_and_no_strings(retail: Run) -> None:
         manifest=load_manifest(retail.dataset),
         model=ModelConfig(max_history=7, max_query_tokens=12),
     )
-    spec = source.dataset(
-        [features.TRAIN], TrainConfig(batch_size=4, targets_per_query=3), end_time=0
-    ).element_spec
+    times = source.targets(features.TRAIN).times
+    sample = RecencySample.of(np.ones(len(times)), 50)
+    train = TrainConfig(batch_size=4, targets_per_query=3)
+    spec = source.dataset([features.TRAIN], train, end_time=0, sample=sample).element_spec
 
     assert spec[features.HISTORY_ROWS].shape == [4, 7]
     assert spec[features.TARGET_ROWS].shape == [4, 3]

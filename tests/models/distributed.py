@@ -19,8 +19,10 @@ import tensorflow as tf
 from models import retrieval_training
 from models.config import TrainConfig
 from models.fitting import Adam, fit, make_step
-from models.interactions import Contexts
-from models.retrieval_training import RetrievalTrainer, phases
+from models.interactions import Contexts, Targets
+from models.phases import phases
+from models.recency_sample import RecencySample
+from models.retrieval_training import RetrievalTrainer
 from models.strategy import is_chief, training_strategy
 from models.validation import novel_ndcg
 from pipeline.config import Config
@@ -37,14 +39,17 @@ class TinySource:
     category_sizes = tiny.USER_CATEGORY_SIZES
     num_user_numbers = tiny.NUM_USER_NUMBERS
 
-    def count(self, split: str) -> int:
-        return NUM_CONTEXTS
+    def targets(self, split: str) -> Targets:
+        none = np.zeros(0, np.int32)
+        return Targets(times=np.zeros(NUM_CONTEXTS, np.int64), contexts=none, rows=none)
 
     def load(self, split: str) -> Contexts:
         inputs = tiny.make_inputs(NUM_CONTEXTS, seed=1)
         return make_contexts(inputs=inputs, targets=[[row % 12, row % 5] for row in range(NUM_CONTEXTS)])
 
-    def dataset(self, splits: list[str], train: TrainConfig, *, end_time: int) -> tf.data.Dataset:
+    def dataset(
+        self, splits: list[str], train: TrainConfig, *, end_time: int, sample: RecencySample
+    ) -> tf.data.Dataset:
         data = tf.data.Dataset.from_tensor_slices(tiny.make_inputs(NUM_CONTEXTS, seed=2))
         data = data.shuffle(NUM_CONTEXTS, seed=train.seed).repeat()
         return data.batch(train.batch_size, drop_remainder=True)
@@ -90,7 +95,8 @@ def train_on_replicas(output: Path) -> None:
         with strategy.scope():
             optimizer = Adam(1e-3, global_clipnorm=config.train.clip_norm)
             optimizer.build(model.trainable_variables)
-        data = TinySource().dataset([], config.train, end_time=0)
+        sample = RecencySample.of(np.ones(NUM_CONTEXTS), NUM_CONTEXTS)
+        data = TinySource().dataset([], config.train, end_time=0, sample=sample)
         batches = iter(strategy.experimental_distribute_dataset(data))
         step = make_step(model, strategy, optimizer, config.train)
         written[f"{name}_losses"] = [step(next(batches)).numpy()]
@@ -111,9 +117,9 @@ def train(output: Path) -> None:
     trainer = make_trainer(output, strategy, config)
     first_epochs = []
 
-    def fit_and_note(*arguments: Any, epochs: range, **others: Any) -> None:
+    def fit_and_note(*arguments: Any, epochs: range, **others: Any) -> int:
         first_epochs.append(epochs.start)
-        fit(*arguments, epochs=epochs, **others)
+        return fit(*arguments, epochs=epochs, **others)
 
     setattr(retrieval_training, "fit", fit_and_note)  # noqa: B010 (no export of it)
     [phase] = phases(config.train, has_events=True, has_judgments=False)
@@ -123,6 +129,7 @@ def train(output: Path) -> None:
     phase_list = [phase]
     selected, best = trainer.select(phase_list)
     model = trainer.refit(phase_list, {"events": 4})
+    assert model is not None
     variables = [*selected.trainable_variables, *model.trainable_variables]
     weights = [float(np.abs(variable.numpy()).sum()) for variable in variables]
     (output / f"best-{os.getpid()}.json").write_text(json.dumps(best))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from models.categories import CategoryPositions, Lists
+from models.categories import MAX_EMBEDDED, CategoryPositions, Lists
 from tests.tiny import make_categories
 
 TAGS = [["red", "lamp"], [""], ["lamp", "new, unused", "red"], ["blue"], ["\n", "red"]]
@@ -52,6 +52,16 @@ def test_positions_are_those_of_each_items_values_and_padding() -> None:
         [[4, -1, -1], [1, -1, -1]],
         [[1, 3, 0], [0, -1, -1]],
     ]
+
+
+def test_positions_of_more_values_than_are_embedded_are_the_first() -> None:
+    many = [str(number) for number in range(3 * MAX_EMBEDDED)]
+    column = make_categories("tags", [["0"], many, ["1"]], many)
+
+    found = CategoryPositions((column,), 3)(tf.constant([1, 2])).numpy()
+
+    padding = [-1] * (MAX_EMBEDDED - 1)
+    assert found.tolist() == [[list(range(MAX_EMBEDDED))], [[1, *padding]]]
 
 
 def test_items_of_one_value_need_no_padding() -> None:

@@ -182,6 +182,8 @@ def test_only_positive_events_are_in_the_log_and_only_negative_ones_are_dislikes
     assert users.tolist() == [b"ann", b"bob"]
     assert [event[:3] for event in events_of(log)] == [(0, 2, 3), (1, 0, 1)]
     assert [rows.tolist() for rows in dislikes] == [[1], [0, 2], []]
+    before = read_dislikes(pattern, manifest.events, ids, wanted, before=5)
+    assert [rows.tolist() for rows in before] == [[], [2], []]
     assert read_dislikes(pattern, manifest.events, ids, np.zeros(0, object)) == []
 
 

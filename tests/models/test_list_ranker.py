@@ -110,7 +110,7 @@ def gradients_of_bodies(ranker: ListRanker, labels: dict[str, tf.Tensor]) -> lis
     weights = [v for part in (*ranker.bodies, *ranker.ends) for v in part.trainable_variables]
     keras.utils.set_random_seed(1)
     with tf.GradientTape() as tape:
-        loss = ranker.loss_of(tf.constant(INPUTS), labels, tf.constant(IS_VALID), tf.constant(IS_VALID))
+        loss = ranker.loss_of(tf.constant(INPUTS), labels, tf.constant(IS_VALID), tf.constant(IS_VALID[None]))
     return [np.asarray(gradient) for gradient in tape.gradient(loss, [v.value for v in weights])]
 
 
@@ -139,7 +139,9 @@ def test_what_is_not_listed_does_not_change_the_order_and_padding_changes_nothin
     for inputs in (INPUTS, changed):
         fresh = make_ranker()
         losses.append(
-            float(fresh.loss_of(tf.constant(inputs), labels, tf.constant(IS_VALID), tf.constant(IS_VALID)))
+            float(
+                fresh.loss_of(tf.constant(inputs), labels, tf.constant(IS_VALID), tf.constant(IS_VALID[None]))
+            )
         )
 
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

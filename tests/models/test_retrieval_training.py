@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import tensorflow as tf
 
 from dataset.errors import DataError
 from models import retrieval_training
-from models.retrieval_training import RetrievalTrainer, phases, with_targets
+from models.budget import Budget
+from models.phases import phases, with_targets
+from models.retrieval_training import RetrievalTrainer
+from models.validation import mean_measure
 from tests.models.contexts import make_contexts
-from tests.models.distributed import configured, make_trainer
+from tests.models.distributed import TinySource, configured, make_trainer
 
 
 def trainer_of(folder: Path, **train: Any) -> RetrievalTrainer:
@@ -62,3 +66,46 @@ def test_only_contexts_that_can_be_measured_are_watched() -> None:
 
     assert of_all == [b"user-1", b"user-2", b"user-3"]
     assert of_new == [b"user-2", b"user-3"]
+
+
+class Clock:
+    """A clock that every look moves by a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_time_that_is_over_leaves_the_best_weights_and_says_what_was_cut(tmp_path: Path) -> None:
+    train = configured(epochs=50, batch_size=2).train
+    trainer = trainer_of(tmp_path, epochs=50, batch_size=2)
+    trainer._budget = budget = Budget(0.4, clock=Clock())
+    phase_list = phases(train, has_events=True, has_judgments=False)
+
+    model, epochs = trainer.select(phase_list)
+    again = trainer.refit(phase_list, epochs)
+
+    [measures] = [c["points"] for c in trainer.curves if c["metric"] == "val_ndcg@10"]
+    assert 0 < len(measures) - 1 < 50
+    best = max(value for _, value in measures)
+    [phase] = phase_list
+    contexts = with_targets(TinySource().load(phase.watched), of_new=True)
+    assert mean_measure(model, contexts, len(trainer.items), phase.metric) == pytest.approx(best, rel=1e-5)
+    assert again is None
+    assert len(budget.cuts) == 2
+    assert budget.cuts[0].startswith("The fit of the towers select_events ended after ")
+
+
+def test_phase_ends_when_validation_is_no_better_for_a_while(tmp_path: Path) -> None:
+    said = iter([0.1, 0.3, 0.2, 0.25, 0.9])
+    trainer = trainer_of(tmp_path, epochs=9, patience=2)
+    [phase] = phases(configured(epochs=9).train, has_events=True, has_judgments=False)
+    phase = dataclasses.replace(phase, metric=lambda scores, contexts: next(said))
+
+    _, epochs = trainer.select([phase])
+
+    assert epochs == {"events": 1}
+    assert [len(curve["points"]) for curve in trainer.curves] == [3, 4]

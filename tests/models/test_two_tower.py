@@ -24,30 +24,40 @@ def configured(*, model: dict[str, Any] | None = None, **train: Any) -> Any:
     )
 
 
-def make_model(items: ItemTable, *, trainable: str = "frozen", **train: Any) -> TwoTower:
+def make_model(
+    items: ItemTable, *, trainable: str = "frozen", dislikes: Any = None, **train: Any
+) -> TwoTower:
     shares = np.arange(1, len(items) + 1, dtype=np.float32)
     model = tiny.make_two_tower(
         items,
         configured(model={"trainable": trainable}, **train),
         item_probabilities=shares / shares.sum(),
+        dislikes=dislikes,
     )
     tiny.randomise(model, scale=0.05)
     return model
 
 
-def slow_loss(model: TwoTower, inputs: dict[str, Any], negatives: np.ndarray) -> float:
-    """Softmax of each target against all columns of another item, logits less the log of their chance."""
+def slow_loss(
+    model: TwoTower, inputs: dict[str, Any], negatives: np.ndarray, dislikes: np.ndarray | None = None
+) -> float:
+    """Softmax of each target against all columns of another item, logits less the log of their chance.
+
+    Columns are the targets, the negatives and what the query's own user dislikes.
+    """
     num_items = model.num_items
     shares = np.arange(1, num_items + 1) / np.arange(1, num_items + 1).sum()
     targets, weights = inputs["target_rows"].numpy(), inputs["target_weights"].numpy()
     queries, catalogue = model(inputs).numpy(), model.item_vectors(tf.range(num_items)).numpy()
     columns = np.concatenate([targets.ravel(), negatives])
     chance = (targets.size * shares + len(negatives) / num_items) / len(columns)
+    users = inputs["user_row"].numpy()
     total = 0.0
     for i, query in enumerate(queries):
         logits = catalogue @ query - np.log(chance)
+        own = [] if dislikes is None else [row for row in dislikes[users[i]].tolist() if row >= 0]
         for target, weight in zip(targets[i], weights[i], strict=True):
-            others = np.array([logits[column] for column in columns if column != target])
+            others = np.array([logits[column] for column in [*columns, *own] if column != target])
             everything = np.append(others, logits[target])
             normaliser = everything.max() + np.log(np.exp(everything - everything.max()).sum())
             total += weight * (normaliser - logits[target])
@@ -69,6 +79,24 @@ def test_loss_is_the_corrected_weighted_softmax(
     negatives = keras.random.randint((num_negatives,), 0, len(items), seed=seed).numpy()
 
     np.testing.assert_allclose(loss_of(model, inputs), slow_loss(model, inputs, negatives), rtol=1e-4)
+
+
+def test_what_a_user_dislikes_is_a_negative_of_their_own_queries(items: ItemTable) -> None:
+    """Of a few users with none, one or three dislikes."""
+    rng = np.random.default_rng(2)
+    dislikes = rng.integers(0, len(items), (tiny.NUM_USERS + 1, 3)).astype(np.int32)
+    dislikes[rng.random(dislikes.shape) < 0.4] = -1
+    dislikes[-1] = -1
+    model = make_model(items, uniform_negatives=0, dislikes=dislikes)
+    without = make_model(items, uniform_negatives=0)
+    inputs = tiny.make_inputs(6, num_targets=2)
+    none = np.zeros(0, np.int64)
+    found = loss_of(model, inputs)
+
+    np.testing.assert_allclose(found, slow_loss(model, inputs, none, dislikes), rtol=1e-4)
+    assert float(found) > float(loss_of(without, inputs)) + 0.01
+    nobody = inputs | {"user_row": tf.fill([6], tiny.NUM_USERS)}
+    np.testing.assert_allclose(loss_of(model, nobody), loss_of(without, nobody), rtol=1e-5)
 
 
 @pytest.mark.parametrize("num_negatives", [0, 5])

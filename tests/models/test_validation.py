@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models import validation
 from models.item_table import ItemTable
 from models.matrices import item_matrix
 from models.two_tower import TwoTower
-from models.validation import dense_scores, graded_ndcg, novel_ndcg
+from models.validation import graded_ndcg, mean_measure, novel_ndcg
 from tests import tiny
 from tests.models.contexts import make_contexts
 
@@ -17,12 +18,18 @@ def test_vectors_of_the_catalogue_are_those_of_each_item(two_tower: TwoTower, it
     np.testing.assert_allclose(item_matrix(two_tower, len(items)), expected, atol=1e-5)
 
 
-def test_scores_are_dot_products(two_tower: TwoTower, items: ItemTable) -> None:
+@pytest.mark.parametrize("num_at_a_time", [1, 2, 100])
+def test_measure_is_that_of_dot_products_however_many_are_held(
+    two_tower: TwoTower, items: ItemTable, monkeypatch: pytest.MonkeyPatch, num_at_a_time: int
+) -> None:
     inputs = tiny.make_inputs(5)
-    contexts = make_contexts(inputs=inputs, targets=[[0]] * 5)
-    expected = two_tower(inputs).numpy() @ item_matrix(two_tower, len(items)).T
+    contexts = make_contexts(inputs=inputs, targets=[[row, 2 * row] for row in range(5)])
+    scores = two_tower(inputs).numpy() @ item_matrix(two_tower, len(items)).T
+    monkeypatch.setattr(validation, "_MAX_SCORES", num_at_a_time * len(items))
 
-    np.testing.assert_allclose(dense_scores(two_tower, contexts, len(items)), expected, atol=1e-4)
+    measured = mean_measure(two_tower, contexts, len(items), graded_ndcg)
+
+    assert measured == pytest.approx(graded_ndcg(scores, contexts), rel=1e-4)
 
 
 def test_novel_ndcg_forgets_what_was_chosen_before() -> None:

@@ -33,6 +33,9 @@ OTHER: dict[str, dict[str, Any]] = {
     "train": {
         "epochs": 2,
         "judgment_epochs": 2,
+        "patience": 3,
+        "max_contexts": 1000,
+        "max_minutes": 10.0,
         "batch_size": 32,
         "targets_per_query": 8,
         "uniform_negatives": 512,
@@ -56,6 +59,8 @@ OTHER: dict[str, dict[str, Any]] = {
         "exploration_share": 0.1,
         "query_encoder": "encoder",
         "max_quality_loss": 0.02,
+        "index": "approximate",
+        "min_index_recall": 0.9,
         "max_latency_ms": 500.0,
         "tf_serving_version": "2.20",
     },

@@ -66,8 +66,8 @@ def test_whole_number_does_where_any_number_is_wanted() -> None:
         ("train.epoch=1", 'configuration: unknown key "train.epoch"; did you mean "epochs"?'),
         (
             "serve.xyzzy=1",
-            "known are exploration_share, max_latency_ms, max_quality_loss, max_users, num_candidates, "
-            "query_encoder, tf_serving_version.",
+            "known are exploration_share, index, max_latency_ms, max_quality_loss, max_users, "
+            "min_index_recall, num_candidates, query_encoder, tf_serving_version.",
         ),
         ("train.epochs=many", "configuration: train.epochs must be int. Got 'many'."),
         ("train.epochs=1.5", "configuration: train.epochs must be int. Got 1.5."),
@@ -110,6 +110,10 @@ def test_mistake_is_named(override: str, sentence: str) -> None:
         ("model.history_heads=0", "model.history_heads must be at least 1"),
         ("model.max_history=0", "model.max_history must be at least 1"),
         ("train.epochs=0", "train.epochs must be at least 1"),
+        ("train.patience=0", "train.patience must be at least 1"),
+        ("train.max_contexts=0", "train.max_contexts must be at least 1"),
+        ("train.max_minutes=-1", "train.max_minutes must be at least 0"),
+        ("train.max_minutes=nan", "train.max_minutes must be at least 0"),
         ("train.batch_size=0", "train.batch_size must be at least 1"),
         ("train.targets_per_query=0", "train.targets_per_query must be at least 1"),
         ("train.accumulation_steps=0", "train.accumulation_steps must be at least 1"),
@@ -128,6 +132,8 @@ def test_mistake_is_named(override: str, sentence: str) -> None:
         ("serve.num_candidates=0", "serve.num_candidates must be at least 1"),
         ("serve.query_encoder=onnx", "serve.query_encoder must be one of auto, table, encoder"),
         ("serve.max_quality_loss=2", "serve.max_quality_loss must be from 0 to 1"),
+        ("serve.index=faiss", "serve.index must be one of exact, approximate"),
+        ("serve.min_index_recall=98", "serve.min_index_recall must be from 0 to 1"),
         ("serve.exploration_share=0.6", "serve.exploration_share must be from 0 to 0.5"),
         ("serve.max_users=-1", "serve.max_users must be at least 0"),
         ("serve.max_latency_ms=0", "serve.max_latency_ms must be above 0"),

@@ -5,17 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import tensorflow_data_validation as tfdv
 from google.protobuf import json_format
+from tensorflow_data_validation.statistics import stats_impl
 from tfx.components.statistics_gen.executor import Executor as StatisticsExecutor
 from tfx.types import Channel, standard_artifacts
 from tfx.utils import json_utils
 
 from components.drift_validator import Executor
 from components.last_span import LastSpan
+from components.table_example_gen.executor import as_lists
 from dataset import features
+from dataset.columns import normalise_items
+from dataset.contract import ItemsTable
 from dataset.manifest import Manifest, load_manifest
+from dataset.raw_rows import Where
 from pipeline.drift import _comparators, compared_columns, is_compared, read_drift, skew_nodes
 from tests.components.in_memory import artifact, build_interactions, context
 from tests.tiny_dataset import Write
@@ -34,6 +40,39 @@ def _statistics(folder: Path, items: list[str], paid: list[float]) -> Any:
     path.parent.mkdir(parents=True)
     path.write_bytes(tfdv.generate_statistics_from_dataframe(frame, n_jobs=1).SerializeToString())
     return artifact(standard_artifacts.ExampleStatistics, folder, ["all"])
+
+
+def test_each_value_of_a_list_is_measured(tmp_path: Path) -> None:
+    table = ItemsTable(
+        path=("{SPAN}.jsonl",), id="id", text=("title",), numeric={}, categorical=("tags", "brand")
+    )
+
+    def statistics(name: str, tags: list[list[str]]) -> Any:
+        raw = pa.record_batch(
+            {"id": list("abcd"), "title": list("abcd"), "tags": tags, "brand": ["x", "y", "x", "y"]}
+        )
+        normal = normalise_items(raw, table, Where(file="items.jsonl", first_row=1))
+        found = stats_impl.generate_statistics_in_memory(as_lists(normal.batch), tfdv.StatsOptions())
+        path = tmp_path / name / "Split-all" / "FeatureStats.pb"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(found.SerializeToString())
+        return artifact(standard_artifacts.ExampleStatistics, tmp_path / name, ["all"])
+
+    # No list comes back, and "red" is four of ten values and then one of eleven.
+    red = [["red", "a", "b"], ["b", "red"], ["red", "c", "d"], ["red", "red", "red", "e"]]
+    blue = [["a", "b", "red"], ["b", "c", "a"], ["d", "e", "c"], ["f", "blue"]]
+    anomalies = artifact(standard_artifacts.ExampleAnomalies, tmp_path / "anomalies")
+    Executor().Do(
+        {"statistics": [statistics("now", blue)], "baseline_statistics": [statistics("before", red)]},
+        {"anomalies": [anomalies]},
+        {
+            "distribution_validator_config": _comparators(["tags", "brand"], [], 0.1),
+            "include_split_pairs": json_utils.dumps(None),
+        },
+    )
+
+    drift = {one.column: one.distance for one in read_drift("items", anomalies.uri)}
+    assert drift == {"tags": pytest.approx(4 / 10 - 1 / 11), "brand": pytest.approx(0.0)}
 
 
 @pytest.mark.parametrize("is_json", [False, True], ids=["locally", "on Kubeflow"])

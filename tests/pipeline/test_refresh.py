@@ -98,3 +98,12 @@ def test_times_of_availability_are_those_of_now(dataset: Write) -> None:
 
     assert refreshed.items == dataclasses.replace(trained.items, available_until="ends")
     assert _with_times_of(trained.items, refreshed) == trained
+
+
+def test_where_nothing_changed_the_manifest_is_the_same_text(dataset: Write) -> None:
+    """Otherwise the index would be built again at each refresh."""
+    text = load_manifest(dataset()).to_json()
+
+    trained = Manifest.from_json(text)
+
+    assert _with_times_of(trained.items, trained).to_json() == text

@@ -100,6 +100,24 @@ def test_table_of_several_files_is_one_split(tmp_path: Path, path: str) -> None:
     assert _by_id(rows(Path(examples.uri))) == EXPECTED
 
 
+def test_categories_of_an_item_are_values_of_its_example(tmp_path: Path) -> None:
+    lines = [
+        '{"sku": "1", "title": "Lamp", "price": 1, "room": ["hall", null, "attic, or bed", "hall"]}',
+        '{"sku": "2", "title": "Lamp", "price": 1, "room": "hall"}',
+        '{"sku": "3", "title": "Lamp", "price": 1, "room": []}',
+    ]
+    lines = [line.replace("}", ', "in_stock": true}') for line in lines]
+    manifest = _manifest(tmp_path, '"items.jsonl"', items__jsonl="\n".join(lines).encode())
+
+    found = _by_id(rows(Path(read_table(manifest, "items", tmp_path / "out").uri)))
+
+    assert {item: row["room"] for item, row in found.items()} == {
+        b"1": [b"hall", b"attic, or bed"],
+        b"2": [b"hall"],
+        b"3": [b""],
+    }
+
+
 def test_unusable_events_are_left_out_and_kinds_become_labels_with_weights(tmp_path: Path) -> None:
     log = (
         "user,sku,at,what,paid",

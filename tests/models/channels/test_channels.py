@@ -86,6 +86,14 @@ def fused(scores: dict[str, Array], statistics: dict[str, Array], is_open: Array
     return total
 
 
+def test_variable_of_text_vectors_is_shared(log: EventLog, channels: Channels) -> None:
+    variable = tf.Variable(VECTORS, trainable=False)
+    sharing = Channels(fit_channels(log, NOW, HORIZON, VECTORS), variable)
+
+    assert any(held is variable for held in sharing.variables)
+    assert len(sharing.variables) == len(channels.variables)
+
+
 def test_scores_of_links_are_those_of_the_dense_matrices(
     log: EventLog, channels: Channels, history: History, positions: Array
 ) -> None:

@@ -107,6 +107,13 @@ def test_a_report_with_nothing_but_rows_is_a_page_too() -> None:
     Page(render(bare))
 
 
+def test_what_training_left_out_is_said() -> None:
+    cut = "The recommender learnt from 2 of 3 past windows."
+
+    assert cut in render(dataclasses.replace(small_report(), cuts=(cut,)))
+    assert "train.max_minutes" not in render(small_report())
+
+
 def test_drift_is_said_in_words_and_what_is_past_its_limit_is_marked(text: str) -> None:
     section = text[text.index('id="drift"') : text.index('id="skew"')]
 

@@ -9,8 +9,8 @@ from models.channels.fit import HISTORY_WEIGHTS
 from serving.client import Result, messages, tensors
 from serving.client.errors import ServingError
 from serving.client.results import CHANNELS, read_results
+from serving.servable.finding import BEHAVIOUR
 from serving.servable.searching import PARTS
-from serving.servable.servable import BEHAVIOUR
 
 _OUTPUTS: dict[str, Any] = {
     "item_ids": np.array([[b"mug", b"cup"], [b"jar", b""]], object),

@@ -12,7 +12,7 @@ from models.item_table import ItemTable
 from models.trained import TrainedModel
 from serving.servable.saving import save_servable
 from tests import tiny
-from tests.serving.servable.asking import ALL, Answer, Ask, as_tensor
+from tests.serving.servable.asking import Ask, asker_of
 
 
 @pytest.fixture(scope="module")
@@ -44,29 +44,4 @@ def signatures(request: pytest.FixtureRequest, saved: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def ask(signatures: Any) -> Ask:
-    """Calls a signature with what a client always sends; lists are padded with "" or 0."""
-
-    def ask(signature: str, **given: Any) -> Answer:
-        batch = len(next(iter(given.values())))
-        nothing: list[list[str]] = [[] for _ in range(batch)]
-        inputs: dict[str, Any] = {}
-        if signature not in ("suggest", "embed_item"):
-            inputs |= {"now": [0] * batch}
-        if signature in ("search", "recommend", "rank", "embed_query"):
-            inputs |= {"user_id": [""] * batch, "history": nothing, "history_times": None}
-        if signature in ("search", "recommend", "similar", "complement", "facets"):
-            inputs |= {"exclude": nothing, "filters": nothing, "k": [ALL] * batch}
-        if signature in ("search", "recommend"):
-            inputs |= {"exclude_seen": [False] * batch}
-            inputs |= {"diversity": [0.0] * batch, "boost": nothing, "pin": nothing}
-        if signature == "facets":
-            inputs |= {"spell": [True] * batch}
-        if signature == "search":
-            inputs |= {"spell": [True] * batch, "offset": [0] * batch, "sort": [""] * batch}
-        inputs |= given
-        if "history_times" in inputs and inputs["history_times"] is None:
-            inputs["history_times"] = [[0] * len(row) for row in inputs["history"]]
-        tensors = {name: as_tensor(name, value) for name, value in inputs.items()}
-        return {name: value.numpy() for name, value in signatures[signature](**tensors).items()}
-
-    return ask
+    return asker_of(signatures)

@@ -26,7 +26,8 @@ def test_score_is_the_sum_of_words_and_meaning(
     tokens = tiny.make_tokenizer()(tf.constant([query]), length=tiny.CONFIG.model.max_query_tokens)
     meaning = items.text_vectors @ encode_tokens(trained.two_tower.encoder, tokens.numpy())[0]
     index = LexicalIndex({"title": tiny.TITLES, "room": tiny.ROOMS, "colour": tiny.COLOURS})
-    words = {name: part.numpy()[0] for name, part in index(tf.constant([query])).parts().items()}
+    said = index(tf.constant([query])).parts()
+    words = {name: np.broadcast_to(part.numpy()[0], len(meaning)) for name, part in said.items()}
     expected = meaning + words["words"] + words["grams"] + words["negation"]
     np.testing.assert_allclose(answer["scores"][0, : len(rows)], expected[rows], atol=1e-4)
     assert tiny.UNAVAILABLE not in rows

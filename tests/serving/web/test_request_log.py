@@ -44,6 +44,17 @@ def test_line_says_what_happened_but_not_to_whom(
         assert private not in log.getvalue()
 
 
+def test_one_person_has_one_pseudonym_however_the_id_is_written(
+    open_gateway: OpenGateway, server_address: str, log: io.StringIO
+) -> None:
+    gateway = open_gateway(server=server_address)
+
+    for user in ("12352", " 12352 ", "12352.0"):
+        gateway.post("/api/recommend", json={"user_id": user})
+
+    assert len({line["user"] for line in _lines(log)}) == 1
+
+
 def test_one_person_has_one_pseudonym_as_long_as_the_key_is_the_same(
     open_gateway: OpenGateway, server_address: str, log: io.StringIO
 ) -> None:
