@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from tensorflow.python.framework import config
 from tfx import types
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import base_component, executor_spec
@@ -37,6 +38,15 @@ class TrainerSpec(TfxTrainerSpec):
 
 class Executor(GenericExecutor):
     """Hands the further inputs to `run_fn` as folders, named as they are."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Trains."""
+        try:
+            super().Do(input_dict, output_dict, exec_properties)
+        finally:
+            # `run_fn` makes all ops of the process deterministic. Nodes that follow there ask the servable,
+            # and TensorFlow would refuse to tell it the time. Of this switch only one half is public.
+            config.disable_op_determinism()
 
     def _GetFnArgs(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> Any:
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)

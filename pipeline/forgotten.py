@@ -91,7 +91,8 @@ def what_holds_them(manifest: Manifest, workdir: Path) -> list[str]:
     return [
         f"Your own tables, {paths}: erase them there first, or the next run learns from them again.",
         f"The versions that are served so far, under {workdir / 'serving'}, until you delete them.",
-        f"Copies of the tables that earlier runs made, under {workdir / 'artifacts'}, until you delete them.",
+        f"Copies of the tables that earlier runs made, under {workdir / 'artifacts'}, and comparisons, under "
+        f"{workdir / 'compare'}, until you delete them.",
         f"The report in {workdir}, which shows what some users are recommended, until the next run.",
         "The model: it was trained on what they did. It names nobody, and `tandem run` without their events "
         "trains another.",

@@ -16,7 +16,7 @@ _TOP, _BOTTOM = 8, 26
 _LABEL_WIDTH = 134
 _HEIGHT = 210
 _LEFT, _RIGHT = 46, 12
-_TITLE, _GAP = 20, 16
+_TITLE, _GAP = 20, 36
 # Numbers with a sign and three places need room.
 _FEW_TICKS = 3
 NUM_SERIES = 4
@@ -85,9 +85,9 @@ def sheet(title: str, panels: Sequence[tuple[str, str]], *, num_rows: int) -> st
     lines = math.ceil(len(panels) / 2)
     wide, high = 2 * _WIDTH + 3 * _GAP, _GAP + lines * (height + _TITLE + _GAP)
     style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    style += (
-        "svg { background: var(--card); } .title { font: 600 13px system-ui, sans-serif; fill: var(--ink); }"
-    )
+    # Names and numbers may stand out into the gaps.
+    style += "svg { background: var(--card); } .plot { overflow: visible; background: none; }"
+    style += ".title { font: 600 13px system-ui, sans-serif; fill: var(--ink); }"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}">'
         f"<title>{escape(title)}</title><style><![CDATA[{style}]]></style>{''.join(parts)}</svg>\n"

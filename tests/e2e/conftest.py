@@ -67,10 +67,14 @@ class Run:
         """What the command that was started last wrote to standard error."""
         return (self.dataset / "stderr.txt").read_text()
 
-    def start(self, command: str = "run", settings: Sequence[str] = ()) -> subprocess.Popen[str]:
+    def start(
+        self, command: str = "run", settings: Sequence[str] = (), variants: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
         """The command in a process of its own, its standard output in a pipe and the rest in a file."""
         arguments = [command, str(self.dataset), "--workdir", str(self.workdir), "--debug"]
-        if command == "run":
+        if variants:
+            arguments += ["--variants", *variants]
+        if command in ("run", "compare"):
             for one in (*SMALL, f"model.encoder={self.encoder}", *settings):
                 arguments += ["--set", one]
         # What is shown in tests as an error is shown to nobody in a run.
@@ -85,9 +89,15 @@ class Run:
                 text=True,
             )
 
-    def finish(self, command: str = "run", settings: Sequence[str] = (), codes: Sequence[int] = (0,)) -> Run:
+    def finish(
+        self,
+        command: str = "run",
+        settings: Sequence[str] = (),
+        codes: Sequence[int] = (0,),
+        variants: Sequence[str] = (),
+    ) -> Run:
         """Runs to the end."""
-        process = self.start(command, settings)
+        process = self.start(command, settings, variants)
         output, _ = process.communicate()
         assert process.returncode in codes, output + self.errors
         return dataclasses.replace(self, output=output)

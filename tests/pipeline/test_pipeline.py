@@ -14,7 +14,13 @@ from tests.tiny_dataset import MANIFEST, Write
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
-def _nodes(dataset: Path, folder: Path, config: Config = Config()) -> dict[str, Any]:  # noqa: B008 (frozen)
+def _nodes(
+    dataset: Path,
+    folder: Path,
+    config: Config = Config(),  # noqa: B008 (frozen)
+    *,
+    pushes: bool = True,
+) -> dict[str, Any]:
     locations = Locations(
         root=str(folder / "root"),
         data=str(dataset),
@@ -22,7 +28,7 @@ def _nodes(dataset: Path, folder: Path, config: Config = Config()) -> dict[str, 
         cache=str(folder / "cache"),
         schemas=str(dataset / "schema"),
     )
-    pipeline = create_pipeline(load_manifest(dataset), config, locations=locations)
+    pipeline = create_pipeline(load_manifest(dataset), config, locations=locations, pushes=pushes)
     return {node.id: node for node in pipeline.components}
 
 
@@ -44,6 +50,18 @@ def test_every_table_is_checked_before_anything_is_built(dataset: Write, tmp_pat
 @pytest.mark.parametrize("gate", ["ModelGate", "ServingValidator"])
 def test_nothing_is_pushed_before_both_gates(dataset: Write, tmp_path: Path, gate: str) -> None:
     assert _is_after(_nodes(dataset(), tmp_path), "Pusher", gate)
+
+
+def test_model_that_is_only_measured_is_held_against_no_other_and_not_pushed(
+    dataset: Write, tmp_path: Path
+) -> None:
+    folder = dataset()
+    run, measured = _nodes(folder, tmp_path), _nodes(folder, tmp_path, pushes=False)
+
+    assert run.keys() - measured.keys() == {"Pusher", "Resolver.latest_blessed"}
+    assert not measured.keys() - run.keys()
+    for node in ("RetrievalEvaluator", "ModelGate"):
+        assert set(run[node].inputs) - set(measured[node].inputs) == {"baseline_model"}
 
 
 def test_nodes_follow_the_tables_of_the_dataset(tmp_path: Path) -> None:

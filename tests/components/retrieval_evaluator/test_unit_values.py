@@ -50,7 +50,9 @@ def test_file_holds_texts_and_rows_without_pickles() -> None:
 
     read = UnitValues.from_bytes(both.to_bytes())
 
-    for written, found in ((both.units, read.units), (both.values, read.values)):
-        assert written.keys() == found.keys()
-        for name in written:
-            np.testing.assert_array_equal(found[name], written[name])
+    assert read.units.keys() == both.units.keys()
+    assert read.values.keys() == both.values.keys()
+    for task in both.units:
+        np.testing.assert_array_equal(read.units[task], both.units[task])
+    for measured in both.values:
+        np.testing.assert_array_equal(read.values[measured], both.values[measured])
