@@ -124,7 +124,7 @@ def IndexBuilder(
     lexical = LexicalIndex(
         {name: columns[name] for name in (*table.text, *table.categorical)},
         table.language,
-        other_words=trained.tokenizer.vocabulary,
+        other_words=trained.tokenizer.words,
     )
     past_queries = _past_queries(dataset, newer_events or events, digests)
     suggesting = Suggesting(lexical.word_counts, columns[table.text[0]], past_queries)
