@@ -94,7 +94,8 @@ def _tensors(graph: memoryview) -> Iterator[tuple[str, np.ndarray]]:
 def _tensor(tensor: memoryview) -> tuple[str, np.ndarray] | None:
     """Name and values; ``None`` for a tensor of a type that no weight has."""
     shape: list[int] = []
-    dtype, name, content = 0, "", None
+    content: Value | bytes | None = None
+    dtype, name = 0, ""
     for number, value in fields(tensor):
         if number == _DIMS:
             shape += [value] if isinstance(value, int) else _packed(value)

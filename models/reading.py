@@ -79,8 +79,8 @@ def word_pieces(vocabulary: list[str], lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _encode_of(folder: Path, path: Path) -> tuple[_Encode, int]:
-    """What turns texts into ids, and the id of what has no token."""
+def _encode_of(folder: Path, path: Path) -> tuple[_Encode, int | None]:
+    """What turns texts into ids, and the id of what has no token, if there is one."""
     if path.name == PIECES_FILE:
         return piece_reader(path.read_bytes()), UNK
     pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
