@@ -28,15 +28,13 @@ class ZeroShot:
         folder = resolve_encoder(encoder)
         self._tokenizer = Tokenizer.from_pretrained(folder)
         self._encoder = TextEncoder.from_pretrained(folder)
-        self._item_vectors = self._encode(texts)
+        tokens = self._tokenizer(tf.constant(list(texts)), length=_MAX_TOKENS)
+        self._item_vectors = encode_tokens(self._encoder, tokens.numpy())
 
     def score(self, queries: Queries) -> Array:
         """The cosines, float32 ``[num_queries, num_items]``."""
-        return self._encode(queries.texts) @ self._item_vectors.T
-
-    def _encode(self, texts: Sequence[str]) -> Array:
-        tokens = self._tokenizer(tf.constant(list(texts)), length=_MAX_TOKENS)
-        return encode_tokens(self._encoder, tokens.numpy())
+        tokens = self._tokenizer.queries(tf.constant(list(queries.texts)), length=_MAX_TOKENS)
+        return encode_tokens(self._encoder, tokens.numpy()) @ self._item_vectors.T
 
 
 def reciprocal_rank_fusion(*systems: ScoreFunction) -> ScoreFunction:

@@ -49,11 +49,13 @@ class TextReader:
         encoder: Its name, ``model.encoder``.
         max_text_tokens: The tokens that it looks at, the special ones included, as the setting says it.
         read: Tokenises texts.
+        multilingual: The encoder to name where this one cannot read a text; "" for none.
     """
 
     encoder: str
     max_text_tokens: int
     read: Callable[[list[str]], TokenRows]
+    multilingual: str = ""
 
 
 class TextSample:
@@ -96,6 +98,9 @@ class TextSample:
         read = reader.read(texts)
         share = read.num_unknown.sum() / max(read.lengths.sum(), 1)
         alike = _alike(texts, read.rows)
+        way_out = (
+            f'; model.encoder = "{reader.multilingual}" reads 94 languages' if reader.multilingual else ""
+        )
 
         def finding(rule: str, mask: Array, expected: str, more: str) -> tuple[Finding, ...]:
             if not mask.any():
@@ -125,7 +130,7 @@ class TextSample:
                     "unknown_tokens",
                     read.num_unknown >= np.maximum(_MOST_UNKNOWN * read.lengths, 1),
                     f"be in a language that model.encoder, {reader.encoder}, has tokens for",
-                    f"of all tokens {share:.0%} are unknown",
+                    f"of all tokens {share:.0%} are unknown{way_out}",
                 ),
                 *finding(
                     "cut_texts",

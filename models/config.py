@@ -7,6 +7,7 @@ import dataclasses
 from dataset.settings import require
 
 TRAINABLE = ("frozen", "lora", "top_layers", "full")
+POOLINGS = ("own", "mean", "cls")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
@@ -15,11 +16,12 @@ class ModelConfig:
     """The architecture.
 
     Attributes:
-        encoder: ``minilm`` (bundled), a keras-hub preset name, or a local preset or Hugging Face BERT folder.
+        encoder: ``minilm`` or ``bge-small``, which packages ship; a keras-hub preset name; or a local preset
+            or Hugging Face BERT folder.
         trainable: How much of the encoder learns: ``frozen``, ``lora``, ``top_layers`` or ``full``.
         lora_rank: Rank of the LoRA update, with ``trainable = "lora"``.
         num_top_layers: Transformer layers that learn, with ``trainable = "top_layers"``.
-        pooling: ``mean`` or ``cls``.
+        pooling: ``mean``, ``cls``, or ``own``: that of the encoder, as its folder says it, else ``mean``.
         max_text_tokens: Tokens kept of an item's text, special tokens included.
         max_query_tokens: Tokens kept of a query, special tokens included.
         behaviour_dim: Width of the space in which users and items meet through behaviour.
@@ -32,7 +34,7 @@ class ModelConfig:
     trainable: str = "frozen"
     lora_rank: int = 8
     num_top_layers: int = 2
-    pooling: str = "mean"
+    pooling: str = "own"
     max_text_tokens: int = 128
     max_query_tokens: int = 32
     behaviour_dim: int = 256
@@ -46,7 +48,7 @@ class ModelConfig:
             f"model.trainable must be one of {', '.join(TRAINABLE)}",
             self.trainable,
         )
-        require(self.pooling in ("mean", "cls"), "model.pooling must be mean or cls", self.pooling)
+        require(self.pooling in POOLINGS, f"model.pooling must be one of {', '.join(POOLINGS)}", self.pooling)
         for name in ("max_text_tokens", "max_query_tokens"):
             require(
                 3 <= getattr(self, name) <= 512, f"model.{name} must be from 3 to 512", getattr(self, name)

@@ -50,10 +50,11 @@ def preprocess_items(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         custom_config: From `item_settings`.
 
     Returns:
-        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``, of the
-        text columns that are no categories. For a categorical column, its values as string and their indices
-        as int64, sparse ``[batch, num_values]``; for a numeric one, its scaled value and missing flag,
-        float32 ``[batch]``. ``available``: int64 ``[batch]``.
+        ``item_id`` and ``title``: string ``[batch]``. ``tokens``: int64 ``[batch, max_text_tokens]``, and
+        more where the encoder wants texts to begin with something, of the text columns that are no
+        categories. For a categorical column, its values as string and their indices as int64, sparse
+        ``[batch, num_values]``; for a numeric one, its scaled value and missing flag, float32 ``[batch]``.
+        ``available``: int64 ``[batch]``.
     """
     texts = [_text(inputs[name]) for name in custom_config["text"]]
     tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
@@ -88,12 +89,12 @@ def preprocess_interactions(inputs: dict[str, Any], custom_config: dict[str, Any
         custom_config: From `interaction_settings`.
 
     Returns:
-        ``query_tokens``: int64 ``[batch, max_query_tokens]``. ``user_row``: int64 ``[batch]``, the
+        ``query_tokens``: int64 ``[batch, max_query_tokens]``, likewise. ``user_row``: int64 ``[batch]``, the
         vocabulary's size for an unknown user. ``user/…`` columns as for items. The rest unchanged.
     """
     tokenizer = Tokenizer.from_pretrained(custom_config["encoder"])
     query = _dense(inputs[features.QUERY], b"")
-    tokens = tf.cast(tokenizer(query, length=custom_config["max_query_tokens"]), tf.int64)
+    tokens = tf.cast(tokenizer.queries(query, length=custom_config["max_query_tokens"]), tf.int64)
     user_id = _dense(inputs[features.USER_ID], b"")
     outputs = {
         features.QUERY: query,

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models.encoding import encode_tokens
 from models.text_encoder import TextEncoder
-from models.tokenizer import Tokenizer
+from models.text_tokenizer import TextTokenizer
 
 _MAX_QUERIES = 12_000
 _QUERIES_PER_ITEM = 4
@@ -33,19 +33,27 @@ class QueryTable(tf.Module):
         vectors: float32 ``[num_tokens, dim]``.
         weights: float32 ``[num_tokens]``, logarithms.
         ends: The tokens that begin and end every text, which are known and say nothing.
+        num_prefix: How many tokens behind the first one every query begins with; they are passed over.
     """
 
     def __init__(
-        self, rows: np.ndarray, vectors: np.ndarray, weights: np.ndarray, *, ends: tuple[int, int]
+        self,
+        rows: np.ndarray,
+        vectors: np.ndarray,
+        weights: np.ndarray,
+        *,
+        ends: tuple[int, int],
+        num_prefix: int = 0,
     ) -> None:
         super().__init__(name="query_table")
-        self._ends = ends
+        self._ends, self._first = ends, 1 + num_prefix
         self._rows = tf.Variable(rows, trainable=False)
         self._vectors = tf.Variable(vectors, trainable=False)
         self._weights = tf.Variable(weights, trainable=False)
 
     def knows(self, tokens: tf.Tensor) -> tf.Tensor:
         """Whether every token of int32 ``[batch, length]`` is in the table: bool ``[batch]``."""
+        tokens = tokens[:, self._first :]
         is_known = (tokens == 0) | (tf.gather(self._rows, tokens) >= 0)
         is_end = (tokens == self._ends[0]) | (tokens == self._ends[1])
         return tf.reduce_all(is_known | is_end, axis=1)
@@ -56,7 +64,7 @@ class QueryTable(tf.Module):
         Args:
             tokens: int32 ``[batch, length]``, 0 is padding.
         """
-        return _summed(tf.gather(self._rows, tokens), self._vectors, self._weights)
+        return _summed(tf.gather(self._rows, tokens[:, self._first :]), self._vectors, self._weights)
 
 
 def _summed(rows: tf.Tensor, vectors: Any, weights: Any) -> tf.Tensor:
@@ -97,7 +105,7 @@ def pseudo_queries(titles: Sequence[str], *, seed: int) -> list[tuple[str, int]]
 
 
 def fit_query_table(
-    encoder: TextEncoder, tokenizer: Tokenizer, titles: Sequence[str], *, seed: int = 0
+    encoder: TextEncoder, tokenizer: TextTokenizer, titles: Sequence[str], *, seed: int = 0
 ) -> QueryTable | None:
     """Fits a table to the encoder's vectors of `pseudo_queries`.
 
@@ -111,20 +119,23 @@ def fit_query_table(
         return None
     tokens = np.concatenate(
         [
-            tokenizer(tf.constant(queries[start : start + 4096]), length=_LENGTH).numpy()
+            tokenizer.queries(tf.constant(queries[start : start + 4096]), length=_LENGTH).numpy()
             for start in range(0, len(queries), 4096)
         ]
     )
     wanted = encode_tokens(encoder, tokens)
-    first, last = tokens[0, 0], tokens[tokens != 0][-1]
     # What begins and ends every text says nothing of it.
-    known = np.setdiff1d(tokens, [0, first, last])
+    start, last = tokens[0, : 1 + tokenizer.num_query_prefix], tokens[tokens != 0][-1]
+    words = tokens[:, len(start) :]
+    known = np.setdiff1d(words, [0, start[0], last])
     rows = np.full(len(tokenizer.vocabulary), -1, np.int32)
     rows[known] = np.arange(len(known))
-    alone = np.stack([np.full(len(known), first), known, np.full(len(known), last)], axis=1)
+    alone = np.column_stack([np.tile(start, (len(known), 1)), known, np.full(len(known), last)])
     vectors = encode_tokens(encoder, alone.astype(np.int32))
-    vectors, weights = _fitted(vectors, rows[tokens], wanted, seed)
-    return QueryTable(rows, vectors, weights, ends=(int(first), int(last)))
+    vectors, weights = _fitted(vectors, rows[words], wanted, seed)
+    return QueryTable(
+        rows, vectors, weights, ends=(int(start[0]), int(last)), num_prefix=tokenizer.num_query_prefix
+    )
 
 
 def _fitted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,19 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from dataset.legibility import TextReader, TokenRows
-from models.pretrained import REQUIRED_FILES, VOCABULARY_FILE, local_encoder
+from models.piece_model import UNK, piece_reader
+from models.pretrained import (
+    MULTILINGUAL_ENCODER,
+    PIECES_FILE,
+    REQUIRED_FILES,
+    VOCABULARY_FILE,
+    local_encoder,
+)
 
 _UNK, _SPECIAL = "[UNK]", 2
 # A word has at most a hundred letters, but few texts have so long ones: what is behind is not looked at.
 _CHARS_PER_TOKEN = 16
+_Encode = Callable[[list[str]], list[list[int]]]
 
 
 def text_reader(encoder: str, max_text_tokens: int) -> TextReader | None:
@@ -36,15 +45,11 @@ def text_reader(encoder: str, max_text_tokens: int) -> TextReader | None:
     path = next((path for path in paths if path.is_file()), None)
     if folder is None or path is None:
         return None
-    tokenizer = Tokenizer(WordPiece.from_file(str(path), unk_token=_UNK))
-    tokenizer.normalizer = BertNormalizer(lowercase=_is_uncased(Path(folder), path))
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    unknown, max_tokens = tokenizer.token_to_id(_UNK), max_text_tokens - _SPECIAL
-    max_chars = max_text_tokens * _CHARS_PER_TOKEN
+    encode, unknown = _encode_of(Path(folder), path)
+    max_tokens, max_chars = max_text_tokens - _SPECIAL, max_text_tokens * _CHARS_PER_TOKEN
 
     def read(texts: list[str]) -> TokenRows:
-        texts = [text[:max_chars] for text in texts]
-        found = [np.array(e.ids) for e in tokenizer.encode_batch_fast(texts)]
+        found = [np.array(ids, np.int64) for ids in encode([text[:max_chars] for text in texts])]
         return TokenRows(
             rows=[tuple(ids[:max_tokens].tolist()) for ids in found],
             lengths=np.array([len(ids) for ids in found]),
@@ -52,7 +57,39 @@ def text_reader(encoder: str, max_text_tokens: int) -> TextReader | None:
             is_cut=np.array([len(ids) > max_tokens for ids in found]),
         )
 
-    return TextReader(encoder=encoder, max_text_tokens=max_text_tokens, read=read)
+    return TextReader(
+        encoder=encoder,
+        max_text_tokens=max_text_tokens,
+        read=read,
+        multilingual="" if encoder == MULTILINGUAL_ENCODER else MULTILINGUAL_ENCODER,
+    )
+
+
+def word_pieces(vocabulary: list[str], lowercase: bool) -> Tokenizer:
+    """BERT's tokeniser without the special tokens.
+
+    Args:
+        vocabulary: WordPieces, in the order of their ids.
+        lowercase: Lower the case and strip accents.
+    """
+    ids = {piece: i for i, piece in enumerate(vocabulary)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token=_UNK))
+    tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return tokenizer
+
+
+def _encode_of(folder: Path, path: Path) -> tuple[_Encode, int | None]:
+    """What turns texts into ids, and the id of what has no token, if there is one."""
+    if path.name == PIECES_FILE:
+        return piece_reader(path.read_bytes()), UNK
+    pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    tokenizer = word_pieces(pieces, _is_uncased(folder, path))
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+
+    return encode, tokenizer.token_to_id(_UNK)
 
 
 def _is_uncased(folder: Path, vocabulary: Path) -> bool:

@@ -11,6 +11,7 @@ import keras_hub
 import tensorflow as tf
 from keras import ops
 
+from models.encoder_usage import EncoderUsage
 from models.pretrained import resolve_encoder
 
 CONFIG_FILE = "encoder.json"
@@ -54,14 +55,23 @@ class TextEncoder(keras.layers.Layer):
         self._set_trainable(trainable_part, lora_rank, num_top_layers)
 
     @classmethod
-    def from_pretrained(cls, name: str, *, load_weights: bool = True, **kwargs: Any) -> TextEncoder:
-        """Loads what `resolve_encoder` finds under a name, on whatever machine this runs."""
+    def from_pretrained(
+        cls, name: str, *, pooling: str = "own", load_weights: bool = True, **kwargs: Any
+    ) -> TextEncoder:
+        """Loads what `resolve_encoder` finds under a name, on whatever machine this runs.
+
+        Args:
+            name: Of the encoder.
+            pooling: ``own`` is what the encoder's folder says, ``mean`` where it says nothing.
+            load_weights: Whether to load the weights too.
+            **kwargs: Of the constructor.
+        """
         name = resolve_encoder(name)
         backbone = keras_hub.models.BertBackbone.from_preset(name, load_weights=load_weights)
         if _hidden_activation(name) == _HUGGING_FACE_GELU:
             # keras-hub's BERT always takes the tanh approximation; these were trained with the exact one.
             _set_exact_gelu(backbone)
-        return cls(backbone, **kwargs)
+        return cls(backbone, pooling=EncoderUsage.of_folder(name).pooled_by(pooling), **kwargs)
 
     @property
     def output_dim(self) -> int:
@@ -110,7 +120,11 @@ class TextEncoder(keras.layers.Layer):
 
     def save_architecture(self, folder: str) -> None:
         """Writes what `from_architecture` needs; the weights are the owner's."""
-        config = {"backbone": self.backbone.get_config(), "exact_gelu": self.has_exact_gelu}
+        config = {
+            "backbone": self.backbone.get_config(),
+            "exact_gelu": self.has_exact_gelu,
+            "pooling": self.pooling,
+        }
         with tf.io.gfile.GFile(os.path.join(folder, CONFIG_FILE), "w") as file:
             json.dump(config, file)
 
@@ -122,7 +136,7 @@ class TextEncoder(keras.layers.Layer):
         backbone = keras_hub.models.BertBackbone.from_config(config["backbone"])
         if config["exact_gelu"]:
             _set_exact_gelu(backbone)
-        return cls(backbone, **kwargs)
+        return cls(backbone, pooling=config["pooling"], **kwargs)
 
 
 def _exact_gelu(x: tf.Tensor) -> tf.Tensor:

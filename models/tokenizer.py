@@ -1,10 +1,11 @@
-"""WordPiece tokenisation inside the graph, the same in Transform, training and serving."""
+"""WordPiece tokenisation, and the tokeniser of an encoder by its name or from files."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
+from typing import Any
 
 import keras_hub
 import numpy as np
@@ -17,13 +18,17 @@ from tensorflow_text.core.pybinds.pywrap_fast_wordpiece_tokenizer_model_builder 
     build_fast_wordpiece_model,
 )
 
-from models.pretrained import VOCABULARY_FILE, resolve_encoder
+from models.encoder_usage import EncoderUsage
+from models.pretrained import PIECES_FILE, VOCABULARY_FILE, resolve_encoder
+from models.reading import word_pieces
+from models.sentence_pieces import SentencePieceTokenizer
+from models.text_tokenizer import SETTINGS_FILE, TextTokenizer
 
 PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 _MAX_BYTES_PER_WORD = 100
 
 
-class Tokenizer(tf.Module):
+class Tokenizer(TextTokenizer):
     """BERT's uncased tokenisation of one text: ``[CLS] pieces [SEP]``, cut and padded.
 
     Built on TF-Text's `FastBertTokenizer`, whose ops every stock TF Serving since 2.16 links; keras-hub's
@@ -32,6 +37,7 @@ class Tokenizer(tf.Module):
     Args:
         vocabulary: WordPieces, in the order of their ids.
         lowercase: Lower the case and strip accents, as the uncased BERTs were trained.
+        usage: What texts begin with; nothing by default.
 
     Example:
         >>> tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "tea", "##pot"])
@@ -39,16 +45,17 @@ class Tokenizer(tf.Module):
         [[2, 4, 5, 3, 0, 0]]
     """
 
-    def __init__(self, vocabulary: list[str], *, lowercase: bool = True) -> None:
-        super().__init__(name="tokenizer")
+    def __init__(
+        self, vocabulary: list[str], *, lowercase: bool = True, usage: EncoderUsage | None = None
+    ) -> None:
         position = {piece: i for i, piece in enumerate(vocabulary)}
         for piece in (PAD, UNK, CLS, SEP):
             if piece not in position:
                 raise ValueError(
                     f"The vocabulary must hold {piece}. Received: {len(vocabulary)} pieces without it."
                 )
-        self.vocabulary, self.lowercase = tuple(vocabulary), lowercase
-        self._pad, self._cls, self._sep = position[PAD], position[CLS], position[SEP]
+        self.lowercase = lowercase
+        super().__init__(vocabulary, pad=position[PAD], begin=position[CLS], end=position[SEP], usage=usage)
         # Given no buffers, TF-Text would build them, and make constants of them byte by byte in Python, every
         # time a graph is traced: most of the time that TFX Transform takes.
         wordpiece, normalizer = _model_buffers(self.vocabulary, lowercase)
@@ -59,37 +66,53 @@ class Tokenizer(tf.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, name: str) -> Tokenizer:
-        """Reads the vocabulary of what `resolve_encoder` finds under a name."""
-        name = resolve_encoder(name)
-        path = os.path.join(name, VOCABULARY_FILE)
+    def from_pretrained(cls, name: str) -> TextTokenizer:
+        """Reads the pieces of what `resolve_encoder` finds under a name."""
+        folder = resolve_encoder(name)
+        usage = EncoderUsage.of_folder(folder)
+        if tf.io.gfile.exists(os.path.join(folder, PIECES_FILE)):
+            return SentencePieceTokenizer(_content(os.path.join(folder, PIECES_FILE)), usage=usage)
+        path = os.path.join(folder, VOCABULARY_FILE)
         if not tf.io.gfile.exists(path):
-            preset = keras_hub.models.BertTokenizer.from_preset(name)
-            return cls(preset.get_vocabulary(), lowercase=preset.lowercase)
-        with tf.io.gfile.GFile(path) as file:
-            return cls([line.rstrip("\n") for line in file], lowercase=_is_uncased(name))
+            preset = keras_hub.models.BertTokenizer.from_preset(folder)
+            return cls(preset.get_vocabulary(), lowercase=preset.lowercase, usage=usage)
+        return cls(_lines(path), lowercase=_is_uncased(folder), usage=usage)
 
-    def __call__(self, texts: tf.Tensor, *, length: int) -> tf.Tensor:
-        """Tokenises.
-
-        Args:
-            texts: string ``[batch]``.
-            length: Tokens of each row, the two special ones included.
-
-        Returns:
-            int32 ``[batch, length]``, padded with the id of ``[PAD]``.
-        """
+    def _pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
         pieces = self._fast.tokenize(texts)
-        if pieces.shape.rank == 3:
-            pieces = pieces.merge_dims(-2, -1)
-        # Dense at once: ragged tensors joined are fifty ops, many of them checks of what holds anyway.
-        end = tf.minimum(tf.cast(pieces.row_lengths(), tf.int32), length - 2) + 1
-        dense = tf.pad(
-            pieces.to_tensor(self._pad, shape=[None, length - 2]), [[0, 0], [1, 1]], constant_values=self._pad
-        )
-        place = tf.range(length)
-        row = tf.where(place == end[:, None], self._sep, tf.where(place == 0, self._cls, dense))
-        return tf.ensure_shape(row, [None, length])
+        return pieces.merge_dims(-2, -1) if pieces.shape.rank == 3 else pieces
+
+    def _ids(self, text: str) -> np.ndarray:
+        # TF-Text needs a graph or eager mode, and this may run while another graph is traced.
+        return np.array(word_pieces(list(self.vocabulary), self.lowercase).encode(text).ids, np.int32)
+
+    def _save_pieces(self, folder: str) -> dict[str, Any]:
+        with tf.io.gfile.GFile(os.path.join(folder, VOCABULARY_FILE), "w") as file:
+            file.write("\n".join(self.vocabulary))
+        return {"lowercase": self.lowercase}
+
+
+def load_tokenizer(folder: str) -> TextTokenizer:
+    """Reads what `TextTokenizer.save` wrote, on any filesystem."""
+    with tf.io.gfile.GFile(os.path.join(folder, SETTINGS_FILE)) as file:
+        settings = json.load(file)
+    usage = EncoderUsage(query_prefix=settings["query_prefix"], text_prefix=settings["text_prefix"])
+    pieces = os.path.join(folder, PIECES_FILE)
+    if tf.io.gfile.exists(pieces):
+        return SentencePieceTokenizer(_content(pieces), usage=usage)
+    vocabulary = _lines(os.path.join(folder, VOCABULARY_FILE))
+    return Tokenizer(vocabulary, lowercase=settings["lowercase"], usage=usage)
+
+
+def _content(path: str) -> bytes:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
+def _lines(path: str) -> list[str]:
+    with tf.io.gfile.GFile(path) as file:
+        return [line.rstrip("\n") for line in file]
 
 
 @functools.lru_cache(maxsize=4)

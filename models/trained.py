@@ -19,11 +19,11 @@ from models import weights
 from models.config import ModelConfig, TrainConfig
 from models.item_table import ItemTable
 from models.matrices import item_matrix
-from models.pretrained import VOCABULARY_FILE
 from models.recommender import Recommender
 from models.retriever import Retriever
 from models.text_encoder import TextEncoder
-from models.tokenizer import Tokenizer
+from models.text_tokenizer import TextTokenizer
+from models.tokenizer import load_tokenizer
 from models.two_tower import TwoTower
 from models.vocabularies import Vocabularies, carried, carried_rows, rows_of
 
@@ -46,7 +46,7 @@ class TrainedModel:
     """
 
     two_tower: TwoTower
-    tokenizer: Tokenizer
+    tokenizer: TextTokenizer
     num_user_numbers: int
     vocabularies: Vocabularies
     recommender: Recommender | None = None
@@ -67,10 +67,9 @@ class TrainedModel:
             "num_users": self.two_tower.query_tower.num_users,
             "user_category_sizes": [e.input_dim for e in self.two_tower.query_tower.category_embeddings],
             "num_user_numbers": self.num_user_numbers,
-            "lowercase": self.tokenizer.lowercase,
         }
         _write(folder, _DESCRIPTION, json.dumps(description).encode())
-        _write(folder, VOCABULARY_FILE, "\n".join(self.tokenizer.vocabulary).encode())
+        self.tokenizer.save(folder)
         self.two_tower.encoder.save_architecture(folder)
         _write(folder, TOWERS_FILE, weights.to_bytes(self.two_tower))
         if self.recommender is not None:
@@ -107,9 +106,7 @@ class TrainedModel:
             recommender = recommender.on_catalogue(rows_of(trained_on.items, items.ids), items.text_vectors)
         return cls(
             two_tower=two_tower,
-            tokenizer=Tokenizer(
-                _read(folder, VOCABULARY_FILE).decode().split("\n"), lowercase=description["lowercase"]
-            ),
+            tokenizer=load_tokenizer(folder),
             num_user_numbers=description["num_user_numbers"],
             vocabularies=vocabularies,
             recommender=recommender,
@@ -123,9 +120,8 @@ def build_retriever(two_tower: TwoTower) -> Retriever:
 
 
 def encoder_settings(model: ModelConfig) -> dict[str, Any]:
-    """How the encoder pools and how much of it learns."""
+    """How much of the encoder learns."""
     return {
-        "pooling": model.pooling,
         "trainable_part": model.trainable,
         "lora_rank": model.lora_rank,
         "num_top_layers": model.num_top_layers,

@@ -92,7 +92,7 @@ def _train(fn_args: Any, settings: Settings, strategy: tf.distribute.Strategy) -
     budget = Budget(train.max_minutes)
 
     def encoder() -> TextEncoder:
-        return TextEncoder.from_pretrained(config.encoder, **encoder_settings(config))
+        return TextEncoder.from_pretrained(config.encoder, pooling=config.pooling, **encoder_settings(config))
 
     items = load_item_table(
         manifest.items,

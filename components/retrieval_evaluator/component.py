@@ -46,7 +46,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
         inputs: Channels by name; ``baseline_model``, ``users`` and ``events`` may be left out.
         manifest: The dataset as JSON.
         encoder: Its name, for the zero-shot baseline.
-        pooling: ``mean`` or ``cls``, likewise.
+        pooling: ``own``, ``mean`` or ``cls``, likewise.
         max_query_tokens: Tokens kept of a query, likewise.
         max_ease_items: Catalogue size above which EASE is left out.
         learns_from_judgments: Whether search has learnt from the judgments; then only the test queries count.

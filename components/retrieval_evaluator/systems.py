@@ -306,7 +306,7 @@ def _zero_shot(baseline: Encoder, text_vectors: Array) -> ScoreFunction:
     encoder = TextEncoder.from_pretrained(baseline.name, pooling=baseline.pooling)
 
     def score(queries: Queries) -> Array:
-        tokens = tokenizer(tf.constant(list(queries.texts)), length=baseline.max_query_tokens)
+        tokens = tokenizer.queries(tf.constant(list(queries.texts)), length=baseline.max_query_tokens)
         return encode_tokens(encoder, tokens.numpy()) @ text_vectors.T
 
     return score

@@ -34,7 +34,7 @@ class TextEmbedder(base_beam_component.BaseBeamComponent):
         examples: Transformed items.
         transform_graph: What transformed them.
         encoder: Its name, which `resolve_encoder` looks up wherever it is needed.
-        pooling: ``mean`` or ``cls``.
+        pooling: ``own``, ``mean`` or ``cls``.
         cache_dir: Where vectors are kept from run to run, on any filesystem.
     """
 

@@ -18,6 +18,7 @@ from tfx.types import artifact_utils
 
 from components.text_embedder.cache import VectorCache, encoder_fingerprint, text_keys
 from dataset import features
+from models.encoder_usage import EncoderUsage
 from models.item_table import EMBEDDINGS_FILE
 from models.pretrained import resolve_encoder
 
@@ -38,7 +39,8 @@ class Executor(BaseBeamExecutor):
         parts = os.path.join(uri, "parts")
         fileio.makedirs(parts)
         encoder, pooling = exec_properties["encoder"], exec_properties["pooling"]
-        fingerprint = encoder_fingerprint(resolve_encoder(encoder), pooling)
+        name = resolve_encoder(encoder)
+        fingerprint = encoder_fingerprint(name, EncoderUsage.of_folder(name).pooled_by(pooling))
         folder = os.path.join(exec_properties["cache_dir"], fingerprint)
         graph = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
         pattern = os.path.join(artifact_utils.get_split_uri(input_dict["examples"], features.ALL), "*")

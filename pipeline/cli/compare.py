@@ -14,6 +14,7 @@ A variant is one or more settings with spaces or commas between them, perhaps wi
 A grid is some variants under one name:
   peft            model.trainable=frozen, lora, top_layers, full
   size            towers of 64 and 32, 128 and 64, 256 and 128, 512 and 256
+  encoder         model.encoder=minilm, bge-small, e5-small-multilingual
   query_encoder   serve.query_encoder=auto, table, encoder
 What is as the default already is left out of a grid. Exit code 1 says that a variant failed.
 """
@@ -36,7 +37,7 @@ def add_arguments(
         action="extend",
         required=True,
         metavar="VARIANT",
-        help="settings such as model.trainable=lora, or a grid: peft, size or query_encoder",
+        help="settings such as model.trainable=lora, or a grid: peft, size, encoder or query_encoder",
     )
     parser.add_argument(
         "--seeds",

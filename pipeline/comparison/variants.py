@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataset.errors import DataError
 from dataset.section import nearest
 from models.config import TRAINABLE
+from models.pretrained import ENCODERS
 from pipeline.config import Config, load_config
 from serving.config import QUERY_ENCODERS
 
@@ -21,6 +22,7 @@ GRIDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         f"towers of {dim} and {history}": (f"model.behaviour_dim={dim}", f"model.history_dim={history}")
         for dim, history in ((64, 32), (128, 64), (256, 128), (512, 256))
     },
+    "encoder": {f"model.encoder={name}": (f"model.encoder={name}",) for name in ENCODERS},
     "query_encoder": {
         f"serve.query_encoder={encoder}": (f"serve.query_encoder={encoder}",) for encoder in QUERY_ENCODERS
     },

@@ -74,7 +74,7 @@ def query_vectors(
         table: Of `choose_query_table`.
         max_query_tokens: Length of a tokenised query.
     """
-    tokens = model.tokenizer(tf.constant(list(queries), tf.string), length=max_query_tokens)
+    tokens = model.tokenizer.queries(tf.constant(list(queries), tf.string), length=max_query_tokens)
     if table is None:
         return encode_tokens(model.two_tower.encoder, tokens.numpy())
     is_known = table.knows(tokens).numpy()

@@ -404,7 +404,7 @@ class Servable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         return {
             "embedding": self._asking.vectors(
-                self._encode(query, length=self._max_query_tokens), self._asking(user_id, history)
+                self._encode.queries(query, length=self._max_query_tokens), self._asking(user_id, history)
             )
         }
 
@@ -427,7 +427,7 @@ class Servable(tf.Module):
         return {"embedding": tf.where(is_stored[:, None], known, new)}
 
     def _encode_query(self, query: tf.Tensor) -> tf.Tensor:
-        return self._encode(query, length=self._max_query_tokens, table=self._query_table)
+        return self._encode.queries(query, length=self._max_query_tokens, table=self._query_table)
 
     def _no_query(self, like: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])

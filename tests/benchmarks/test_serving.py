@@ -11,6 +11,8 @@ import pytest
 from benchmarks.serving.__main__ import main
 from benchmarks.serving.inside import shares
 from benchmarks.serving.load import Ask, Clients, Measured
+from benchmarks.serving.sizes import main as main_of_sizes
+from benchmarks.serving.sizes import recall
 from benchmarks.serving.tables import (
     ENCODER,
     IDLE,
@@ -61,6 +63,19 @@ def test_tables_say_who_is_ahead_and_where_time_goes() -> None:
     assert "| ops that run, number | 900 | 900 | 900 |" in parts
     assert "| protocol | 2.00 | 2.00 | 2.00 |" in parts
     assert "| served ÷ encoder alone | 2.00 | 2.00 | 2.00 |" in parts
+
+
+def test_recall_counts_what_scores_as_high_as_what_is_due() -> None:
+    due = np.array([[3.0, 2.0, 2.0], [5.0, 4.0, 1.0]])
+
+    assert recall(due, due) == 1.0
+    assert recall(np.array([[3.0, 2.0, 1.0], [4.0, 1.0, 0.5]]), due) == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("sizes", ["sample", "2000,many"])
+def test_size_that_is_no_number_is_refused(sizes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_of_sizes(["no such model", "--sizes", sizes]) == 2
+    assert "A size must be" in capsys.readouterr().err
 
 
 def test_rounds_are_joined() -> None:

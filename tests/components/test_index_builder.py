@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.index_builder import available_times, on_catalogue, save_catalogue
+from components.index_builder import on_catalogue
+from components.index_files import available_times, save_catalogue
 from dataset.manifest import load_manifest
 from dataset.times import FIRST, LAST
 from serving.servable.catalogue import Catalogue

@@ -56,6 +56,17 @@ def test_text_of_which_half_the_words_are_unknown_is_found() -> None:
     )
 
 
+def test_encoder_that_reads_more_languages_is_named() -> None:
+    sample = TextSample(TABLE)
+    sample.add("items.csv", np.array([1]), pa.record_batch({"title": ["โคมไฟ"], "body": [""]}))
+
+    (finding,) = sample.findings(dataclasses.replace(READER, multilingual="e5-small-multilingual")).findings
+
+    assert finding.sentence().endswith(
+        'of all tokens 100% are unknown; model.encoder = "e5-small-multilingual" reads 94 languages'
+    )
+
+
 def test_text_longer_than_the_encoder_looks_at_is_found() -> None:
     (finding,) = _findings("red lamp", "blue chair red", "red chair blue red lamp").findings
 

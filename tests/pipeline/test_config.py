@@ -100,7 +100,7 @@ def test_mistake_is_named(override: str, sentence: str) -> None:
     ("override", "rule"),
     [
         ("model.trainable=some", "model.trainable must be one of frozen, lora, top_layers, full"),
-        ("model.pooling=max", "model.pooling must be mean or cls"),
+        ("model.pooling=max", "model.pooling must be one of own, mean, cls"),
         ("model.max_text_tokens=2", "model.max_text_tokens must be from 3 to 512"),
         ("model.max_query_tokens=513", "model.max_query_tokens must be from 3 to 512"),
         ("model.lora_rank=0", "model.lora_rank must be at least 1"),

@@ -96,7 +96,7 @@ def test_seeds_follow_one_another() -> None:
         (["x: model.trainable=some"], 'variant "x": model.trainable must be one of frozen, lora,'),
         (["trainable=lora"], "--set must be of the form section.key=value. Got 'trainable=lora'."),
         (["pef"], 'or a grid. Got "pef"; did you mean "peft"?'),
-        (["fusion"], 'Got "fusion"; known are peft, query_encoder, size.'),
+        (["fusion"], 'Got "fusion"; known are encoder, peft, query_encoder, size.'),
         (["model.trainable=frozen"], 'must differ from all others. Got the settings of "default".'),
         (["a: train.epochs=2", "b: train.epochs=2"], 'must differ from all others. Got the settings of "a".'),
         (["a: train.epochs=2", "a: train.epochs=3"], 'names of their own. Got "a" twice.'),
