@@ -47,7 +47,7 @@ LAYERS = [
 ]
 CALLS: dict[str, Callable[[Any], Any]] = {
     "HistoryEncoder": lambda layer: layer(normal(2, 4, 3), tf.ones([2, 4])),
-    "ItemTower": lambda layer: layer(ROWS, normal(2, 4), tf.ones([2, 2], tf.int32), normal(2, 1)),
+    "ItemTower": lambda layer: layer(ROWS, normal(2, 4), tf.ones([2, 2, 3], tf.int32), normal(2, 1)),
     "QueryTower": lambda layer: layer(
         normal(2, 4), normal(2, 4, 3), tf.ones([2, 4]), ROWS, tf.ones([2, 1], tf.int32), normal(2, 2)
     ),
