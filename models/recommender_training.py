@@ -24,7 +24,7 @@ from models.list_ranker import ListRanker
 from models.recommender import Recommender
 
 NUM_WINDOWS = 3
-NUM_NETWORKS = 2
+NUM_NETWORKS = 4
 # Unseen candidates of a list in training; more are ranked when asked, and teach nothing more.
 _NUM_UNSEEN = 100
 # One of so many lists is of a stranger.
