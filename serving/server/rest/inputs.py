@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.rest.json import quote
@@ -120,9 +122,24 @@ def _read_columns(inputs: Any, infos: Infos) -> dict[str, Array]:
     arrays = {}
     for alias, info in sorted(infos.items()):
         if alias not in inputs:
-            raise invalid_argument(f"Missing named input: {alias} in 'inputs' object.")
+            raise invalid_argument(
+                f"Missing named input: {alias} in 'inputs' object. Every input must be there: "
+                f"{json.dumps({'inputs': empty_inputs(infos)})}"
+            )
         arrays[alias] = to_array(inputs[alias], info.dtype)
     return arrays
+
+
+def empty_inputs(infos: Infos) -> dict[str, Any]:
+    """One value of nothing for each input, in as many lists as it has dimensions."""
+    values: dict[str, Any] = {}
+    for alias, info in sorted(infos.items()):
+        dtype = tf.as_dtype(info.dtype)
+        value: Any = "" if dtype == tf.string else dtype.as_numpy_dtype(0).item()
+        for _ in info.tensor_shape.dim:
+            value = [value]
+        values[alias] = value
+    return values
 
 
 def _is_object(value: Any) -> bool:

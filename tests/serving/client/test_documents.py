@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from serving.client import calls, results
@@ -76,3 +78,15 @@ def test_channels_are_told_in_their_order() -> None:
     (sentence,) = re.findall(r"The channels are\n(.*)\.", _DOCUMENT)
 
     assert _quoted(sentence) == list(results.CHANNELS)
+
+
+def test_search_by_hand_has_every_input() -> None:
+    (body,) = re.findall(r"curl .*:predict --data '(.*?)'", _DOCUMENT, re.DOTALL)
+
+    document = json.loads(body)
+
+    assert document["signature_name"] == "search"
+    sent = {name: to_array(tensor) for name, tensor in _CALLS["search"].request.inputs.items()}
+    assert {name: np.ndim(value) for name, value in document["inputs"].items()} == {
+        name: array.ndim for name, array in sent.items()
+    }

@@ -90,7 +90,12 @@ _ONE = _infos(x="INT32")
             "inputs is a plain value/list, but expecting an object as multiple "
             "input tensors required as per tensorinfo_map",
         ),
-        ({"inputs": {"x": [1]}}, _TWO, "Missing named input: s in 'inputs' object."),
+        (
+            {"inputs": {"x": [1]}},
+            _TWO,
+            "Missing named input: s in 'inputs' object. Every input must be there: "
+            '{"inputs": {"s": "", "x": 0}}',
+        ),
         (
             {"inputs": {"x": ["a"], "s": ["a"]}},
             _TWO,
