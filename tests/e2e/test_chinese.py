@@ -13,7 +13,7 @@ from serving.compatibility.check import check_compatibility
 from serving.process import ServerProcess
 from tests.e2e.conftest import ROOT, Run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_red_mug_is_found(tmp_path: Path) -> None:

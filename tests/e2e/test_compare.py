@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 UNCHANGED = "unchanged since the last run"
 SEED = "train.seed=18"
