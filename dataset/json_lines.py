@@ -65,7 +65,7 @@ def _array_batches(
     """The rows of one array, which is in memory as a whole."""
     try:
         with open_lines(path, on_bytes) as stream:
-            rows = json.loads(stream.read())
+            rows = json.loads(stream.read(), parse_constant=_constant)
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from None
     except ValueError as error:
@@ -138,7 +138,7 @@ def _may_lack_digits(column: pa.ChunkedArray) -> bool:
 
 def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
     try:
-        rows = json.loads(b"[" + b",".join(lines) + b"]")
+        rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=_constant)
     except ValueError:
         rows = []
     if len(rows) != len(lines):
@@ -148,7 +148,7 @@ def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
 
 def _row(path: str, line: bytes, number: int) -> Any:
     try:
-        return json.loads(line.decode("utf-8"))
+        return json.loads(line.decode("utf-8"), parse_constant=_constant)
     except UnicodeDecodeError as error:
         got = line[max(0, error.start - 20) : error.start + 20]
         raise DataError(f"{shown(path)}, row {number}: text must be UTF-8. Got {got!r}.") from None
@@ -156,6 +156,11 @@ def _row(path: str, line: bytes, number: int) -> Any:
         raise DataError(
             f"{shown(path)}, row {number}: a row must be one JSON object. Got: {error}."
         ) from None
+
+
+def _constant(name: str) -> float | None:
+    """What is no JSON, but written by Python for what is missing or too large: ``NaN`` is nothing."""
+    return None if name == "NaN" else float(name)
 
 
 def _python_batch(path: str, rows: list[Any], first: int) -> pa.RecordBatch:

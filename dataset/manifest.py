@@ -40,10 +40,10 @@ FILE_NAME = "dataset.toml"
 # Curated schemas, NAME.pbtxt, beside the manifest.
 SCHEMAS_FOLDER = "schema"
 TABLES = ("items", "users", "events", "judgments")
-_ITEM_COLUMNS = (features.ITEM_ID, features.AVAILABLE, features.AVAILABLE_FROM, features.AVAILABLE_UNTIL)
-_USER_COLUMNS = (features.USER_ID,)
+ITEM_COLUMNS = (features.ITEM_ID, features.AVAILABLE, features.AVAILABLE_FROM, features.AVAILABLE_UNTIL)
+USER_COLUMNS = (features.USER_ID,)
 # What Transform makes of an item beside its columns.
-_TRANSFORMED = (features.TITLE, features.TOKENS)
+TRANSFORMED = (features.TITLE, features.TOKENS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ def _require_own_features(
     section: Section, text: tuple[str, ...], numeric: Mapping[str, Range], categorical: tuple[str, ...]
 ) -> None:
     """Holds that no column takes the place of what Transform makes of another."""
-    made = dict.fromkeys(_TRANSFORMED, "which the pipeline uses itself")
+    made = dict.fromkeys(TRANSFORMED, "which the pipeline uses itself")
     for name in numeric:
         made |= dict.fromkeys((features.scaled(name), features.missing(name)), f'which is made of "{name}"')
     for name in categorical:
@@ -216,11 +216,11 @@ def _paths(section: Section) -> tuple[str, ...]:
 
 def _items(section: Section) -> ItemsTable:
     text = section.texts("text", at_least=1)
-    numeric, categorical = _features(section, _ITEM_COLUMNS, text)
+    numeric, categorical = _features(section, ITEM_COLUMNS, text)
     _require_own_features(section, text, numeric, categorical)
     codes = section.texts("codes")
     for name in codes:
-        if name in numeric or name in _ITEM_COLUMNS:
+        if name in numeric or name in ITEM_COLUMNS:
             raise section.error("codes", f'must not name "{name}", which is numeric or the pipeline\'s own')
     language = section.optional_text("language") or ItemsTable.language
     if language not in LANGUAGES:
@@ -253,7 +253,7 @@ def _separators(section: Section, categorical: tuple[str, ...]) -> dict[str, str
 
 
 def _users(section: Section) -> UsersTable:
-    numeric, categorical = _features(section, _USER_COLUMNS)
+    numeric, categorical = _features(section, USER_COLUMNS)
     return UsersTable(
         path=_paths(section),
         format=_format(section),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from dataset import features
 from dataset.errors import DataError
 from dataset.files import part_files, shown
 from dataset.kinds import is_positive
-from dataset.manifest import FILE_NAME, load_manifest
+from dataset.manifest import FILE_NAME, ITEM_COLUMNS, TRANSFORMED, USER_COLUMNS, load_manifest
 from dataset.markup import has_markup
 from dataset.profile import ColumnProfile, TableProfile, profile_table
 from dataset.roles import (
@@ -211,10 +213,41 @@ def _has_negative(column: ColumnProfile) -> bool:
     return bool((numbers[given] < 0).any())
 
 
+def _usable(
+    table: TableProfile, taken: Sequence[str], used: Collection[str] = ()
+) -> tuple[TableProfile, str]:
+    """The table without columns whose names are taken, and a comment for each that is not used otherwise."""
+    made = tuple(of("") for of in (features.scaled, features.missing, features.index_of))
+    left_out = [
+        column
+        for column in table.columns
+        if column is not table.key and (column.name in taken or column.name.endswith(made))
+    ]
+    comments = "".join(
+        f"# {_quoted(column.name)} is left out: the pipeline uses this name itself; rename the column.\n"
+        for column in left_out
+        if column.name not in used
+    )
+    columns = tuple(column for column in table.columns if column not in left_out)
+    return dataclasses.replace(table, columns=columns), comments
+
+
 def _items_section(table: TableProfile) -> str:
-    title, *rest = text_columns(table)
     available = next((c for c in table.columns if c.is_flag and c.says("avail", "stock", "active")), None)
-    ends = [(key, table.find(key.replace("_", ""))) for key in ("available_from", "available_until")]
+    found = [(key, table.find(key.replace("_", ""))) for key in ("available_from", "available_until")]
+    ends = [(key, column) for key, column in found if column is not None and column.is_time]
+    title = text_columns(table)[0]
+    taken = [*ITEM_COLUMNS, *TRANSFORMED]
+    if title.name == features.TITLE:
+        taken.remove(features.TITLE)
+    used = [column.name for _, column in ends] + ([available.name] if available is not None else [])
+    table, left_out = _usable(table, taken, used)
+    if not text_columns(table):
+        raise DataError(
+            f"The text of items must be in a column whose name is free. Got {_quoted(title.name)}, which the "
+            "pipeline uses itself; rename it."
+        )
+    title, *rest = text_columns(table)
     words = [c for c in categorical_columns(table) if not c.is_flag and c is not table.key and c is not title]
     # Few, so that the first tokens of a text reach what is behind them; those that say most.
     said = sorted(words, key=lambda c: -len(c.distinct))[:_MAX_WORDS]
@@ -229,12 +262,14 @@ def _items_section(table: TableProfile) -> str:
         + (f"strip_markup = true   # {_quoted(marked[0])} has HTML\n" if marked else "")
         + (f"codes = {_quoted_list(codes)}   # a search for one finds its item\n" if codes else "")
         + (f"availability = {_quoted(available.name)}\n" if available is not None else "")
-        + "".join(f"{key} = {_quoted(c.name)}\n" for key, c in ends if c is not None and c.is_time)
+        + "".join(f"{key} = {_quoted(column.name)}\n" for key, column in ends)
+        + left_out
     )
 
 
 def _users_section(table: TableProfile) -> str:
-    return f"[users]\n{_path(table)}id = {_quoted(_key_name(table))}\n{_features(table)}"
+    table, left_out = _usable(table, USER_COLUMNS)
+    return f"[users]\n{_path(table)}id = {_quoted(_key_name(table))}\n{_features(table)}{left_out}"
 
 
 def _key_name(table: TableProfile) -> str:

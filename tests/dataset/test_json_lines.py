@@ -137,3 +137,15 @@ def test_byte_order_mark_before_the_first_line_is_passed_over(tmp_path: Path) ->
     (tmp_path / "t.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
 
     assert [b.to_pylist() for _, b in json_batches(str(tmp_path / "t.jsonl"), 9)] == [[{"a": 1}, {"a": 2}]]
+
+
+@pytest.mark.parametrize("is_array", [False, True])
+def test_nan_as_python_writes_it_is_no_value(tmp_path: Path, is_array: bool) -> None:
+    rows = [{"brand": float("nan"), "price": float("nan")}, {"brand": "Acme", "price": 1.5}]
+    lines = [json.dumps(row) for row in rows]
+    path = tmp_path / "items.jsonl"
+    path.write_text(f"[{','.join(lines)}]" if is_array else "\n".join(lines))
+
+    ((_, batch),) = json_batches(str(path), 10)
+
+    assert batch.column("brand").to_pylist() == [None, "Acme"]

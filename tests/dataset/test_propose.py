@@ -269,6 +269,27 @@ def test_numbers_with_zeros_in_front_are_names_and_no_times(tmp_path: Path) -> N
     assert manifest.items.id == "sku"
 
 
+def test_columns_whose_names_are_taken_are_left_out_with_a_comment(tmp_path: Path) -> None:
+    header, *rows = TITLES.splitlines()
+    more = "available_from,tokens,price/scaled,available_until"
+    items = "\n".join(
+        [
+            f"{header},{more}",
+            *(f"{row},01.02.2024,{'ab'[n % 2]}cd,{n},2030-01-0{1 + n % 9}" for n, row in enumerate(rows)),
+        ]
+    )
+    folder = _shop(tmp_path, items)
+
+    text = write_manifest(str(folder)).read_text()
+
+    for name in ("available_from", "tokens", "price/scaled"):
+        assert f'# "{name}" is left out: the pipeline uses this name itself; rename the column.\n' in text
+    assert '# "available_until"' not in text
+    manifest = load_manifest(folder)
+    assert manifest.items.available_until == "available_until"
+    assert not {"tokens", "available_from"} & {*manifest.items.text, *manifest.items.categorical}
+
+
 def test_folder_of_parts_is_one_table(tmp_path: Path) -> None:
     folder = _shop(tmp_path, TITLES)
     log = (folder / "events.csv").read_text()
