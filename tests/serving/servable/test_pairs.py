@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from models.item_table import ItemTable
 from serving.servable.facets import Facets
-from serving.servable.rules import Rules
+from serving.servable.rules import Limits, Rules
 from tests import tiny
 
 VALUES = ["red", "blue", "a,b", "new\nline", "x=y", "rare"]
@@ -49,7 +49,7 @@ class Answering(tf.Module):
     ) -> dict[str, tf.Tensor]:
         counts = self.facets(is_match, tf.constant(100))
         return {
-            "allowed": self.rules.allowed(filters),
+            "allowed": self.rules.allowed(Limits(filters, tf.zeros([tf.shape(filters)[0]], tf.int64))),
             "boosts": self.rules.boosts(boosts, rows),
             "values": counts.values,
             "counts": counts.counts,
