@@ -82,10 +82,12 @@ class Clock:
 def test_time_that_is_over_leaves_the_best_weights_and_says_what_was_cut(tmp_path: Path) -> None:
     train = configured(epochs=50, batch_size=2).train
     trainer = trainer_of(tmp_path, epochs=50, batch_size=2)
-    trainer._budget = budget = Budget(0.4, clock=Clock())
+    clock = Clock()
+    trainer._budget = budget = Budget(0.4, clock=clock)
     phase_list = phases(train, has_events=True, has_judgments=False)
 
     model, epochs = trainer.select(phase_list)
+    clock.now += 60.0
     again = trainer.refit(phase_list, epochs)
 
     [measures] = [c["points"] for c in trainer.curves if c["metric"] == "val_ndcg@10"]
