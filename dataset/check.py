@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataset import columns
+from dataset import columns, features
 from dataset.choosers import Choosers
 from dataset.columns import normalised_batches
 from dataset.contract import EventSplit, EventsTable, JudgmentsTable
@@ -70,6 +70,7 @@ def check_dataset(manifest: Manifest, *, stream: TextIO, reader: TextReader | No
     report = Report(
         name=manifest.name,
         num_items=len(item_ids),
+        num_listed=meter.num_listed,
         num_users=None if user_ids is None else len(user_ids),
         events=events,
         judgments=judgments,
@@ -98,6 +99,7 @@ def check_items(manifest: Manifest, *, stream: TextIO) -> None:
     report = Report(
         name=manifest.name,
         num_items=len(ids),
+        num_listed=meter.num_listed,
         num_users=None,
         events=None,
         judgments=None,
@@ -110,11 +112,25 @@ def check_items(manifest: Manifest, *, stream: TextIO) -> None:
 
 
 class _Meter:
-    """What is read: bytes for the line of progress, and lines by file."""
+    """What is read: bytes for the line of progress, lines by file, and items that are available now."""
 
     def __init__(self, progress: Progress) -> None:
         self.lines = Counter[str]()
+        self.num_listed: int | None = None
         self.of_reading: dict[str, Any] = {"on_bytes": progress.add, "on_lines": self._add_lines}
+
+    def count_listed(self, batch: pa.RecordBatch) -> None:
+        """Counts those of some canonical items, where columns say it."""
+        now, said = int(time.time()), []
+        for name, is_open in (
+            (features.AVAILABLE, lambda flags: flags == 1),
+            (features.AVAILABLE_FROM, lambda starts: starts <= now),
+            (features.AVAILABLE_UNTIL, lambda ends: now < ends),
+        ):
+            if name in batch.schema.names:
+                said.append(is_open(batch.column(name).to_numpy()))
+        if said:
+            self.num_listed = (self.num_listed or 0) + int(np.logical_and.reduce(said).sum())
 
     def _add_lines(self, path: str, num_lines: int) -> None:
         self.lines[path] += num_lines
@@ -157,6 +173,8 @@ def _ids(
         rows.append(normal.rows)
         origins.append(np.full(len(normal.rows), files[table].index(file), np.int32))
         findings += normal.findings
+        if table == "items":
+            meter.count_listed(normal.batch)
         if sample is not None:
             sample.add(file, normal.rows, normal.batch)
     _require_rows(table, files[table], findings.rows.get(table, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +66,7 @@ def _array_batches(
     """The rows of one array, which is in memory as a whole."""
     try:
         with open_lines(path, on_bytes) as stream:
-            rows = json.loads(stream.read(), parse_constant=_constant)
+            rows = _loaded(stream.read())
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from None
     except ValueError as error:
@@ -138,7 +139,7 @@ def _may_lack_digits(column: pa.ChunkedArray) -> bool:
 
 def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
     try:
-        rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=_constant)
+        rows = _loaded(b"[" + b",".join(lines) + b"]")
     except ValueError:
         rows = []
     if len(rows) != len(lines):
@@ -148,7 +149,7 @@ def _python_json(path: str, lines: list[bytes], first: int) -> pa.RecordBatch:
 
 def _row(path: str, line: bytes, number: int) -> Any:
     try:
-        return json.loads(line.decode("utf-8"), parse_constant=_constant)
+        return _loaded(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         got = line[max(0, error.start - 20) : error.start + 20]
         raise DataError(f"{shown(path)}, row {number}: text must be UTF-8. Got {got!r}.") from None
@@ -156,6 +157,18 @@ def _row(path: str, line: bytes, number: int) -> Any:
         raise DataError(
             f"{shown(path)}, row {number}: a row must be one JSON object. Got: {error}."
         ) from None
+
+
+def _loaded(text: bytes | str) -> Any:
+    return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        repeated = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{json.dumps(repeated)} twice")
+    return made
 
 
 def _constant(name: str) -> float | None:

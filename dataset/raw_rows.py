@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -196,7 +197,9 @@ class RawRows:
         given = ~as_mask(pc.is_in(self.label_texts(column), _NO_TIME))
         parsed = times.parse_times(self._batch.column(column))
         self.find("bad_times", column, f"{times.EXPECTED}, or empty", given & ~parsed.is_time)
-        self.find("unlikely_times", column, times.LIKELY, given & parsed.is_unlikely)
+        # The last year there is means never, whatever it is written as.
+        is_unlikely = parsed.is_unlikely & (parsed.seconds < times.LAST_YEAR)
+        self.find("unlikely_times", column, times.LIKELY, given & is_unlikely)
         return pa.array(np.where(given & parsed.is_time, parsed.seconds, missing))
 
     def kinds(self, table: EventsTable) -> tuple[pa.StringArray, pa.FloatArray]:
@@ -249,9 +252,10 @@ class RawRows:
         try:
             return convert(raw)
         except (TypeError, pa.ArrowInvalid):
-            file = shown(self._where.file)
+            place, value = _odd_value(raw)
             raise DataError(
-                f'{file}: column "{column}" must hold {expected}. Got values of type {raw.type}.'
+                f"{shown(self._where.file)}, row {place + self._where.first_row}: "
+                f'column "{column}" must hold {expected}. Got {_as_shown(value)}.'
             ) from None
 
 
@@ -266,6 +270,26 @@ def _range_rule(range_: Range) -> str:
     if range_.min is None:
         return f"be at most {range_.max:g}"
     return f"be at least {range_.min:g}" + ("" if range_.max is None else f" and at most {range_.max:g}")
+
+
+def _odd_value(column: pa.Array) -> tuple[int, Any]:
+    """The place of a value that made a column one of the wrong type, and the value.
+
+    It is the first object or list in a list, or if there is none, the first value.
+    """
+    given = [(place, _plain(value)) for place, value in enumerate(column.to_pylist()) if value is not None]
+    nested = (pair for pair in given if _is_nested(pair[1]))
+    return next(nested, given[0] if given else (0, column.type))
+
+
+def _plain(value: Any) -> Any:
+    """A value as it was in the file: those of several kinds came as JSON texts."""
+    return json.loads(value["json"]) if isinstance(value, dict) and value.keys() == {"json"} else value
+
+
+def _is_nested(value: Any) -> bool:
+    parts = value if isinstance(value, list) else []
+    return isinstance(value, dict) or any(isinstance(part, dict | list) for part in parts)
 
 
 def _as_shown(value: Any) -> str:

@@ -41,10 +41,14 @@ class JudgmentSummary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a dataset holds, what is wrong with it, and how many lines each of its files of lines has."""
+    """What a dataset holds, what is wrong with it, and how many lines each of its files of lines has.
+
+    ``num_listed`` items are available now; ``None`` where the manifest names no column that says so.
+    """
 
     name: str
     num_items: int
+    num_listed: int | None
     num_users: int | None
     events: EventSummary | None
     judgments: JudgmentSummary | None
@@ -59,13 +63,10 @@ def day(seconds: int) -> str:
 
 
 def print_report(report: Report, manifest: Manifest, stream: TextIO) -> None:
-    lines = [
-        (
-            "items",
-            report.num_items,
-            _noted(f"text {', '.join(manifest.items.text)}", report, manifest, "items"),
-        )
-    ]
+    said = f"text {', '.join(manifest.items.text)}"
+    if report.num_listed is not None:
+        said += f"; {report.num_listed:,} available now"
+    lines = [("items", report.num_items, _noted(said, report, manifest, "items"))]
     if report.num_users is not None:
         lines.append(("users", report.num_users, _noted("", report, manifest, "users")))
     if report.events is not None:

@@ -25,6 +25,7 @@ _ISO = (
 _UTC = r" ?(?:UTC|GMT)$"
 # Years 1 to 9999.
 FIRST, LAST = -62135596800, 253402300799
+LAST_YEAR = 253370764800
 # Of a number: 1973 and 2100, in seconds, and what a second is divided into.
 _FIRST_LIKELY, _LAST_LIKELY = 1e8, 4102444800.0
 _PER_SECOND = (1e3, 1e6, 1e9)
@@ -95,10 +96,16 @@ def _timestamps(column: pa.Array) -> Times:
 
 def _numbers(column: pa.Array) -> Times:
     values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
-    scaled = values
+    scaled, is_never = values, np.zeros(len(values), bool)
+    # Programs write the last year there is for never.
+    for per_second in (1.0, *_PER_SECOND):
+        is_last_year = (values >= LAST_YEAR * per_second) & (values < (LAST + 1) * per_second)
+        if is_last_year.any():
+            scaled = np.where(is_last_year, values / per_second, scaled)
+            is_never |= is_last_year
     for per_second in _PER_SECOND:
         low = max(_FIRST_LIKELY * per_second, _FIRST_NANOSECOND if per_second == 1e9 else 0)
-        is_scaled = (values >= low) & (values < _LAST_LIKELY * per_second)
+        is_scaled = (values >= low) & (values < _LAST_LIKELY * per_second) & ~is_never
         if is_scaled.any():
             scaled = np.where(is_scaled, values / per_second, scaled)
     valid = (scaled >= FIRST) & (scaled < LAST + 1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,10 @@ from pipeline.forgotten import read_forgotten
 from serving.pushed_model import MODEL_NAME
 
 if TYPE_CHECKING:
+    from tfx import v1 as tfx
+
     from pipeline.pipeline import Locations
+    from pipeline.report.report import NodeCost
 
 # Below this a run fails half way, with an error of whatever library writes next.
 _MIN_FREE_BYTES = 1 << 30
@@ -70,26 +74,22 @@ def run(
 def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> int:
     print("Starting TFX …", flush=True)
     # TFX and TensorFlow take many seconds to import, and mistakes in the data should not wait for them.
-    from tfx import v1 as tfx
-
     from components.pusher import newest_version
-    from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.pipeline import create_pipeline
     from pipeline.run_results import build_report, link_tensorboard
 
-    metadata_path = workdir / METADATA_FILE
-    pipeline = create_pipeline(
-        manifest,
-        config,
-        locations=locations_in(workdir, manifest),
-        replaces=newest_version(str(workdir / "serving" / MODEL_NAME)),
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(metadata_path)
+    costs = run_in(
+        workdir,
+        functools.partial(
+            create_pipeline,
+            manifest,
+            config,
+            locations=locations_in(workdir, manifest),
+            replaces=newest_version(str(workdir / "serving" / MODEL_NAME)),
         ),
     )
-    monitor = NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / DURATIONS_FILE)
-    run_nodes(pipeline, monitor)
-    report = build_report(manifest, config, workdir, metadata_path, monitor.costs)
+    metadata_path = workdir / METADATA_FILE
+    report = build_report(manifest, config, workdir, metadata_path, costs)
 
     from pipeline.report.html import write_report
     from pipeline.report.terminal import print_report
@@ -99,6 +99,28 @@ def _run(manifest: Manifest, config: Config, workdir: Path, started: float) -> i
     print_report(workdir)
     print(f"TensorBoard: tensorboard --logdir {link_tensorboard(workdir, metadata_path)}")
     return 0 if report.gate.is_blessed else NOT_BLESSED
+
+
+def run_in(folder: Path, build: Callable[..., tfx.dsl.Pipeline]) -> Sequence[NodeCost]:
+    """Runs a pipeline with the metadata that a folder keeps.
+
+    Args:
+        folder: Where earlier runs left `METADATA_FILE` and `DURATIONS_FILE`, if there were any.
+        build: Makes the pipeline of its ``metadata_connection_config``.
+
+    Returns:
+        What each node took.
+    """
+    from tfx.orchestration import metadata
+
+    from pipeline.nodes import NodeMonitor, run_nodes
+
+    pipeline = build(
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(folder / METADATA_FILE))
+    )
+    monitor = NodeMonitor(num_nodes=len(pipeline.components), previous=folder / DURATIONS_FILE)
+    run_nodes(pipeline, monitor)
+    return monitor.costs
 
 
 def refuse_workers() -> None:

@@ -6,6 +6,7 @@ Nothing is trained: new items are encoded, and the channels are fitted to the lo
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -18,7 +19,7 @@ from dataset.manifest import Manifest
 from dataset.settings import section_of
 from pipeline.beam import BeamConfig
 from pipeline.config import Config
-from pipeline.local import DURATIONS_FILE, METADATA_FILE, NOT_BLESSED, held, locations_in, logged_to
+from pipeline.local import METADATA_FILE, NOT_BLESSED, held, locations_in, logged_to, run_in
 from pipeline.report.report import DATA_FILE as REPORT_FILE
 from serving.config import ServeConfig
 from serving.pushed_model import model_dir, newest_version_dir
@@ -83,13 +84,11 @@ def refresh(manifest: Manifest, *, workdir: Path) -> int:
 
 def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[str]]:
     """Runs the pipeline; what ServingValidator had to say."""
-    from tfx import v1 as tfx
     from tfx.utils import path_utils
 
     from components.last_pushed import maker_of, pushed_last
     from components.serving_validator import REASON_FILE
     from models.trained import config_of
-    from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.run_results import Artifacts, read_store
 
     metadata_path = workdir / METADATA_FILE
@@ -103,24 +102,25 @@ def _run(manifest: Manifest, workdir: Path, *, replaces: int) -> dict[str, list[
     (model,) = store.get_artifacts_by_id(index.inputs["model"])
     trained_on = Manifest.from_json(index.parameters["manifest"])
     _require_same_columns(manifest.items, trained_on.items)
-    pipeline = create_refresh_pipeline(
-        dataclasses.replace(manifest, name=trained_on.name),
-        Config(
-            model=config_of(path_utils.serving_model_path(model.uri)),
-            serve=ServeConfig(
-                **{name: index.parameters[name] for name in _INDEX_SETTINGS if name in index.parameters},
-                **{name: validator.parameters[name] for name in ("max_latency_ms", "tf_serving_version")},
-            ),
-            beam=_last_beam(workdir),
+    config = Config(
+        model=config_of(path_utils.serving_model_path(model.uri)),
+        serve=ServeConfig(
+            **{name: index.parameters[name] for name in _INDEX_SETTINGS if name in index.parameters},
+            **{name: validator.parameters[name] for name in ("max_latency_ms", "tf_serving_version")},
         ),
-        trained_on=_with_times_of(manifest.items, trained_on).to_json(),
-        replaces=replaces,
-        locations=locations_in(workdir, manifest),
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(metadata_path)
+        beam=_last_beam(workdir),
+    )
+    run_in(
+        workdir,
+        functools.partial(
+            create_refresh_pipeline,
+            dataclasses.replace(manifest, name=trained_on.name),
+            config,
+            trained_on=_with_times_of(manifest.items, trained_on).to_json(),
+            replaces=replaces,
+            locations=locations_in(workdir, manifest),
         ),
     )
-    run_nodes(pipeline, NodeMonitor(num_nodes=len(pipeline.components), previous=workdir / DURATIONS_FILE))
     reason = Artifacts(metadata_path).newest("InfraBlessing") / REASON_FILE
     infra: dict[str, list[str]] = json.loads(reason.read_text())
     return infra

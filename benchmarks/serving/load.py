@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.serving.peer import SERVICE, Answer, Question
 from serving.client import Client, calls
-from serving.client.calls import Call, Model
+from serving.client.methods import Call, Model
 from serving.client.results import Results
 from serving.pushed_model import MODEL_NAME
 from serving.servable.extra_assets import ExtraAssets

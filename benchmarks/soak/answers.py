@@ -15,7 +15,7 @@ from benchmarks.serving.inside import Session
 from benchmarks.serving.load import Ask, call_of
 from dataset.errors import DataError
 from serving.client import messages, tensors
-from serving.client.calls import Call
+from serving.client.methods import Call
 from serving.client.results import Result, Results
 
 OPERATIONS = ("search", "recommend", "similar", "rank")

@@ -13,7 +13,7 @@ import grpc
 
 from benchmarks.soak.load import REFUSALS, Journal, channel, post_json
 from serving.client import messages
-from serving.client.calls import GET_MODEL_STATUS, PREDICT
+from serving.client.methods import GET_MODEL_STATUS, PREDICT
 from serving.pushed_model import MODEL_NAME
 
 _MODEL_FILE = "saved_model.pb"

@@ -18,8 +18,8 @@ import grpc
 from benchmarks.soak.answers import Question, is_same, scored_ids
 from benchmarks.soak.fuzz import fuzzed_requests
 from serving.client import Client, tensors
-from serving.client.calls import PREDICT, Call
 from serving.client.errors import ServingError
+from serving.client.methods import PREDICT, Call
 from serving.client.results import Result
 from serving.pushed_model import MODEL_NAME
 

@@ -95,6 +95,20 @@ def require_columns(client: Client, filters: Sequence[str], sort: str = "", now:
         _require("What results are sorted by must be a numeric column.", sort.removeprefix("-"), numeric)
 
 
+def require_boosts(client: Client, boosts: Sequence[str], now: Time = 0) -> None:
+    """Holds that the model has the columns of boosts, as `require_columns` does for filters.
+
+    Raises:
+        DataError: If it surely does not.
+    """
+    counts = client.facets([""], k=_MAX_VALUES, now=now)[0].counts
+    categorical = {value.partition("=")[0] for value in counts}
+    for text in boosts:
+        column = text.partition("=")[0]
+        if len(counts) < _MAX_VALUES:
+            _require("A boost must name a categorical column of the model.", column, categorical)
+
+
 def _require(rule: str, column: str, columns: set[str]) -> None:
     if column not in columns:
         way_out = nearest(column, columns) if columns else "there is no such column."

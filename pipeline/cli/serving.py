@@ -310,6 +310,8 @@ def _show(client: Client, results: Results, args: argparse.Namespace) -> int:
     if not results:
         filters, sort = getattr(args, "filter", None) or [], getattr(args, "sort", "")
         names.require_columns(client, filters, sort, args.now)
+    if boosts := getattr(args, "boost", None):
+        names.require_boosts(client, boosts, args.now)
     names.note_unknown_ids(client, [i for name in _OPTIONS_OF_IDS for i in getattr(args, name, None) or []])
     print(as_json(results) if args.json else as_table(results))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import multiprocessing
 import sys
@@ -20,7 +21,7 @@ from pipeline.comparison.table import Row, markdown, picture
 from pipeline.comparison.variants import Variant, read_variants
 from pipeline.config import Config
 from pipeline.forgotten import read_forgotten
-from pipeline.local import DURATIONS_FILE, METADATA_FILE, held, locations_in, logged_to, refuse_workers
+from pipeline.local import METADATA_FILE, held, locations_in, logged_to, refuse_workers, run_in
 
 FOLDER = "compare"
 TABLE_FILE, PLOT_FILE = "comparison.md", "comparison.svg"
@@ -130,6 +131,7 @@ def run_variant(manifest: Manifest, config: Config, workdir: Path, path: Path) -
     with held(folder), logged_to(folder):
         try:
             _run(manifest, config, workdir, folder).save(path)
+        # Whatever ends one variant, its row says so, and the others go on.
         except Exception as error:
             logging.getLogger(__name__).exception("The variant failed.")
             return f"{_sentence(error)} ({folder / 'logs'} has more.)"
@@ -138,25 +140,13 @@ def run_variant(manifest: Manifest, config: Config, workdir: Path, path: Path) -
 
 def _run(manifest: Manifest, config: Config, workdir: Path, folder: Path) -> VariantRecord:
     print("Starting TFX …", flush=True)
-    from tfx import v1 as tfx
-
     from pipeline.comparison.measuring import gather
-    from pipeline.nodes import NodeMonitor, run_nodes
     from pipeline.pipeline import create_pipeline
 
-    metadata_path = folder / METADATA_FILE
-    pipeline = create_pipeline(
-        manifest,
-        config,
-        # Text vectors are those of the runs that push.
-        locations=dataclasses.replace(locations_in(workdir, manifest), root=str(folder / "artifacts")),
-        pushes=False,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(metadata_path)
-        ),
-    )
-    run_nodes(pipeline, NodeMonitor(num_nodes=len(pipeline.components), previous=folder / DURATIONS_FILE))
-    return gather(manifest, config, metadata_path)
+    # Text vectors are those of the runs that push.
+    locations = dataclasses.replace(locations_in(workdir, manifest), root=str(folder / "artifacts"))
+    run_in(folder, functools.partial(create_pipeline, manifest, config, locations=locations, pushes=False))
+    return gather(manifest, config, folder / METADATA_FILE)
 
 
 def _sentence(error: BaseException) -> str:

@@ -13,8 +13,8 @@ import grpc
 import grpc.aio
 
 from serving.client import calls
-from serving.client.calls import Call, Method, Model
 from serving.client.connection import NOT_READY, POLL_S, Connection
+from serving.client.methods import METHODS, Call, Method, Model
 
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
@@ -106,7 +106,7 @@ class AsyncClient(Connection):
         )
         self._methods = {
             method: self._channel.unary_unary(method.path, method.serialize, method.parse)
-            for method in calls.METHODS
+            for method in METHODS
         }
 
     async def ask(self, call: Call[_Answer]) -> _Answer:

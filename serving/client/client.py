@@ -11,8 +11,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import grpc
 
 from serving.client import calls
-from serving.client.calls import Call, Method, Model
 from serving.client.connection import NOT_READY, POLL_S, Connection
+from serving.client.methods import METHODS, Call, Method, Model
 from serving.client.results import Result, Results
 
 __all__ = ["Client", "Result", "Results"]
@@ -98,7 +98,7 @@ class Client(Connection):
         )
         self._methods: dict[Method, Callable[..., Any]] = {
             method: self._channel.unary_unary(method.path, method.serialize, method.parse)
-            for method in calls.METHODS
+            for method in METHODS
         }
 
     def ask(self, call: Call[_Answer]) -> _Answer:

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from serving.client import errors
-from serving.client.calls import Model
+from serving.client.methods import Model
 from serving.client.results import VersionStatus
 from serving.client.tls import TlsConfig
 

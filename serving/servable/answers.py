@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 from models.item_table import ItemTable
 from serving.servable.arrangement import MAX_RESULTS, Listed
+from serving.servable.searching import is_blank
 
 # The score of a candidate that the catalogue does not have.
 LOWEST = float(np.finfo(np.float32).min)
@@ -17,10 +20,12 @@ class Answers(tf.Module):
 
     Args:
         items: The catalogue.
+        num_channels: Of ``channel_scores``.
     """
 
-    def __init__(self, items: ItemTable) -> None:
+    def __init__(self, items: ItemTable, *, num_channels: int) -> None:
         super().__init__(name="answers")
+        self._num_channels = num_channels
         # Variables, as all that grows with the catalogue: the graph optimiser copies constants many times.
         self._ids, self._titles = (
             tf.Variable(texts.tolist(), trainable=False) for texts in (items.ids, items.titles)
@@ -137,13 +142,45 @@ class Answers(tf.Module):
             "matches": tf.fill(tf.shape(candidates), ""),
         }
 
-    def nothing(self, batch: tf.Tensor, width: tf.Tensor, num_channels: int) -> dict[str, tf.Tensor]:
+    def by_query(
+        self,
+        query: tf.Tensor,
+        width: tf.Tensor,
+        with_query: Callable[[], dict[str, tf.Tensor]],
+        without: Callable[[], dict[str, tf.Tensor]],
+    ) -> dict[str, tf.Tensor]:
+        """Each row's answer by whether it has a query; what no row needs is not computed.
+
+        Args:
+            query: string ``[batch]``.
+            width: int32 ``[]``, of what both answers list.
+            with_query: Answers the rows with a query.
+            without: Answers the others.
+        """
+        asks = ~is_blank(query)
+
+        def nothing() -> dict[str, tf.Tensor]:
+            return self._nothing(tf.shape(query)[0], width)
+
+        all_ask = tf.reduce_all(asks)
+        first = tf.cond(tf.reduce_any(asks), with_query, nothing)
+        second = tf.cond(all_ask, nothing, without)
+
+        def mixed() -> dict[str, tf.Tensor]:
+            return {
+                name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
+                for name, values in first.items()
+            }
+
+        return tf.cond(all_ask, lambda: first, mixed)
+
+    def _nothing(self, batch: tf.Tensor, width: tf.Tensor) -> dict[str, tf.Tensor]:
         """An answer of empty rows, int32 ``[]`` ``batch`` and ``width``."""
         texts, numbers = tf.fill([batch, width], ""), tf.zeros([batch, width])
         names = ("item_ids", "titles", "reasons", "reason_item_ids", "reason_titles", "matches")
         made = dict.fromkeys(names, texts)
         made |= dict.fromkeys(("scores", "probabilities"), numbers)
-        parts = tf.zeros([batch, width, num_channels])
+        parts = tf.zeros([batch, width, self._num_channels])
         return made | {"num_results": tf.zeros([batch], tf.int32), "channel_scores": parts}
 
 

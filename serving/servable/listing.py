@@ -49,7 +49,7 @@ class Listing(tf.Module):
         super().__init__(name="listing")
         self.num_items, self.num_candidates = len(items), num_candidates
         self.channel_names = tuple(channel_names)
-        self.answers = Answers(items)
+        self.answers = Answers(items, num_channels=len(self.channel_names))
         rules = Rules(items, numbers, times)
         self.times = rules.times
         self.facets = Facets(rules, numbers)

@@ -30,6 +30,28 @@ class Sent(NamedTuple):
     now: tf.Tensor
 
 
+class Request(NamedTuple):
+    """A request for recommendations.
+
+    Attributes:
+        asker: Who asks.
+        sent: The history that came with it.
+        limits: What the answer is limited to.
+        excluded: int32 ``[batch, n]``, rows that must not be returned; -1 for none.
+        exclude_seen: bool ``[batch]``, whether the history must not be returned either.
+        k: int32 ``[batch]``.
+        wishes: Of the caller.
+    """
+
+    asker: Asker
+    sent: Sent
+    limits: Limits
+    excluded: tf.Tensor
+    exclude_seen: tf.Tensor
+    k: tf.Tensor
+    wishes: Wishes
+
+
 class Recommendations(tf.Module):
     """Lists what the recommender says.
 
@@ -52,37 +74,20 @@ class Recommendations(tf.Module):
         self._recommending, self._listing, self._item_rows = recommending, listing, item_rows
         self._slots = slots_of(exploration_share)
 
-    def __call__(
-        self,
-        asker: Asker,
-        sent: Sent,
-        limits: Limits,
-        excluded: tf.Tensor,
-        exclude_seen: tf.Tensor,
-        k: tf.Tensor,
-        wishes: Wishes,
-    ) -> dict[str, tf.Tensor]:
-        """The answer of each row.
-
-        Args:
-            asker: Who asks.
-            sent: The history of the request.
-            limits: Of the caller.
-            excluded: int32 ``[batch, n]``, rows that must not be returned; -1 for none.
-            exclude_seen: bool ``[batch]``, whether the history must not be returned either.
-            k: int32 ``[batch]``.
-            wishes: Of the caller.
-        """
+    def __call__(self, request: Request) -> dict[str, tf.Tensor]:
+        """The answer of each row."""
+        asker, limits, k = request.asker, request.limits, request.k
         k = tf.minimum(k, MAX_RESULTS)
-        known = self._history(asker, sent)
+        known = self._history(asker, request.sent)
         # The log may have gone on since the users were looked up in it.
-        excluded = tf.concat([excluded, tf.where(exclude_seen[:, None], known.rows, -1)], axis=1)
+        had = tf.where(request.exclude_seen[:, None], known.rows, -1)
+        excluded = tf.concat([request.excluded, had], axis=1)
         is_allowed = self._listing.open(limits, excluded)
         ranked = self._recommending.candidates(
             known, asker.position, is_allowed, tf.maximum(self._listing.num_candidates, k)
         )
         listed = Listed.of(ranked.rows, ranked.scores, ranked.is_valid)
-        listed = self._listing.arranger(listed, wishes, excluded, limits.moment, is_logit=True)
+        listed = self._listing.arranger(listed, request.wishes, excluded, limits.moment, is_logit=True)
         listed = self._explored(listed, known, ranked, is_allowed, k)
         most = tf.maximum(tf.reduce_max(tf.pad(k, [[0, 1]])), 1)
         with tf.name_scope("why"):

@@ -11,7 +11,6 @@ from models.item_table import ItemTable
 from models.query_table import QueryTable
 from models.serving_encoder import ServingEncoder
 from models.trained import TrainedModel, build_retriever
-from models.two_tower import TwoTower
 from serving.client.arguments import MAX_CANDIDATES
 from serving.servable.answers import page, shortened
 from serving.servable.arrangement import MAX_RESULTS, Wishes
@@ -19,12 +18,13 @@ from serving.servable.asking import MAX_REQUEST_HISTORY, Asker, Asking
 from serving.servable.codes import Codes
 from serving.servable.complement import Complement
 from serving.servable.constant_weights import ConstantWeights
+from serving.servable.embedding import Embedding
 from serving.servable.encoding import Encoding
 from serving.servable.finding import BEHAVIOUR, Finding
 from serving.servable.histories import UserTable
 from serving.servable.likeness import Likeness
 from serving.servable.listing import Listing
-from serving.servable.recommendations import Recommendations, Sent
+from serving.servable.recommendations import Recommendations, Request, Sent
 from serving.servable.recommending import Recommending
 from serving.servable.rules import Limits
 from serving.servable.searching import PARTS, Found, Searching, is_blank
@@ -111,14 +111,18 @@ class Servable(tf.Module):
             self._recommendations = Recommendations(
                 recommending, self._listing, self._item_rows, exploration_share=exploration_share
             )
-        self._max_query_tokens, self._max_text_tokens = max_query_tokens, max_text_tokens
+        self._embedding = Embedding(
+            model,
+            self._retriever,
+            self._asking,
+            self._encode,
+            max_query_tokens=max_query_tokens,
+            max_text_tokens=max_text_tokens,
+        )
+        self._max_query_tokens = max_query_tokens
         channels = recommending.channels if recommending else None
         self.likeness = Likeness(self._retriever, channels)
         self._complements = Complement(self._retriever, channels, num_items=self._num_items)
-
-    @property
-    def _towers(self) -> TwoTower:
-        return self._model.two_tower
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, ready for `tf.saved_model.save`."""
@@ -196,10 +200,10 @@ class Servable(tf.Module):
 
         def recommend() -> dict[str, tf.Tensor]:
             sent = Sent(history, history_times, now)
-            return self._recommended(asker, sent, limits, excluded, exclude_seen, last, wishes)
+            return self._recommended(Request(asker, sent, limits, excluded, exclude_seen, last, wishes))
 
         width = tf.maximum(tf.reduce_max(tf.pad(last, [[0, 1]])), 0)
-        answer = self._by_query(query, width, search, recommend)
+        answer = self._listing.answers.by_query(query, width, search, recommend)
         is_turned = tf.reduce_any(offset > 0)
         answer = tf.cond(is_turned, lambda: page(answer, offset, k), lambda: answer)
         return answer | {"corrected_query": tf.where(asked != query, asked, "")}
@@ -249,25 +253,18 @@ class Servable(tf.Module):
         asker = self._asking(user_id, history)
         excluded = self._excluded(exclude, asker, exclude_seen)
         sent, limits = Sent(history, history_times, now), Limits.of(filters, now)
-        return self._recommended(asker, sent, limits, excluded, exclude_seen, k, Wishes(*wishes))
+        return self._recommended(Request(asker, sent, limits, excluded, exclude_seen, k, Wishes(*wishes)))
 
-    def _recommended(
-        self,
-        asker: Asker,
-        sent: Sent,
-        limits: Limits,
-        excluded: tf.Tensor,
-        exclude_seen: tf.Tensor,
-        k: tf.Tensor,
-        wishes: Wishes,
-    ) -> dict[str, tf.Tensor]:
+    def _recommended(self, request: Request) -> dict[str, tf.Tensor]:
         # Nobody asked for it by a query, so what a user disliked stays away, whatever history is sent.
-        excluded = tf.concat([excluded, asker.disliked], axis=1)
-        if self._recommendations is None:
-            # No events taught a recommender: the query tower says what it can.
-            said = self._of_towers(asker)
-            return self._listing.of_found(Found(said, {BEHAVIOUR: said}), limits, excluded, k, wishes)
-        return self._recommendations(asker, sent, limits, excluded, exclude_seen, k, wishes)
+        excluded = tf.concat([request.excluded, request.asker.disliked], axis=1)
+        if self._recommendations is not None:
+            return self._recommendations(request._replace(excluded=excluded))
+        # No events taught a recommender: the query tower says what it can.
+        said = self._of_towers(request.asker)
+        return self._listing.of_found(
+            Found(said, {BEHAVIOUR: said}), request.limits, excluded, request.k, request.wishes
+        )
 
     def _with_code(self, wishes: Wishes, query: tf.Tensor, limits: Limits, excluded: tf.Tensor) -> Wishes:
         """The wishes with the item whose id the query is behind the caller's pins, if the rules allow it."""
@@ -280,38 +277,6 @@ class Servable(tf.Module):
                 return tf.concat([wishes.pin[:, : 1 + MAX_RESULTS], ids[:, None]], axis=1)
 
             return wishes._replace(pin=tf.cond(tf.reduce_any(rows >= 0), pin, lambda: wishes.pin))
-
-    def _by_query(
-        self,
-        query: tf.Tensor,
-        width: tf.Tensor,
-        with_query: Callable[[], dict[str, tf.Tensor]],
-        without: Callable[[], dict[str, tf.Tensor]],
-    ) -> dict[str, tf.Tensor]:
-        """Each row's answer by whether it has a query; what no row needs is not computed.
-
-        Args:
-            query: string ``[batch]``.
-            width: int32 ``[]``, of what both answers list.
-            with_query: Answers the rows with a query.
-            without: Answers the others.
-        """
-        asks = ~is_blank(query)
-
-        def nothing() -> dict[str, tf.Tensor]:
-            return self._listing.answers.nothing(tf.shape(query)[0], width, len(self._listing.channel_names))
-
-        all_ask = tf.reduce_all(asks)
-        first = tf.cond(tf.reduce_any(asks), with_query, nothing)
-        second = tf.cond(all_ask, nothing, without)
-
-        def mixed() -> dict[str, tf.Tensor]:
-            return {
-                name: tf.where(tf.reshape(asks, [-1] + [1] * (values.shape.rank - 1)), values, second[name])
-                for name, values in first.items()
-            }
-
-        return tf.cond(all_ask, lambda: first, mixed)
 
     def _channel_scores(
         self, user_id: tf.Tensor, history: tf.Tensor, history_times: tf.Tensor, now: tf.Tensor
@@ -392,7 +357,7 @@ class Servable(tf.Module):
                 candidates, rows, asker, Sent(history, history_times, now)
             )
 
-        return self._by_query(query, tf.shape(candidates)[1], by_query, by_history)
+        return answers.by_query(query, tf.shape(candidates)[1], by_query, by_history)
 
     def _embed_query(
         self,
@@ -402,35 +367,13 @@ class Servable(tf.Module):
         history_times: tf.Tensor,
         now: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        return {
-            "embedding": self._asking.vectors(
-                self._encode.queries(query, length=self._max_query_tokens), self._asking(user_id, history)
-            )
-        }
+        return {"embedding": self._embedding.of_query(query, self._asking(user_id, history))}
 
     def _embed_item(self, item_id: tf.Tensor, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = self._item_rows.lookup(item_id)
-        known = tf.gather(self._retriever.item_vectors, tf.maximum(rows, 0))
-        tower = self._towers.item_tower
-        batch = tf.shape(text)[0]
-        # Of an item the model has not seen, the text is all there is: its categories are out of vocabulary,
-        # and its numbers are missing.
-        categories = [tf.fill([batch, 1], e.input_dim - 1) for e in tower.category_embeddings]
-        numbers = np.tile(np.array([0.0, 1.0], np.float32), self._towers.num_item_numbers // 2)
-        new = tower(
-            None,
-            self._encode(text, length=self._max_text_tokens),
-            tf.stack(categories, 1) if categories else tf.zeros([batch, 0, 1], tf.int32),
-            tf.broadcast_to(numbers, [batch, len(numbers)]),
-        )
-        is_stored = (rows >= 0) & (tf.strings.length(text) == 0)
-        return {"embedding": tf.where(is_stored[:, None], known, new)}
+        return {"embedding": self._embedding.of_item(self._item_rows.lookup(item_id), text)}
 
     def _encode_query(self, query: tf.Tensor) -> tf.Tensor:
         return self._encode.queries(query, length=self._max_query_tokens, table=self._query_table)
-
-    def _no_query(self, like: tf.Tensor) -> tf.Tensor:
-        return tf.zeros([tf.shape(like)[0], self._towers.encoder.output_dim])
 
     def _excluded(self, exclude: tf.Tensor, asker: Asker, exclude_seen: tf.Tensor) -> tf.Tensor:
         """Rows that must not be returned, int32 ``[batch, n]``, -1 for none."""
@@ -439,4 +382,5 @@ class Servable(tf.Module):
 
     def _of_towers(self, asker: Asker) -> tf.Tensor:
         """What the towers say of each item without a query: float32 ``[batch, num_items]``."""
-        return self._retriever.scores(self._asking.vectors(self._no_query(asker.position), asker))
+        no_text = tf.zeros([tf.shape(asker.position)[0], self._retriever.text_dim])
+        return self._retriever.scores(self._asking.vectors(no_text, asker))

@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 
 from dataset.labels import as_label
 from serving.client import calls
-from serving.client.calls import Call
 from serving.client.errors import ServingError
+from serving.client.methods import Call
 from serving.client.results import Results
 from serving.web.answers import shown
 from serving.web.asking import VersionedClient

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from serving.client.async_client import AsyncClient
-from serving.client.calls import Call
+from serving.client.methods import Call
 from serving.client.results import Results
 
 

@@ -149,3 +149,13 @@ def test_nan_as_python_writes_it_is_no_value(tmp_path: Path, is_array: bool) -> 
     ((_, batch),) = json_batches(str(path), 10)
 
     assert batch.column("brand").to_pylist() == [None, "Acme"]
+
+
+@pytest.mark.parametrize(("is_array", "place"), [(False, "row 2: "), (True, "array of JSON objects")])
+def test_key_that_an_object_has_twice_is_named(tmp_path: Path, is_array: bool, place: str) -> None:
+    lines = ['{"id": 1, "title": "a"}', '{"id": 2, "title": "b", "title": "c"}']
+    path = tmp_path / "items.jsonl"
+    path.write_text(f"[{','.join(lines)}]" if is_array else "\n".join(lines))
+
+    with pytest.raises(DataError, match=rf'{place}.*Got: "title" twice'):
+        list(json_batches(str(path), 10))

@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the servable)
 
 from serving.client import Client, Results, calls, tensors
+from serving.client.methods import Model
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow
@@ -190,7 +191,7 @@ def _in_process(run: Run, signature: str, **inputs: Any) -> dict[str, np.ndarray
 
 def _search_inputs(queries: list[str], user_ids: list[str], *, k: int) -> dict[str, np.ndarray[Any, Any]]:
     """What the client sends."""
-    call = calls.search(calls.Model(name="tandem"), queries, user_ids=user_ids, k=k)
+    call = calls.search(Model(name="tandem"), queries, user_ids=user_ids, k=k)
     return {name: tensors.to_array(proto) for name, proto in call.request.inputs.items()}
 
 

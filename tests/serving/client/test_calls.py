@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving.client import Client, calls, tensors
-from serving.client.calls import Call, Model
+from serving.client.methods import Call, Model
 
 _MODEL = Model(name="tandem")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from serving.client import calls, results
-from serving.client.calls import Call, Model
+from serving.client.methods import Call, Model
 from serving.client.tensors import to_array
 
 _DOCUMENT = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
