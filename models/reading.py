@@ -14,7 +14,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from dataset.legibility import TextReader, TokenRows
-from models.piece_model import UNK, piece_reader
+from models.packages.piece_model import UNK, piece_reader
 from models.pretrained import (
     MULTILINGUAL_ENCODER,
     PIECES_FILE,

@@ -12,7 +12,7 @@ from tensorflow_text.core.pybinds.pywrap_model_converter import convert_sentence
 from tensorflow_text.python.ops.fast_sentencepiece_tokenizer import gen_fast_sentencepiece_tokenizer
 
 from models.encoder_usage import EncoderUsage
-from models.piece_model import BEGIN, END, JOINER, PAD, SPACE, piece_reader, pieces_of
+from models.packages.piece_model import BEGIN, END, JOINER, PAD, SPACE, piece_reader, pieces_of
 from models.pretrained import PIECES_FILE
 from models.text_tokenizer import TextTokenizer
 
@@ -25,7 +25,7 @@ class SentencePieceTokenizer(TextTokenizer):
     that one takes ten seconds to make a list of so large a model.
 
     Args:
-        model: SentencePiece's model file, as `models.piece_model` makes it.
+        model: SentencePiece's model file, as `models.packages.piece_model` makes it.
         usage: What texts begin with; nothing by default.
     """
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from models.encoder_usage import EncoderUsage
-from models.piece_model import SPECIAL, piece_model, piece_reader, pieces_of
+from models.packages.piece_model import SPECIAL, piece_model, piece_reader, pieces_of
 from models.reading import text_reader
 from models.sentence_pieces import SentencePieceTokenizer
 from models.tokenizer import Tokenizer, load_tokenizer

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.packed_e5 import read_packed
+from models.packages.packed_e5 import read_packed
 
 DIM, INNER, ROWS, POSITIONS = 32, 64, 7, 5
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "茶", "▁tea", "<mask>"]

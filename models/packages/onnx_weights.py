@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.wire import Value, fields, varint
+from models.packages.wire import Value, fields, varint
 
 # Numbers of fields in onnx.proto, and of the types of tensors.
 _GRAPH = 7

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dataset.errors import DataError
-from models.conversion import convert, digest_of
+from models.packages.conversion import convert, digest_of
 from models.pretrained import MULTILINGUAL_ENCODER
-from tests.models.test_packed_e5 import PIECES, write
+from tests.models.packages.test_packed_e5 import PIECES, write
 
 
 def test_digest_is_of_names_shapes_and_values() -> None:
@@ -35,7 +35,7 @@ def test_other_weights_than_before_are_refused(tmp_path: Path) -> None:
 
 
 def test_embeddings_are_in_the_order_of_the_pieces(tmp_path: Path) -> None:
-    from models.piece_model import pieces_of
+    from models.packages.piece_model import pieces_of
     from models.text_encoder import TextEncoder
     from models.tokenizer import Tokenizer
 

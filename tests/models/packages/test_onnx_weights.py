@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.onnx_weights import read_bert
-from models.wire import field
+from models.packages.onnx_weights import read_bert
+from models.packages.wire import field
 
 _FLOAT, _UINT8, _INT8, _INT64 = 1, 2, 3, 7
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import sentencepiece
 
-from models.wire import field, fields
+from models.packages.wire import field, fields
 
 # Fields of sentencepiece_model.proto; the package's own message classes ask for a later protobuf than ours.
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3

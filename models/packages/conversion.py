@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 
 from dataset.errors import DataError
 from models.encoder_usage import EncoderUsage
-from models.onnx_weights import read_bert
-from models.packed_e5 import read_packed
-from models.piece_model import SPECIAL, piece_model
+from models.packages.onnx_weights import read_bert
+from models.packages.packed_e5 import read_packed
+from models.packages.piece_model import SPECIAL, piece_model
 from models.pretrained import MULTILINGUAL_ENCODER, PIECES_FILE
 
 WEIGHTS_FILE = "model.safetensors"
