@@ -57,6 +57,7 @@ def open_packed(stream: Any, shown: str) -> PackedFile:
         raise DataError(f"{shown} must have no password. Got an encrypted {found.filename}; {_UNPACK}.")
     try:
         return PackedFile(archive.open(found), stream)
+    # So does the standard library say that it does not know the way of packing.
     except (NotImplementedError, zipfile.BadZipFile) as error:
         raise DataError(f"{shown} must be packed as ZIP usually is. Got: {error}; {_UNPACK}.") from None
 

@@ -18,6 +18,7 @@ from dataset.spreadsheets import Cell, Workbook
 _WAY_OUT = "save its sheet as CSV UTF-8"
 # What an older workbook and an encrypted one begin with.
 _OLE = b"\xd0\xcf\x11\xe0"
+# What a damaged archive or its XML raises in the standard library, and a way of packing that it does not know.
 _DAMAGES = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError),
     *(ElementTree.ParseError, LookupError, ValueError),
@@ -97,7 +98,10 @@ def _first_sheet(
 ) -> Iterator[tuple[Sheet, Iterator[tuple[int, list[Cell]]]]]:
     """The first sheet, and its rows after the header; what is wrong with the file becomes a sentence."""
     with open_file(path, on_bytes) as stream:
-        if bytes(stream.read(len(_OLE))) == _OLE:
+        begin = bytes(stream.read(len(_OLE)))
+        if not begin:
+            raise _damaged(path, "an empty file")
+        if begin == _OLE:
             raise _damaged(path, "a workbook with a password, or of Excel 2003 and before")
         try:
             with zipfile.ZipFile(stream) as archive:

@@ -199,7 +199,7 @@ def test_number_that_no_calendar_has_stays_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "must be a workbook that Excel opens"),
+        (b"", "must be a workbook that Excel opens. Got: an empty file;"),
         (b"sku,title\n1,lamp\n", "must be a workbook that Excel opens"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Got: a workbook with a password, or of Excel 2003 and before"),
     ],
