@@ -18,7 +18,7 @@ from dataset.spreadsheets import Cell, Workbook
 _WAY_OUT = "save its sheet as CSV UTF-8"
 # What an older workbook and an encrypted one begin with.
 _OLE = b"\xd0\xcf\x11\xe0"
-# What the standard library raises for a damaged archive or XML, and for a way of packing that it does not know.
+# What the standard library raises for a damaged archive or XML, or for a packing it does not know.
 _DAMAGES = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError),
     *(ElementTree.ParseError, LookupError, ValueError),
